@@ -1,0 +1,50 @@
+# Engine, receiver, tools and their tests: no PostgreSQL needed.  Objects go to build/VARIANT, where
+# VARIANT is release, asan or fuzz.
+
+INNER_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wmissing-prototypes -Wconversion \
+	-Wno-sign-conversion -Werror=implicit-function-declaration -fvisibility=hidden
+
+ENGINE_SRCS = $(wildcard src/engine/*.c)
+RECEIVER_SRCS = $(wildcard receiver/*.c)
+TOOL_NAMES = $(patsubst receiver/tools/%.c,%,$(wildcard receiver/tools/*.c))
+UNIT_NAMES = $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c))
+FUZZ_NAMES = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+
+comma = ,
+
+INNER_LIBS = -lev -lm
+TOOL_LIBS = -lpcap -lpthread
+
+# $(1) variant, $(2) compiler, $(3) flags
+define inner_variant
+build/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$(2) $$(INNER_CFLAGS) $(3) -MMD -MP -c $$< -o $$@
+
+build/$(1)/libinner.a: $$(ENGINE_SRCS:%.c=build/$(1)/%.o) $$(RECEIVER_SRCS:%.c=build/$(1)/%.o)
+	@rm -f $$@
+	ar rcs $$@ $$^
+
+build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/libinner.a
+	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) -lcmocka
+
+build/$(1)/bs-%: build/$(1)/receiver/tools/bs-%.o build/$(1)/libinner.a
+	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) $$(TOOL_LIBS)
+endef
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+$(eval $(call inner_variant,release,gcc,))
+$(eval $(call inner_variant,asan,gcc,$(SANITIZE) -O1))
+$(eval $(call inner_variant,fuzz,clang,-fsanitize=fuzzer-no-link$(comma)address$(comma)undefined -O1))
+
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libinner.a
+	clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(INNER_LIBS)
+
+-include $(wildcard build/*/*.d build/*/*/*.d build/*/*/*/*.d)
+
+.PRECIOUS: build/%.o
+.PHONY: tools unit unit-asan fuzzers
+tools: $(TOOL_NAMES:%=build/release/%)
+unit: $(UNIT_NAMES:%=build/release/%)
+unit-asan: $(UNIT_NAMES:%=build/asan/%)
+fuzzers: $(FUZZ_NAMES:%=build/fuzz/%)

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* batch.c: memory of a batch of records.  See batch.h. */
+#include "batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+lane_allocate(BsLane *lane, uint32_t capacity)
+{
+	lane->values = calloc(capacity, bs_type_lane_width(lane->type));
+	lane->nulls = calloc(capacity, 1);
+	return lane->values != NULL && lane->nulls != NULL;
+}
+
+BsBatch *
+bs_batch_create(const BsType *types, uint32_t ncolumns, const bool *wanted, uint32_t capacity)
+{
+	BsBatch *batch = calloc(1, sizeof(BsBatch));
+
+	if (batch == NULL)
+		return NULL;
+	batch->capacity = capacity;
+	batch->ncolumns = ncolumns;
+	batch->columns = calloc(ncolumns ? ncolumns : 1, sizeof(BsLane));
+	batch->runs = calloc(capacity, sizeof(BsRun));
+	if (batch->columns == NULL || batch->runs == NULL)
+	{
+		bs_batch_free(batch);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < ncolumns; i++)
+	{
+		batch->columns[i].type = types[i];
+		if ((wanted == NULL || wanted[i]) && !lane_allocate(&batch->columns[i], capacity))
+		{
+			bs_batch_free(batch);
+			return NULL;
+		}
+	}
+	return batch;
+}
+
+void
+bs_batch_free(BsBatch *batch)
+{
+	if (batch == NULL)
+		return;
+	for (uint32_t i = 0; batch->columns != NULL && i < batch->ncolumns; i++)
+	{
+		free(batch->columns[i].values);
+		free(batch->columns[i].nulls);
+	}
+	free(batch->columns);
+	free(batch->runs);
+	free(batch);
+}
+
+void
+bs_batch_reset(BsBatch *batch)
+{
+	for (uint32_t i = 0; i < batch->ncolumns; i++)
+	{
+		BsLane *lane = &batch->columns[i];
+
+		if (lane->has_nulls)
+		{
+			memset(lane->nulls, 0, batch->capacity);
+			lane->has_nulls = false;
+		}
+	}
+	batch->nrows = 0;
+	batch->nruns = 0;
+}
+
+void
+bs_batch_add_run(BsBatch *batch, uint32_t first, uint32_t nrows, uint64_t source)
+{
+	BsRun *last = batch->nruns > 0 ? &batch->runs[batch->nruns - 1] : NULL;
+
+	if (last != NULL && last->source == source && last->first + last->nrows == first)
+	{
+		last->nrows += nrows;
+		return;
+	}
+	batch->runs[batch->nruns++] = (BsRun){.first = first, .nrows = nrows, .source = source};
+}

@@ -6,7 +6,7 @@ INNER_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wmissing-prototypes -Wc
 
 ENGINE_SRCS = $(wildcard src/engine/*.c)
 RECEIVER_SRCS = $(wildcard receiver/*.c)
-TOOL_NAMES = $(patsubst receiver/tools/%.c,%,$(wildcard receiver/tools/*.c))
+TOOL_NAMES = $(patsubst receiver/tools/%.c,%,$(wildcard receiver/tools/bs-*.c))
 UNIT_NAMES = $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c))
 FUZZ_NAMES = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * program.h: what a continuous view does with each record, and how a group lies in memory.
+ *
+ * A program is made once per process from a view's definition: filter, time, keys, aggregates.  It is
+ * checked when made, so that running it cannot fail.  bs_program_evaluate() does everything that needs
+ * no lock: it leaves the rows to be added, their windows, and lanes of keys and arguments; partial.h
+ * adds them.
+ *
+ * Memory: malloc'ed, one per process and view; single-threaded.
+ */
+#ifndef BS_PROGRAM_H
+#define BS_PROGRAM_H
+
+#include "aggregate.h"
+#include "expr.h"
+
+/* The window number of everything in a view without windows. */
+#define BS_NO_WINDOW INT64_C(0)
+
+typedef struct BsKey
+{
+	BsExpr *expr;
+	BsType type;
+	/* Set by bs_program_finish: */
+	uint16_t offset; /* of the cell in the row */
+	uint16_t width;
+} BsKey;
+
+typedef struct BsProgram
+{
+	/* Set by the maker, who gives the trees away: */
+	BsExpr *where;       /* NULL: all */
+	bool windowed;
+	uint32_t time_column; /* lane of the time column, when windowed */
+	int64_t width_usec;  /* of a window */
+	int64_t origin;      /* a start of a window, PostgreSQL epoch */
+	uint32_t nkeys;
+	BsKey *keys;         /* malloc'ed [nkeys] */
+	uint32_t naggregates;
+	BsAggregate *aggregates; /* malloc'ed [naggregates]; aggregate.h */
+	uint64_t fingerprint; /* of the definition: partials of another one are not this program's */
+
+	/* Set by bs_program_finish: */
+	uint32_t capacity;
+	uint32_t key_bytes;  /* cells and NULL bits, a multiple of 4; compared and hashed as bytes */
+	uint32_t row_bytes;  /* a multiple of 8 */
+	uint32_t null_offset; /* of the keys' NULL bits, last in the key */
+	uint32_t seen_offset; /* of the aggregates' "has a value" bits */
+	uint32_t count_offset; /* of the number of records */
+	bool has_bytes_keys; /* some cell refers to the table's heap */
+	bool has_handles;    /* some state lies outside the row */
+	struct BsEvaluated *evaluated; /* scratch */
+} BsProgram;
+
+/*
+ * Lay out the row, check the trees, allocate scratch for batches of at most capacity rows.  Returns
+ * NULL, or what is wrong (a static text).
+ */
+extern const char *bs_program_finish(BsProgram *program, uint32_t capacity);
+extern void bs_program_free(BsProgram *program); /* with all its trees; not the struct's own memory */
+
+/* Which columns of the batch the program reads: sets wanted[column]; foreign ones are ring 2's. */
+extern void bs_program_columns(const BsProgram *program, bool *wanted);
+
+/* What one batch comes to, before any lock is taken. */
+typedef struct BsEvaluated
+{
+	uint32_t nrows;     /* to be added */
+	uint16_t *rows;     /* [capacity] ascending */
+	int64_t *windows;   /* [capacity] start of the window, by row of the batch; unset when one_window */
+	bool one_window;    /* all rows fall into the window that starts at window */
+	int64_t window;
+	const BsLane **keys;      /* [nkeys] */
+	const BsLane **arguments; /* [naggregates]; NULL for count(*) */
+	const uint8_t **filters;  /* [naggregates]; by row: 1 where FILTER holds; NULL without FILTER */
+	/* Counts of this batch: */
+	uint64_t received;
+	uint64_t filtered;  /* WHERE was not true */
+	uint64_t untimed;   /* time NULL or infinite */
+	uint64_t future;
+	uint64_t errors;
+	uint64_t unknown_rate;
+	BsError last_error; /* of a record of this batch */
+	/* Scratch: */
+	uint8_t *error_codes;
+	uint16_t *scratch_rows;
+	uint8_t **filter_bytes; /* [naggregates] */
+} BsEvaluated;
+
+/*
+ * Evaluate the program over the batch.  A stamp above future_limit (BS_TIME_INFINITY: none) is
+ * future.  The result is program->evaluated, good until the next call.
+ */
+extern const BsEvaluated *bs_program_evaluate(BsProgram *program, const BsBatch *batch,
+											  int64_t future_limit, BsForeignEvaluate foreign,
+											  void *foreign_context);
+
+/* Start of the window that holds a time: floor, also before the origin. */
+extern int64_t bs_program_window(const BsProgram *program, int64_t time_usec);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* backstream.c: loading the library: the settings, and the other files' hooks.  Nothing else. */
+#include "backstream.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "ddl.h"
+#include "literal.h"
+#include "views.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+char *bs_setting_database;
+int bs_setting_workers;
+char *bs_setting_listen;
+int bs_setting_receive_buffer_kb;
+char *bs_setting_allow;
+int bs_setting_memory_mb;
+double bs_setting_nap_msec;
+int bs_setting_eval_timeout_msec;
+int bs_setting_max_views;
+int bs_setting_max_exporters;
+int bs_setting_max_templates;
+int bs_setting_listen_for_msec;
+
+
+typedef struct StringSetting
+{
+	const char *name;
+	const char *summary;
+	const char *details;
+	char **variable;
+	const char *boot;
+	GucContext context;
+	GucStringCheckHook check;
+} StringSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	const char *summary;
+	const char *details;
+	int *variable;
+	int boot;
+	int min;
+	int max;
+	GucContext context;
+	int unit; /* GUC_UNIT_... or 0 */
+} IntSetting;
+
+static const StringSetting string_settings[] = {
+	{"backstream.database", "Database that the extension is created in and the workers use.",
+	 "There is one in a server.", &bs_setting_database, "postgres", PGC_POSTMASTER, NULL},
+	{"backstream.listen", "Addresses and UDP ports on which exports are received.",
+	 "A list separated by commas: host:port, [ipv6]:port, or *:port for all addresses.  NetFlow v5, "
+	 "v9 and IPFIX are told apart by each datagram, so any port takes any of them.  Empty: receive "
+	 "nothing.",
+	 &bs_setting_listen, "localhost:2055", PGC_SIGHUP, NULL},
+	{"backstream.allow", "Networks from which exports are taken.",
+	 "A list of addresses and networks (10.0.0.0/8, 2001:db8::/32) separated by commas.  Datagrams "
+	 "of other senders are counted as rejected before they are decoded.  Empty: everybody may "
+	 "export.",
+	 &bs_setting_allow, "", PGC_SIGHUP, NULL},
+};
+
+static const IntSetting int_settings[] = {
+	{"backstream.workers", "Number of receiving processes.",
+	 "An exporter's datagrams always go to the same one.  Each takes one of max_worker_processes.",
+	 &bs_setting_workers, 1, 1, 64, PGC_POSTMASTER, 0},
+	{"backstream.receive_buffer", "Size of the kernel's buffer of each socket.",
+	 "It bridges the moments in which a worker does not receive.  The kernel gives no more than "
+	 "net.core.rmem_max; a line in the log says so.",
+	 &bs_setting_receive_buffer_kb, 8 * 1024, 64, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB},
+	{"backstream.memory", "Shared memory for all windows of all continuous views.",
+	 "Reserved when the server starts.  When it is full, records of new groups are counted as "
+	 "overflowed and existing groups go on.",
+	 &bs_setting_memory_mb, 256, 16, 1024 * 1024, PGC_POSTMASTER, GUC_UNIT_MB},
+	{"backstream.eval_timeout",
+	 "Time that expressions of a continuous view may take over one batch of records.",
+	 "A view that takes longer is suspended and says so in backstream.views.  Native expressions "
+	 "cannot take long and are not measured.  0: no limit.",
+	 &bs_setting_eval_timeout_msec, 1000, 0, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"backstream.max_views", "Number of continuous views that can be active.",
+	 "Sets the size of tables in shared memory.", &bs_setting_max_views, 256, 1, 65536,
+	 PGC_POSTMASTER, 0},
+	{"backstream.max_exporters",
+	 "Number of exporters (address, observation domain and kind of export) that are known at once.",
+	 "Datagrams of further ones are refused and counted; those that are known go on.",
+	 &bs_setting_max_exporters, 4096, 1, 1048576, PGC_POSTMASTER, 0},
+	{"backstream.max_templates", "Number of templates held by each worker.",
+	 "Further ones are refused and counted.", &bs_setting_max_templates, 65536, 1, 16777216,
+	 PGC_POSTMASTER, 0},
+	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
+	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
+	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},
+};
+
+static void
+settings_define(void)
+{
+	for (size_t i = 0; i < lengthof(string_settings); i++)
+	{
+		const StringSetting *s = &string_settings[i];
+
+		DefineCustomStringVariable(s->name, s->summary, s->details, s->variable, s->boot,
+								   s->context, 0, s->check, NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		DefineCustomIntVariable(s->name, s->summary, s->details, s->variable, s->boot, s->min,
+								s->max, s->context, s->unit, NULL, NULL, NULL);
+	}
+	DefineCustomRealVariable(
+		"backstream.nap", "Pause of a worker after it has received all that was queued.",
+		"Datagrams that come one by one cost several times as much CPU as those that come "
+		"together.  The kernel's buffer must hold what comes in during a nap.",
+		&bs_setting_nap_msec, 1.0, 0.0, 100.0, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("backstream");
+}
+
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("BackStream must be loaded when the server starts"),
+				 errhint("Add backstream to shared_preload_libraries in postgresql.conf and restart "
+						 "the server.")));
+
+	settings_define();
+	bs_views_init();
+	bs_ddl_init();
+	bs_literal_init();
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * options.h: options of continuous views, streams and servers.
+ *
+ * One table in options.c has a row per option: where it may stand, what values it takes, and where
+ * it lies in BsViewOptions.  Adding an option is a row there and a field here.
+ */
+#ifndef BS_OPTIONS_H
+#define BS_OPTIONS_H
+
+#include "postgres.h"
+#include "nodes/parsenodes.h"
+
+#define BS_FORMAT 1 /* of what a view's options hold; written into each view */
+
+/* Lateness was not given: 10 s for a window over event time, 0 over time_received. */
+#define BS_LATENESS_DEFAULT         INT64CONST(-1)
+#define BS_LATENESS_EVENT_USEC      (INT64CONST(10) * USECS_PER_SEC)
+#define BS_LATENESS_ARRIVAL_USEC    INT64CONST(0)
+
+typedef enum BsViewClock
+{
+	BS_CLOCK_WALL, /* wall-clock time closes windows when traffic stops */
+	BS_CLOCK_DATA  /* only the records' time does */
+} BsViewClock;
+
+typedef enum BsViewShow
+{
+	BS_SHOW_ALL,
+	BS_SHOW_CLOSED /* open windows are not returned */
+} BsViewShow;
+
+/* Times in microseconds; what was not given has its default. */
+typedef struct BsViewOptions
+{
+	char *query; /* the stored SELECT; NULL in a list that has none */
+	int64 retain_usec;
+	int64 lateness_usec; /* may be BS_LATENESS_DEFAULT */
+	int64 idle_usec;
+	int64 max_future_usec;
+	int64 max_groups; /* per window */
+	int clock;        /* BsViewClock */
+	int show;         /* BsViewShow */
+	char *timezone;   /* pinned settings: see pinned.h */
+	char *datestyle;
+	char *intervalstyle;
+	int64 format;
+} BsViewOptions;
+
+/* The option of that name in a list of DefElem, or NULL. */
+extern DefElem *bs_option_find(List *options, const char *name);
+
+/*
+ * Read a view's options (a list of DefElem as in pg_foreign_table) into result, whose strings are
+ * palloc'd.  Raises an error for an option or a value that is not right, or a format that this
+ * version does not know.
+ */
+extern void bs_view_options_parse(List *options, BsViewOptions *result);
+
+/*
+ * The options that a user wrote in CREATE VIEW ... WITH (...) or SET (...), checked one by one, with
+ * error positions in source (may be NULL: none): a new list of DefElem with strings as values.
+ * CONTINUOUS itself is left out.  What only the system writes (query, format) is refused.
+ */
+extern List *bs_view_options_from_user(List *defelems, const char *source);
+
+/* May ALTER change this option of a view?  The query and what it was read under stay. */
+extern bool bs_view_option_is_fixed(const char *name);
+
+/* Is there a row for this option of a view at all?  For RESET. */
+extern bool bs_view_option_exists(const char *name);
+
+/* errposition() of a byte offset in source; nothing when either is unknown.  For ereport(). */
+extern int bs_error_position(const char *source, int location);
+
+#endif

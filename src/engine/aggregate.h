@@ -39,10 +39,12 @@ typedef struct BsAggregate
 	BsExpr *argument; /* NULL: none (a foreign aggregate without arguments) */
 	BsExpr *filter;   /* NULL: none; lazy: the argument is evaluated only where it is true */
 	uint32_t foreign; /* BS_AGG_FOREIGN: number given to the callbacks, which fetch the arguments */
-	/* Set by bs_program_finish: */
-	uint16_t seen_bit;
-	uint16_t offset;       /* of the state in the row */
-	uint16_t carry_offset; /* BS_AGG_SUM_INT */
+	/* Set by bs_program_finish, all within the row: */
+	uint16_t flags_offset; /* of the 32-bit word with the two bits below */
+	uint16_t offset;       /* of the state */
+	uint16_t carry_offset; /* BS_AGG_SUM_INT: int32, sum = state + carry * 2^64 */
+	uint32_t seen_mask;    /* the state has a value */
+	uint32_t overflow_mask; /* a float sum left its range: PostgreSQL raises an error, so must the reader */
 } BsAggregate;
 
 /* A state or key outside the row: an arena block (state) or heap bytes (key, BS_AGG_ANY of bytes). */
@@ -60,5 +62,54 @@ typedef struct BsAccum
 	double sum;
 	double sxx;
 } BsAccum;
+
+
+/* Bytes and alignment of a state in the row, for the type of the argument. */
+extern uint32_t bs_aggregate_state_bytes(BsAggregateKind kind, BsType type);
+
+/* NULL, or why this kind does not take this type (a static text). */
+extern const char *bs_aggregate_check(BsAggregateKind kind, BsType type);
+
+/*
+ * Fold values into states: for each i < rows.nrows, the value at rows.rows[i] of the lane into the row
+ * at row_at[i].  NULLs and rows whose filter byte is 0 (filter NULL: none) are passed over.
+ * Not for BS_AGG_FOREIGN and not for BS_AGG_ANY of bytes.
+ */
+extern void bs_aggregate_accumulate(const BsAggregate *aggregate, uint8_t *const *row_at,
+									const BsLane *lane, const uint8_t *filter, BsRows rows);
+
+/*
+ * Fold the state of row from into row into.  Not for BS_AGG_FOREIGN and not for BS_AGG_ANY of bytes,
+ * whose bytes lie outside the row (table merge does those).
+ */
+extern void bs_aggregate_combine(const BsAggregate *aggregate, uint8_t *into, const uint8_t *from);
+
+/* What a reader takes out of a row. */
+static inline bool
+bs_state_has_value(const BsAggregate *aggregate, const uint8_t *row)
+{
+	return (*(const uint32_t *) (row + aggregate->flags_offset) & aggregate->seen_mask) != 0;
+}
+
+static inline bool
+bs_state_overflowed(const BsAggregate *aggregate, const uint8_t *row)
+{
+	return (*(const uint32_t *) (row + aggregate->flags_offset) & aggregate->overflow_mask) != 0;
+}
+
+static inline const void *
+bs_state_at(const BsAggregate *aggregate, const uint8_t *row)
+{
+	return row + aggregate->offset;
+}
+
+static inline __int128
+bs_state_sum(const BsAggregate *aggregate, const uint8_t *row)
+{
+	int64_t low = *(const int64_t *) (row + aggregate->offset);
+	int32_t carry = *(const int32_t *) (row + aggregate->carry_offset);
+
+	return (__int128) low + ((__int128) carry << 64);
+}
 
 #endif

@@ -40,6 +40,7 @@ typedef struct BsProgram
 	uint32_t naggregates;
 	BsAggregate *aggregates; /* malloc'ed [naggregates]; aggregate.h */
 	uint64_t fingerprint; /* of the definition: partials of another one are not this program's */
+	uint64_t hash_seed;   /* secret, so that nobody chooses colliding keys; one for all writers */
 
 	/* Set by bs_program_finish: */
 	uint32_t capacity;

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* table.c: rows in chunks under an index of hashes.  See table.h. */
+#include "table.h"
+
+#include <string.h>
+
+#define TABLE_MAGIC 0x42535442u /* BSTB */
+#define MIN_INDEX_SLOTS 16u
+#define INDEX_BLOCK_SHIFT 17u /* slots in a block of BS_ARENA_MAX_BLOCK bytes */
+#define INDEX_BLOCK (1u << INDEX_BLOCK_SHIFT)
+#define MAX_INDEX_SLOTS (1u << 31)
+#define PREFETCH_SLOTS 16u
+#define PREFETCH_ROWS 8u
+
+_Static_assert(BS_ARENA_MAX_BLOCK == INDEX_BLOCK * sizeof(uint64_t), "an index block is a largest block");
+
+static uint64_t
+take(BsArena *arena, BsTable *table, size_t bytes)
+{
+	uint64_t offset = bs_arena_alloc(arena, bytes);
+
+	if (offset != 0)
+		table->bytes += bs_arena_block_bytes(bytes);
+	return offset;
+}
+
+static void
+give_back(BsArena *arena, BsTable *table, uint64_t offset, size_t bytes)
+{
+	if (offset == 0)
+		return;
+	bs_arena_release(arena, offset, bytes);
+	table->bytes -= bs_arena_block_bytes(bytes);
+}
+
+/* ---- index ------------------------------------------------------------------------------------ */
+
+/* A slot: hash in the high half, row number + 1 in the low one; 0 is empty. */
+static inline uint64_t *
+index_slot(BsArena *arena, const BsTable *table, uint32_t slot)
+{
+	uint64_t *at = bs_arena_at(arena, table->index);
+
+	if (table->index_slots <= INDEX_BLOCK)
+		return &at[slot];
+	at = bs_arena_at(arena, at[slot >> INDEX_BLOCK_SHIFT]);
+	return &at[slot & (INDEX_BLOCK - 1)];
+}
+
+static void
+index_release(BsArena *arena, BsTable *table, uint64_t index, uint32_t slots)
+{
+	if (slots > INDEX_BLOCK)
+	{
+		uint32_t nblocks = slots >> INDEX_BLOCK_SHIFT;
+		const uint64_t *directory = bs_arena_at(arena, index);
+
+		for (uint32_t i = 0; i < nblocks; i++)
+			give_back(arena, table, directory[i], BS_ARENA_MAX_BLOCK);
+		give_back(arena, table, index, nblocks * sizeof(uint64_t));
+	}
+	else
+		give_back(arena, table, index, slots * sizeof(uint64_t));
+}
+
+/* An empty index of this many slots, or 0. */
+static uint64_t
+index_allocate(BsArena *arena, BsTable *table, uint32_t slots)
+{
+	uint32_t nblocks = slots >> INDEX_BLOCK_SHIFT;
+	uint64_t index;
+	uint64_t *directory;
+
+	if (slots <= INDEX_BLOCK)
+	{
+		index = take(arena, table, slots * sizeof(uint64_t));
+		if (index != 0)
+			memset(bs_arena_at(arena, index), 0, slots * sizeof(uint64_t));
+		return index;
+	}
+	index = take(arena, table, nblocks * sizeof(uint64_t));
+	if (index == 0)
+		return 0;
+	directory = bs_arena_at(arena, index);
+	memset(directory, 0, nblocks * sizeof(uint64_t));
+	for (uint32_t i = 0; i < nblocks; i++)
+	{
+		directory[i] = take(arena, table, BS_ARENA_MAX_BLOCK);
+		if (directory[i] == 0)
+		{
+			index_release(arena, table, index, slots);
+			return 0;
+		}
+		memset(bs_arena_at(arena, directory[i]), 0, BS_ARENA_MAX_BLOCK);
+	}
+	return index;
+}
+
+static bool
+index_grow(BsArena *arena, BsTable *table)
+{
+	BsTable old = *table;
+	uint32_t slots = old.index_slots == 0 ? MIN_INDEX_SLOTS : old.index_slots * 2;
+	uint64_t index = old.index_slots >= MAX_INDEX_SLOTS ? 0 : index_allocate(arena, table, slots);
+
+	if (index == 0)
+		return false;
+	table->index = index;
+	table->index_slots = slots;
+	for (uint32_t i = 0; i < old.index_slots; i++)
+	{
+		uint64_t entry = *index_slot(arena, &old, i);
+		uint32_t slot = (uint32_t) (entry >> 32) & (slots - 1);
+
+		if (entry == 0)
+			continue;
+		while (*index_slot(arena, table, slot) != 0)
+			slot = (slot + 1) & (slots - 1);
+		*index_slot(arena, table, slot) = entry;
+	}
+	index_release(arena, table, old.index, old.index_slots);
+	return true;
+}
+
+/* ---- chunks ----------------------------------------------------------------------------------- */
+
+uint32_t
+bs_table_chunk_rows(const BsTable *table, const BsProgram *program, uint32_t chunk)
+{
+	uint32_t per_chunk = bs_rows_per_chunk(program);
+
+	if (chunk + 1 < table->nchunks)
+		return per_chunk;
+	return chunk < table->nchunks ? table->nrows - chunk * per_chunk : 0;
+}
+
+static bool
+chunk0_grow(BsArena *arena, BsTable *table, const BsProgram *program)
+{
+	uint32_t per_chunk = bs_rows_per_chunk(program);
+	size_t old_bytes = (size_t) table->chunk0_rows * program->row_bytes;
+	size_t bytes = bs_arena_block_bytes(old_bytes + program->row_bytes);
+	uint64_t chunk;
+
+	if (bytes > BS_CHUNK_BYTES)
+		bytes = BS_CHUNK_BYTES;
+	chunk = take(arena, table, bytes);
+	if (chunk == 0)
+		return false;
+	if (table->nchunks > 0)
+	{
+		memcpy(bs_arena_at(arena, chunk), bs_arena_at(arena, table->chunks), old_bytes);
+		give_back(arena, table, table->chunks, old_bytes);
+		table->generation++;
+	}
+	table->chunks = chunk;
+	table->nchunks = 1;
+	table->chunk0_rows = (uint32_t) (bytes / program->row_bytes);
+	if (table->chunk0_rows > per_chunk)
+		table->chunk0_rows = per_chunk;
+	return true;
+}
+
+/* Room for one more entry in the directory of chunks. */
+static bool
+directory_grow(BsArena *arena, BsTable *table)
+{
+	uint32_t capacity = table->dir_capacity == 0 ? 8 : table->dir_capacity * 2;
+	uint64_t directory;
+
+	if (table->nchunks > 1 && table->nchunks < table->dir_capacity)
+		return true;
+	if (capacity * sizeof(uint64_t) > BS_ARENA_MAX_BLOCK)
+		return false;
+	directory = take(arena, table, capacity * sizeof(uint64_t));
+	if (directory == 0)
+		return false;
+	if (table->nchunks == 1)
+		*(uint64_t *) bs_arena_at(arena, directory) = table->chunks;
+	else
+	{
+		memcpy(bs_arena_at(arena, directory), bs_arena_at(arena, table->chunks),
+			   table->nchunks * sizeof(uint64_t));
+		give_back(arena, table, table->chunks, table->dir_capacity * sizeof(uint64_t));
+	}
+	table->chunks = directory;
+	table->dir_capacity = capacity;
+	return true;
+}
+
+static bool
+chunk_add(BsArena *arena, BsTable *table)
+{
+	uint64_t chunk = take(arena, table, BS_CHUNK_BYTES);
+
+	if (chunk == 0)
+		return false;
+	/* A table with one chunk and a directory would be read wrongly: both change together. */
+	if (!directory_grow(arena, table))
+	{
+		give_back(arena, table, chunk, BS_CHUNK_BYTES);
+		return false;
+	}
+	((uint64_t *) bs_arena_at(arena, table->chunks))[table->nchunks++] = chunk;
+	return true;
+}
+
+/* Room for row number nrows. */
+static bool
+rows_reserve(BsArena *arena, BsTable *table, const BsProgram *program)
+{
+	uint32_t per_chunk = bs_rows_per_chunk(program);
+
+	if (table->nrows < table->chunk0_rows)
+		return true;
+	if (table->chunk0_rows < per_chunk)
+		return chunk0_grow(arena, table, program);
+	return table->nrows < table->nchunks * per_chunk || chunk_add(arena, table);
+}
+
+/* ---- heap ------------------------------------------------------------------------------------- */
+
+typedef struct HeapBlock
+{
+	uint64_t next;
+	uint64_t bytes;
+} HeapBlock;
+
+uint64_t
+bs_table_heap_put(BsArena *arena, BsTable *table, const void *data, uint32_t len)
+{
+	uint64_t offset;
+
+	if (table->heap == 0 || table->heap_bytes - table->heap_used < len)
+	{
+		uint32_t bytes = table->heap == 0 ? 256 : table->heap_bytes * 2;
+		HeapBlock *block;
+
+		if (bytes > BS_CHUNK_BYTES)
+			bytes = BS_CHUNK_BYTES;
+		if (bytes < len + sizeof(HeapBlock))
+			bytes = (uint32_t) bs_arena_block_bytes(len + sizeof(HeapBlock));
+		offset = take(arena, table, bytes);
+		if (offset == 0)
+			return 0;
+		block = bs_arena_at(arena, offset);
+		block->next = table->heap;
+		block->bytes = bytes;
+		table->heap = offset;
+		table->heap_used = sizeof(HeapBlock);
+		table->heap_bytes = bytes;
+	}
+	offset = table->heap + table->heap_used;
+	memcpy(bs_arena_at(arena, offset), data, len);
+	/* Bytes may be read as a varlena by ring 2: keep what follows aligned. */
+	table->heap_used += (len + 7) & ~7u;
+	if (table->heap_used > table->heap_bytes)
+		table->heap_used = table->heap_bytes;
+	return offset;
+}
+
+static void
+heap_release(BsArena *arena, BsTable *table)
+{
+	uint64_t offset = table->heap;
+
+	while (offset != 0)
+	{
+		HeapBlock block = *(HeapBlock *) bs_arena_at(arena, offset);
+
+		give_back(arena, table, offset, block.bytes);
+		offset = block.next;
+	}
+	table->heap = 0;
+}
+
+static uint64_t
+blob_make(BsArena *arena, BsTable *table, const uint8_t *data, uint32_t len)
+{
+	uint64_t offset = take(arena, table, sizeof(BsBlob) + len);
+	BsBlob *blob;
+
+	if (offset == 0)
+		return 0;
+	blob = bs_arena_at(arena, offset);
+	blob->next = 0;
+	blob->len = len;
+	blob->nblobs = 1;
+	memcpy(blob->data, data, len);
+	return offset;
+}
+
+bool
+bs_handle_append(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_t *data, uint32_t len)
+{
+	uint64_t offset = blob_make(arena, table, data, len);
+	BsBlob *blob;
+
+	if (offset == 0)
+		return false;
+	blob = bs_arena_at(arena, offset);
+	if (handle->offset != 0)
+	{
+		blob->next = handle->offset;
+		blob->nblobs = ((BsBlob *) bs_arena_at(arena, handle->offset))->nblobs + 1;
+	}
+	handle->offset = offset;
+	return true;
+}
+
+void
+bs_handle_release(BsArena *arena, BsTable *table, BsHandle *handle)
+{
+	while (handle->offset != 0)
+	{
+		const BsBlob *blob = bs_arena_at(arena, handle->offset);
+		uint64_t next = blob->next;
+
+		give_back(arena, table, handle->offset, sizeof(BsBlob) + blob->len);
+		handle->offset = next;
+	}
+}
+
+bool
+bs_handle_replace(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_t *data, uint32_t len)
+{
+	uint64_t offset = blob_make(arena, table, data, len);
+
+	if (offset == 0)
+		return false;
+	bs_handle_release(arena, table, handle);
+	handle->offset = offset;
+	return true;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+uint64_t
+bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows)
+{
+	/* A table without keys has one row for ever: it lies behind the struct. */
+	uint32_t self_bytes = (uint32_t) sizeof(BsTable) + (program->nkeys == 0 ? program->row_bytes : 0);
+	uint64_t offset = bs_arena_alloc(arena, self_bytes);
+	uint32_t slots = MIN_INDEX_SLOTS;
+	BsTable *table;
+
+	if (offset == 0)
+		return 0;
+	table = bs_arena_at(arena, offset);
+	memset(table, 0, self_bytes);
+	table->magic = TABLE_MAGIC;
+	table->self_bytes = self_bytes;
+	table->bytes = bs_arena_block_bytes(self_bytes);
+	if (program->nkeys == 0)
+	{
+		table->chunks = offset + sizeof(BsTable);
+		table->nchunks = 1;
+		table->chunk0_rows = 1;
+		return offset;
+	}
+	while (slots < MAX_INDEX_SLOTS && slots / 2 < expected_rows)
+		slots *= 2;
+	table->index = index_allocate(arena, table, slots);
+	if (table->index == 0)
+	{
+		bs_arena_release(arena, offset, self_bytes);
+		return 0;
+	}
+	table->index_slots = slots;
+	return offset;
+}
+
+static void
+release_states(BsArena *arena, const BsProgram *program, BsTable *table)
+{
+	for (uint32_t chunk = 0; chunk < table->nchunks; chunk++)
+	{
+		uint8_t *row = bs_table_chunk(arena, table, chunk);
+		uint32_t nrows = bs_table_chunk_rows(table, program, chunk);
+
+		for (uint32_t i = 0; i < nrows; i++, row += program->row_bytes)
+			for (uint32_t a = 0; a < program->naggregates; a++)
+				if (program->aggregates[a].kind == BS_AGG_FOREIGN)
+					bs_handle_release(arena, table, (BsHandle *) (row + program->aggregates[a].offset));
+	}
+}
+
+void
+bs_table_free(BsArena *arena, const BsProgram *program, uint64_t offset)
+{
+	BsTable *table = bs_arena_at(arena, offset);
+	uint32_t self_bytes = table->self_bytes;
+
+	if (program->has_handles)
+		release_states(arena, program, table);
+	heap_release(arena, table);
+	if (table->index_slots > 0)
+		index_release(arena, table, table->index, table->index_slots);
+	if (program->nkeys > 0 && table->nchunks == 1)
+		give_back(arena, table, table->chunks, (size_t) table->chunk0_rows * program->row_bytes);
+	else if (table->nchunks > 1)
+	{
+		const uint64_t *directory = bs_arena_at(arena, table->chunks);
+
+		for (uint32_t i = 0; i < table->nchunks; i++)
+			give_back(arena, table, directory[i], BS_CHUNK_BYTES);
+		give_back(arena, table, table->chunks, table->dir_capacity * sizeof(uint64_t));
+	}
+	bs_arena_release(arena, offset, self_bytes);
+}
+
+/* ---- find ------------------------------------------------------------------------------------- */
+
+static bool
+keys_equal_with_bytes(BsArena *arena, const BsProgram *program, const uint8_t *row,
+					  const uint8_t *cells)
+{
+	if (memcmp(row + program->null_offset, cells + program->null_offset,
+			   program->key_bytes - program->null_offset) != 0)
+		return false;
+	for (uint32_t k = 0; k < program->nkeys; k++)
+	{
+		const BsKey *key = &program->keys[k];
+		BsHandle a;
+		BsHandle b;
+
+		if (key->type != BS_BYTES)
+		{
+			if (memcmp(row + key->offset, cells + key->offset, key->width) != 0)
+				return false;
+			continue;
+		}
+		memcpy(&a, row + key->offset, sizeof(a));
+		memcpy(&b, cells + key->offset, sizeof(b));
+		if (a.len != b.len || a.hash != b.hash)
+			return false;
+		if (a.len != 0 &&
+			memcmp(bs_handle_bytes(arena, &a), (const void *) (uintptr_t) b.offset, a.len) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The bytes of variable-length keys of a new row move to the table's heap. */
+static bool
+row_take_bytes(BsArena *arena, BsTable *table, const BsProgram *program, uint8_t *row)
+{
+	for (uint32_t k = 0; k < program->nkeys; k++)
+	{
+		BsHandle handle;
+
+		if (program->keys[k].type != BS_BYTES)
+			continue;
+		memcpy(&handle, row + program->keys[k].offset, sizeof(handle));
+		if (handle.offset == 0)
+			continue;
+		handle.offset =
+			bs_table_heap_put(arena, table, (const void *) (uintptr_t) handle.offset, handle.len);
+		if (handle.offset == 0)
+			return false;
+		memcpy(row + program->keys[k].offset, &handle, sizeof(handle));
+	}
+	return true;
+}
+
+/* A new row with these key cells and no values, or BS_NO_ROW. */
+static uint32_t
+row_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t *cells)
+{
+	uint32_t per_chunk = bs_rows_per_chunk(program);
+	uint32_t number;
+	uint8_t *row;
+
+	if (!rows_reserve(arena, table, program))
+		return BS_NO_ROW;
+	number = ((table->nrows / per_chunk) << BS_ROW_SHIFT) | (table->nrows % per_chunk);
+	row = bs_table_row(arena, table, program, number);
+	memcpy(row, cells, program->key_bytes);
+	memset(row + program->key_bytes, 0, program->row_bytes - program->key_bytes);
+	if (program->has_bytes_keys && !row_take_bytes(arena, table, program, row))
+		return BS_NO_ROW;
+	table->nrows++;
+	return number;
+}
+
+static uint32_t
+group_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t *cells,
+		  uint32_t hash, uint64_t max_rows)
+{
+	uint32_t slot;
+	uint32_t number;
+
+	if (table->nrows >= max_rows)
+		return BS_NO_ROW;
+	if (table->nrows >= table->index_slots / 2 && !index_grow(arena, table))
+		return BS_NO_ROW;
+	number = row_add(arena, table, program, cells);
+	if (number == BS_NO_ROW)
+		return BS_NO_ROW;
+	slot = hash & (table->index_slots - 1);
+	while (*index_slot(arena, table, slot) != 0)
+		slot = (slot + 1) & (table->index_slots - 1);
+	*index_slot(arena, table, slot) = ((uint64_t) hash << 32) | (number + 1);
+	return number;
+}
+
+static inline bool
+keys_equal(BsArena *arena, const BsProgram *program, const uint8_t *row, const uint8_t *cells,
+		   uint32_t key_bytes)
+{
+	if (key_bytes == 0)
+		return keys_equal_with_bytes(arena, program, row, cells);
+	return memcmp(row, cells, key_bytes) == 0;
+}
+
+/* Ask for the memory that later probes will need: the slot far ahead, the row it names nearer. */
+static inline void
+prefetch(BsArena *arena, const BsTable *table, const BsProgram *program, const BsKeys *keys, uint32_t i)
+{
+	uint32_t mask = table->index_slots - 1;
+
+	if (i + PREFETCH_SLOTS < keys->nrows)
+		__builtin_prefetch(index_slot(arena, table, keys->hashes[i + PREFETCH_SLOTS] & mask));
+	if (i + PREFETCH_ROWS < keys->nrows)
+	{
+		uint32_t number = (uint32_t) *index_slot(arena, table, keys->hashes[i + PREFETCH_ROWS] & mask);
+
+		if (number != 0)
+			__builtin_prefetch(bs_table_row(arena, table, program, number - 1));
+	}
+}
+
+/* key_bytes 0 stands for keys of variable length; constants let the compiler unroll the comparison. */
+static inline __attribute__((always_inline)) void
+find_all(BsArena *arena, BsTable *table, const BsProgram *program, const BsKeys *keys,
+		 uint64_t max_rows, uint32_t *numbers, uint32_t key_bytes, uint32_t stride)
+{
+	const uint8_t *cells = keys->cells;
+	bool far = table->index_slots > (1u << 14);
+
+	for (uint32_t i = 0; i < keys->nrows; i++, cells += stride)
+	{
+		uint32_t hash = keys->hashes[i];
+		uint32_t mask = table->index_slots - 1;
+		uint32_t slot = hash & mask;
+		uint64_t entry;
+
+		if (far)
+			prefetch(arena, table, program, keys, i);
+		while ((entry = *index_slot(arena, table, slot)) != 0)
+		{
+			if ((uint32_t) (entry >> 32) == hash &&
+				keys_equal(arena, program, bs_table_row(arena, table, program, (uint32_t) entry - 1),
+						   cells, key_bytes))
+				break;
+			slot = (slot + 1) & mask;
+		}
+		numbers[i] = entry != 0 ? (uint32_t) entry - 1
+								: group_add(arena, table, program, cells, hash, max_rows);
+	}
+}
+
+void
+bs_table_find(BsArena *arena, BsTable *table, const BsProgram *program, const BsKeys *keys,
+			  uint64_t max_rows, uint32_t *numbers)
+{
+	if (program->nkeys == 0)
+	{
+		if (table->nrows == 0 && keys->nrows > 0 && max_rows > 0)
+			row_add(arena, table, program, keys->cells);
+		for (uint32_t i = 0; i < keys->nrows; i++)
+			numbers[i] = max_rows > 0 ? 0 : BS_NO_ROW;
+		return;
+	}
+	if (program->has_bytes_keys)
+		find_all(arena, table, program, keys, max_rows, numbers, 0, keys->stride);
+	else if (program->key_bytes == 12)
+		find_all(arena, table, program, keys, max_rows, numbers, 12, 16);
+	else if (program->key_bytes == 20)
+		find_all(arena, table, program, keys, max_rows, numbers, 20, 24);
+	else if (program->key_bytes == 40)
+		find_all(arena, table, program, keys, max_rows, numbers, 40, 40);
+	else
+		find_all(arena, table, program, keys, max_rows, numbers, program->key_bytes, keys->stride);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * table.h: the groups of one window: dense rows in chunks under a small index of hashes.
+ *
+ *   BsTable -> index: slots of 8 bytes {hash32, row number + 1}, linear probing, at most half full
+ *           -> rows:  chunks of BS_CHUNK_BYTES, each with as many whole rows as fit
+ *           -> heap:  linked blocks with the bytes of keys of variable length
+ *
+ *   row: [key cells .. NULL bits][seen bits][number of records][aggregate states ..]
+ *        ^ key_bytes, compared and hashed as bytes     (offsets: BsProgram)
+ *
+ * Rows never move once a chunk is full-sized; the first chunk starts small and is copied as it doubles.
+ * Only the index is rebuilt when it grows, from the hashes in it.  A row number holds chunk and place
+ * (row_number >> BS_ROW_SHIFT), so that rows need not be a power of two long.
+ *
+ * A table lies in an arena and is position-independent.  It has no lock: whoever owns it (partial.h)
+ * says who may touch it.  Running out of memory is an answer (no row), never an error.
+ */
+#ifndef BS_TABLE_H
+#define BS_TABLE_H
+
+#include "arena.h"
+#include "program.h"
+
+#define BS_CHUNK_BYTES (1u << 16)
+#define BS_ROW_SHIFT 13u
+#define BS_ROW_MASK ((1u << BS_ROW_SHIFT) - 1)
+#define BS_NO_ROW UINT32_MAX
+/* Longest key of variable length, bytes. */
+#define BS_MAX_KEY_BYTES 65000u
+
+typedef struct BsTable
+{
+	uint32_t magic;
+	uint32_t generation; /* raised whenever rows moved */
+	uint32_t nrows;
+	uint32_t nchunks;
+	uint64_t chunks;      /* nchunks <= 1: the chunk; else the directory, uint64_t[dir_capacity] */
+	uint32_t dir_capacity;
+	uint32_t chunk0_rows; /* room in chunk 0 */
+	uint64_t index;       /* slots <= BS_INDEX_BLOCK: the slots; else the directory of blocks */
+	uint32_t index_slots; /* a power of two; 0: no index (a table without keys) */
+	uint32_t self_bytes;  /* of this struct's block */
+	uint64_t heap;        /* newest heap block */
+	uint32_t heap_used;   /* in the newest */
+	uint32_t heap_bytes;  /* of the newest */
+	uint64_t bytes;       /* taken from the arena for all of this */
+} BsTable;
+
+/* A state outside the row: a list of packed partial states, newest first, that combine to it. */
+typedef struct BsBlob
+{
+	uint64_t next; /* offset of the next, 0: none */
+	uint32_t len;  /* of data */
+	uint32_t nblobs; /* in the list from here on */
+	uint8_t data[];
+} BsBlob;
+
+/* A new, empty table; expected_rows sizes the index (0: small).  0 when memory is out. */
+extern uint64_t bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows);
+
+/* Give back everything; states outside rows too. */
+extern void bs_table_free(BsArena *arena, const BsProgram *program, uint64_t table);
+
+/* Rows that a chunk of full size holds. */
+static inline uint32_t
+bs_rows_per_chunk(const BsProgram *program)
+{
+	return BS_CHUNK_BYTES / program->row_bytes;
+}
+
+static inline uint8_t *
+bs_table_chunk(BsArena *arena, const BsTable *table, uint32_t chunk)
+{
+	if (table->nchunks <= 1)
+		return bs_arena_at(arena, table->chunks);
+	return bs_arena_at(arena, ((const uint64_t *) bs_arena_at(arena, table->chunks))[chunk]);
+}
+
+static inline uint8_t *
+bs_table_row(BsArena *arena, const BsTable *table, const BsProgram *program, uint32_t row_number)
+{
+	return bs_table_chunk(arena, table, row_number >> BS_ROW_SHIFT) +
+		   (size_t) (row_number & BS_ROW_MASK) * program->row_bytes;
+}
+
+/* Rows in chunk number chunk; 0 past the last. */
+extern uint32_t bs_table_chunk_rows(const BsTable *table, const BsProgram *program, uint32_t chunk);
+
+/*
+ * Keys of a batch, packed as they lie in rows: nrows of stride bytes each, with their hashes.  A cell
+ * of variable length holds, in place of a heap offset, the address of its bytes.
+ */
+typedef struct BsKeys
+{
+	uint32_t capacity;
+	uint32_t nrows;
+	uint32_t stride; /* key_bytes rounded up to 8 */
+	bool null_bits_dirty;
+	uint8_t *cells;
+	uint32_t *hashes;
+} BsKeys;
+
+extern BsKeys *bs_keys_create(const BsProgram *program, uint32_t capacity);
+extern void bs_keys_free(BsKeys *keys);
+
+/* Pack and hash the keys of the given rows of the lanes (one lane per key of the program). */
+extern void bs_keys_pack(BsKeys *keys, const BsProgram *program, const BsLane *const *lanes,
+						 BsRows rows);
+
+/* The same for whole rows of another table, whose heap is in from. */
+extern void bs_keys_pack_rows(BsKeys *keys, const BsProgram *program, BsArena *from,
+							  const uint8_t *rows, uint32_t nrows);
+
+/*
+ * Find or make the group of each key: numbers[i] becomes its row number, or BS_NO_ROW where the group
+ * is new and there is no memory or max_rows is reached.  Row addresses taken before are stale when
+ * table->generation has changed.
+ */
+extern void bs_table_find(BsArena *arena, BsTable *table, const BsProgram *program,
+						  const BsKeys *keys, uint64_t max_rows, uint32_t *numbers);
+
+/* Store bytes as a state: the handle's list is replaced by one blob.  False when memory is out. */
+extern bool bs_handle_replace(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_t *data,
+							  uint32_t len);
+/* Put one more partial state in front of the list. */
+extern bool bs_handle_append(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_t *data,
+							 uint32_t len);
+extern void bs_handle_release(BsArena *arena, BsTable *table, BsHandle *handle);
+
+/* Copy bytes to the table's heap; 0 when memory is out. */
+extern uint64_t bs_table_heap_put(BsArena *arena, BsTable *table, const void *data, uint32_t len);
+
+static inline const uint8_t *
+bs_handle_bytes(BsArena *arena, const BsHandle *handle)
+{
+	return bs_arena_at(arena, handle->offset);
+}
+
+#endif

@@ -26,6 +26,7 @@ typedef enum BsError
 	BS_ERROR_FLOAT_UNDERFLOW,
 	BS_ERROR_TIMESTAMP_RANGE,
 	BS_ERROR_INTERVAL_RANGE,
+	BS_ERROR_INFINITE_TIME, /* cannot subtract infinite timestamps */
 	BS_ERROR_MASKLEN,     /* invalid mask length */
 	BS_ERROR_KEY_TOO_LONG,
 	BS_ERROR_STATE_TOO_LARGE,
@@ -116,8 +117,11 @@ struct BsExpr
 	int64_t width_usec;     /* BS_OP_TIME_BIN, BS_OP_TIME_ADD_USEC */
 	int64_t origin;         /* BS_OP_TIME_BIN */
 	/* Set by bs_expr_prepare: */
+	uint32_t capacity;
+	bool can_fail;          /* evaluating it may set an error or call ring 2 */
+	uint32_t null_end;      /* result.nulls is zero from this row on */
 	BsLane result;          /* scratch; BS_OP_CONST: filled with the constant */
-	uint16_t *scratch_rows; /* selections of lazy operations */
+	uint16_t *scratch_rows; /* [2 * capacity] selections of lazy operations */
 };
 
 /* Makers.  All return NULL when memory is out, and free what they were given then. */
@@ -126,6 +130,9 @@ extern BsExpr *bs_expr_const(BsType type, BsValue value); /* bytes are copied */
 extern BsExpr *bs_expr_null(BsType type);
 extern BsExpr *bs_expr_foreign(uint32_t foreign, BsType type);
 extern BsExpr *bs_expr_op(BsOp op, BsType type, uint32_t nargs, BsExpr **args); /* copies the array */
+/* arg IN (list) or arg NOT IN (list); the list is copied, and the bytes in it. */
+extern BsExpr *bs_expr_in(BsOp op, BsExpr *arg, uint32_t list_len, const BsValue *list,
+						  bool list_has_null);
 extern void bs_expr_free(BsExpr *expr);
 
 /*
@@ -168,8 +175,12 @@ extern const BsLane *bs_expr_evaluate(BsExpr *expr, BsEval *eval, BsRows rows);
 /*
  * Keep the rows for which a boolean expression is true: writes them to out ([rows.nrows], may be
  * rows.rows itself) and returns their number.  Rows in error are not kept (see errors).
+ *
+ * bs_expr_filter is for FILTER and the like; bs_expr_where is for WHERE, where PostgreSQL ends a
+ * top-level AND already at an argument that is NULL, so that later ones cannot fail there.
  */
 extern uint32_t bs_expr_filter(BsExpr *expr, BsEval *eval, BsRows rows, uint16_t *out);
+extern uint32_t bs_expr_where(BsExpr *expr, BsEval *eval, BsRows rows, uint16_t *out);
 
 /* Compare two values of one type as PostgreSQL's btree operator class does: < 0, 0, > 0. */
 extern int bs_inet_compare(const BsInet *a, const BsInet *b);

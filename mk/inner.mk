@@ -7,6 +7,9 @@ INNER_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wmissing-prototypes -Wc
 ENGINE_SRCS = $(wildcard src/engine/*.c)
 RECEIVER_SRCS = $(wildcard receiver/*.c)
 TOOL_NAMES = $(patsubst receiver/tools/%.c,%,$(wildcard receiver/tools/bs-*.c))
+# What the tools share; unit tests may use it too.
+TOOL_SRCS = $(filter-out receiver/tools/bs-%,$(wildcard receiver/tools/*.c))
+YARD_NAMES = $(patsubst bench/%.c,%,$(wildcard bench/yard_*.c))
 UNIT_NAMES = $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c))
 FUZZ_NAMES = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -25,11 +28,18 @@ build/$(1)/libinner.a: $$(ENGINE_SRCS:%.c=build/$(1)/%.o) $$(RECEIVER_SRCS:%.c=b
 	@rm -f $$@
 	ar rcs $$@ $$^
 
-build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/libinner.a
+build/$(1)/libtools.a: $$(TOOL_SRCS:%.c=build/$(1)/%.o)
+	@rm -f $$@
+	ar rcs $$@ $$^
+
+build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/libtools.a build/$(1)/libinner.a
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) -lcmocka
 
-build/$(1)/bs-%: build/$(1)/receiver/tools/bs-%.o build/$(1)/libinner.a
+build/$(1)/bs-%: build/$(1)/receiver/tools/bs-%.o build/$(1)/libtools.a build/$(1)/libinner.a
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) $$(TOOL_LIBS)
+
+build/$(1)/yard_%: build/$(1)/bench/yard_%.o build/$(1)/bench/drain.o build/$(1)/libtools.a
+	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS)
 endef
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -43,8 +53,9 @@ build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libinner.a
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/*/*/*.d)
 
 .PRECIOUS: build/%.o
-.PHONY: tools unit unit-asan fuzzers
+.PHONY: tools yards unit unit-asan fuzzers
 tools: $(TOOL_NAMES:%=build/release/%)
+yards: $(YARD_NAMES:%=build/release/%)
 unit: $(UNIT_NAMES:%=build/release/%)
 unit-asan: $(UNIT_NAMES:%=build/asan/%)
 fuzzers: $(FUZZ_NAMES:%=build/fuzz/%)

@@ -13,6 +13,13 @@ lane_allocate(BsLane *lane, uint32_t capacity)
 	return lane->values != NULL && lane->nulls != NULL;
 }
 
+static bool
+marks_allocate(BsTimeMarks *marks, uint32_t capacity)
+{
+	marks->run_highest = calloc(capacity, sizeof(int64_t));
+	return marks->run_highest != NULL;
+}
+
 BsBatch *
 bs_batch_create(const BsType *types, uint32_t ncolumns, const bool *wanted, uint32_t capacity)
 {
@@ -24,7 +31,8 @@ bs_batch_create(const BsType *types, uint32_t ncolumns, const bool *wanted, uint
 	batch->ncolumns = ncolumns;
 	batch->columns = calloc(ncolumns ? ncolumns : 1, sizeof(BsLane));
 	batch->runs = calloc(capacity, sizeof(BsRun));
-	if (batch->columns == NULL || batch->runs == NULL)
+	batch->marks = calloc(ncolumns ? ncolumns : 1, sizeof(BsTimeMarks));
+	if (batch->columns == NULL || batch->runs == NULL || batch->marks == NULL)
 	{
 		bs_batch_free(batch);
 		return NULL;
@@ -32,7 +40,10 @@ bs_batch_create(const BsType *types, uint32_t ncolumns, const bool *wanted, uint
 	for (uint32_t i = 0; i < ncolumns; i++)
 	{
 		batch->columns[i].type = types[i];
-		if ((wanted == NULL || wanted[i]) && !lane_allocate(&batch->columns[i], capacity))
+		if (wanted != NULL && !wanted[i])
+			continue;
+		if (!lane_allocate(&batch->columns[i], capacity) ||
+			(types[i] == BS_TIMESTAMPTZ && !marks_allocate(&batch->marks[i], capacity)))
 		{
 			bs_batch_free(batch);
 			return NULL;
@@ -46,6 +57,8 @@ bs_batch_free(BsBatch *batch)
 {
 	if (batch == NULL)
 		return;
+	for (uint32_t i = 0; batch->marks != NULL && i < batch->ncolumns; i++)
+		free(batch->marks[i].run_highest);
 	for (uint32_t i = 0; batch->columns != NULL && i < batch->ncolumns; i++)
 	{
 		free(batch->columns[i].values);
@@ -53,6 +66,7 @@ bs_batch_free(BsBatch *batch)
 	}
 	free(batch->columns);
 	free(batch->runs);
+	free(batch->marks);
 	free(batch);
 }
 
@@ -68,6 +82,7 @@ bs_batch_reset(BsBatch *batch)
 			memset(lane->nulls, 0, batch->capacity);
 			lane->has_nulls = false;
 		}
+		batch->marks[i].made = false;
 	}
 	batch->nrows = 0;
 	batch->nruns = 0;
@@ -84,4 +99,43 @@ bs_batch_add_run(BsBatch *batch, uint32_t first, uint32_t nrows, uint64_t source
 		return;
 	}
 	batch->runs[batch->nruns++] = (BsRun){.first = first, .nrows = nrows, .source = source};
+}
+
+static void
+run_marks(const BsLane *lane, const BsRun *run, BsTimeMarks *marks, int64_t *highest)
+{
+	int64_t low = BS_TIME_INFINITY;
+	int64_t high = BS_TIME_NEG_INFINITY;
+
+	for (uint32_t row = run->first; row < run->first + run->nrows; row++)
+	{
+		int64_t value = lane->i64[row];
+
+		if (lane->nulls[row] != 0 || value == BS_TIME_INFINITY || value == BS_TIME_NEG_INFINITY)
+		{
+			marks->complete = false;
+			continue;
+		}
+		low = value < low ? value : low;
+		high = value > high ? value : high;
+	}
+	*highest = high;
+	marks->lowest = low < marks->lowest ? low : marks->lowest;
+	marks->highest = high > marks->highest ? high : marks->highest;
+}
+
+const BsTimeMarks *
+bs_batch_time_marks(const BsBatch *batch, uint32_t column)
+{
+	BsTimeMarks *marks = &batch->marks[column];
+
+	if (marks->made)
+		return marks;
+	marks->complete = batch->nrows > 0;
+	marks->lowest = BS_TIME_INFINITY;
+	marks->highest = BS_TIME_NEG_INFINITY;
+	for (uint32_t i = 0; i < batch->nruns; i++)
+		run_marks(&batch->columns[column], &batch->runs[i], marks, &marks->run_highest[i]);
+	marks->made = true;
+	return marks;
 }

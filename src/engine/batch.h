@@ -33,13 +33,23 @@ typedef struct BsLane
 	};
 } BsLane;
 
-/* Consecutive rows from one source of time: an exporter, or the value of a stream's watermark_by. */
+/* Consecutive rows from one source of time (the runs cover all rows): an exporter, or the value of a stream's watermark_by. */
 typedef struct BsRun
 {
 	uint32_t first;
 	uint32_t nrows;
 	uint64_t source; /* hash of the source's identity; equal sources have equal numbers */
 } BsRun;
+
+/* What a time column holds in this batch; made at most once per batch and column, then shared. */
+typedef struct BsTimeMarks
+{
+	bool made;
+	bool complete;    /* no NULL and no infinity among the rows, and at least one row */
+	int64_t lowest;   /* of the finite values; BS_TIME_INFINITY when there is none */
+	int64_t highest;  /* of the finite values; BS_TIME_NEG_INFINITY when there is none */
+	int64_t *run_highest; /* [capacity] highest finite value of each run, or BS_TIME_NEG_INFINITY */
+} BsTimeMarks;
 
 typedef struct BsBatch
 {
@@ -49,6 +59,7 @@ typedef struct BsBatch
 	uint32_t nruns;
 	BsLane *columns; /* [ncolumns] */
 	BsRun *runs;     /* [capacity] */
+	BsTimeMarks *marks; /* [ncolumns], of the timestamptz columns */
 } BsBatch;
 
 /* Takes a full batch, runs what is to be run over it, and resets it. */
@@ -71,6 +82,12 @@ extern void bs_batch_reset(BsBatch *batch);
 
 /* Append rows [first, first + nrows) to the runs, joining the last run when the source is the same. */
 extern void bs_batch_add_run(BsBatch *batch, uint32_t first, uint32_t nrows, uint64_t source);
+
+/*
+ * Lowest and highest times of a timestamptz column, by run too.  The rows must not change until the
+ * batch is reset.  (The batch is const to its readers; the marks are a cache in it.)
+ */
+extern const BsTimeMarks *bs_batch_time_marks(const BsBatch *batch, uint32_t column);
 
 static inline bool
 bs_lane_wanted(const BsLane *lane)

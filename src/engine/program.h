@@ -47,7 +47,7 @@ typedef struct BsProgram
 	uint32_t key_bytes;  /* cells and NULL bits, a multiple of 4; compared and hashed as bytes */
 	uint32_t row_bytes;  /* a multiple of 8 */
 	uint32_t null_offset; /* of the keys' NULL bits, last in the key */
-	uint32_t seen_offset; /* of the aggregates' "has a value" bits */
+	uint32_t flags_offset; /* of the aggregates' two bits each: has a value, overflowed */
 	uint32_t count_offset; /* of the number of records */
 	bool has_bytes_keys; /* some cell refers to the table's heap */
 	bool has_handles;    /* some state lies outside the row */
@@ -80,9 +80,11 @@ typedef struct BsEvaluated
 	uint64_t filtered;  /* WHERE was not true */
 	uint64_t untimed;   /* time NULL or infinite */
 	uint64_t future;
-	uint64_t errors;
-	uint64_t unknown_rate;
+	uint64_t errors;    /* = nfailed */
+	uint64_t unknown_rate; /* scaled() met a NULL rate */
 	BsError last_error; /* of a record of this batch */
+	uint32_t nfailed;
+	uint16_t *failed_rows;    /* [capacity] rows in error, in no order */
 	/* Scratch: */
 	uint8_t *error_codes;
 	uint16_t *scratch_rows;

@@ -6,16 +6,17 @@
  * Which file does what:
  *
  *   types.h      value types (this file)
- *   status.h     result codes
  *   batch.h      columns of records, the unit of work
  *   expr.h/.c    expressions over a batch, with PostgreSQL's NULL, overflow and laziness rules
  *   arena.h/.c   the one block of memory that all windows live in, and its allocator
  *   table.h/.c   groups of one pane: dense rows in chunks under an index of hashes
- *   aggregate.h/.c  the table of aggregates: init, accumulate, combine, pack, unpack
+ *   keys.c       group keys packed and hashed
+ *   aggregate.h/.c  the table of aggregates: accumulate, combine
  *   program.h/.c a view's filter, keys and aggregates, checked when made
  *   partial.h/.c one writer's panes of one view: add a batch, close, drop
- *   merge.h/.c   partials and panes into one table
- *   pack.h/.c    a table as bytes for another process or node
+ *   sources.c    how far each source of time has come
+ *   merge.c      partials and panes into one
+ *   writer.h/.c  a writer's scratch memory
  */
 #ifndef BS_TYPES_H
 #define BS_TYPES_H

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * merge.c: tables and partials into others of the same program.  See partial.h.
+ *
+ * The one merge: for a transaction's records at commit, for the writers of a window at a reader, for
+ * several windows, for tests.  It needs no order and gives the same result in any (sums of floats up
+ * to rounding).  States of foreign aggregates are not combined here but put side by side; ring 2
+ * combines them when it reads or tidies up.
+ */
+#include "writer.h"
+
+#include <string.h>
+
+/* Bytes that a state refers to are copied to the heap of the table it comes into. */
+static void
+merge_any_bytes(BsArena *arena, BsTable *into, const BsAggregate *aggregate, uint8_t *row,
+				BsArena *from_arena, const uint8_t *from)
+{
+	const BsHandle *source = bs_state_at(aggregate, from);
+	BsHandle *handle = (BsHandle *) (row + aggregate->offset);
+
+	if (!bs_state_has_value(aggregate, from) || bs_state_has_value(aggregate, row))
+		return;
+	handle->offset =
+		bs_table_heap_put(arena, into, bs_handle_bytes(from_arena, source), source->len);
+	handle->len = source->len;
+	if (handle->offset != 0)
+		*(uint32_t *) (row + aggregate->flags_offset) |= aggregate->seen_mask;
+}
+
+/* False when memory is out: the state then lacks a part, which the row's overflow bit says. */
+static void
+merge_blobs(BsArena *arena, BsTable *into, const BsAggregate *aggregate, uint8_t *row,
+			BsArena *from_arena, const uint8_t *from)
+{
+	const BsHandle *source = bs_state_at(aggregate, from);
+	BsHandle *handle = (BsHandle *) (row + aggregate->offset);
+	uint32_t *flags = (uint32_t *) (row + aggregate->flags_offset);
+	uint64_t offset = source->offset;
+
+	*flags |= *(const uint32_t *) (from + aggregate->flags_offset) & aggregate->overflow_mask;
+	while (offset != 0)
+	{
+		const BsBlob *blob = bs_arena_at(from_arena, offset);
+
+		if (bs_handle_append(arena, into, handle, blob->data, blob->len))
+			*flags |= aggregate->seen_mask;
+		else
+			*flags |= aggregate->overflow_mask;
+		offset = blob->next;
+	}
+}
+
+static void
+merge_row(BsArena *arena, BsTable *into, const BsProgram *program, uint8_t *row,
+		  BsArena *from_arena, const uint8_t *from)
+{
+	*(uint64_t *) (row + program->count_offset) += *(const uint64_t *) (from + program->count_offset);
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[a];
+
+		if (aggregate->kind == BS_AGG_FOREIGN)
+			merge_blobs(arena, into, aggregate, row, from_arena, from);
+		else if (aggregate->kind == BS_AGG_ANY && aggregate->type == BS_BYTES)
+			merge_any_bytes(arena, into, aggregate, row, from_arena, from);
+		else
+			bs_aggregate_combine(aggregate, row, from);
+	}
+}
+
+uint64_t
+bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+					 BsArena *from_arena, const BsTable *from, uint32_t chunk, uint64_t max_rows)
+{
+	const uint8_t *rows = bs_table_chunk(from_arena, from, chunk);
+	uint32_t nrows = bs_table_chunk_rows(from, program, chunk);
+	uint64_t overflowed = 0;
+
+	bs_keys_pack_rows(writer->keys, program, from_arena, rows, nrows);
+	bs_table_find(arena, into, program, writer->keys, max_rows, writer->numbers);
+	for (uint32_t i = 0; i < nrows; i++, rows += program->row_bytes)
+	{
+		if (writer->numbers[i] == BS_NO_ROW)
+			overflowed += *(const uint64_t *) (rows + program->count_offset);
+		else
+			merge_row(arena, into, program, bs_table_row(arena, into, program, writer->numbers[i]),
+					  from_arena, rows);
+	}
+	return overflowed;
+}
+
+/* Add a pane of another partial; its records are late when the window is closed here. */
+static void
+merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
+		   const BsPane *pane, BsArena *from_arena)
+{
+	const BsTable *from = pane->table != 0 ? bs_arena_at(from_arena, pane->table) : NULL;
+	bool late = program->windowed && pane->window < into->closed_before;
+	uint64_t overflowed = 0;
+	BsTable *table;
+	BsPane *mine;
+	uint64_t bytes;
+
+	if (late)
+	{
+		into->late += pane->records;
+		mine = bs_partial_pane(into, arena, pane->window);
+		if (mine != NULL)
+			mine->late += pane->records;
+		return;
+	}
+	mine = bs_partial_take_pane(into, arena, program, pane->window, from != NULL ? from->nrows : 0,
+								&table);
+	if (mine == NULL || (table == NULL && from != NULL))
+	{
+		into->overflowed += pane->records;
+		if (mine != NULL)
+			mine->overflowed += pane->records;
+		return;
+	}
+	bytes = table != NULL ? table->bytes : 0;
+	for (uint32_t chunk = 0; from != NULL && chunk < from->nchunks; chunk++)
+		overflowed += bs_table_merge_chunk(arena, table, program, writer, from_arena, from, chunk,
+										   into->max_groups);
+	into->bytes += (table != NULL ? table->bytes : 0) - bytes;
+	into->records += pane->records - overflowed;
+	into->overflowed += overflowed;
+	mine->records += pane->records - overflowed;
+	mine->overflowed += pane->overflowed + overflowed;
+	mine->errors += pane->errors;
+}
+
+void
+bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
+				 const BsPartial *from, BsArena *from_arena)
+{
+	const BsPane *panes = from->npanes > 0 ? bs_arena_at(from_arena, from->panes) : NULL;
+
+	for (uint32_t i = 0; i < from->npanes; i++)
+		merge_pane(into, arena, program, writer, &panes[i], from_arena);
+	into->received += from->received;
+	into->filtered += from->filtered;
+	into->untimed += from->untimed;
+	into->future += from->future;
+	into->errors += from->errors;
+	into->late += from->late;
+	into->overflowed += from->overflowed;
+	into->unknown_rate += from->unknown_rate;
+	into->sources_refused += from->sources_refused;
+	if (from->last_error != BS_ERROR_NONE)
+		into->last_error = from->last_error;
+	bs_sources_merge(into, arena, from, from_arena);
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* partial.c: panes of one writer, and adding batches to them.  See partial.h. */
+#include "partial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer.h"
+
+#define PARTIAL_MAGIC 0x42535054u /* BSPT */
+
+void
+bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_groups)
+{
+	memset(partial, 0, sizeof(*partial));
+	partial->magic = PARTIAL_MAGIC;
+	partial->fingerprint = program->fingerprint;
+	partial->max_groups = max_groups;
+	partial->closed_before = BS_TIME_NEG_INFINITY;
+}
+
+/* ---- panes ------------------------------------------------------------------------------------ */
+
+static BsPane *
+panes_of(const BsPartial *partial, BsArena *arena)
+{
+	return bs_arena_at(arena, partial->panes);
+}
+
+/* Index of the first pane whose window is not before this one. */
+static uint32_t
+pane_position(const BsPartial *partial, BsArena *arena, int64_t window)
+{
+	const BsPane *panes = panes_of(partial, arena);
+	uint32_t low = 0;
+	uint32_t high = partial->npanes;
+
+	/* Records come in order of time, nearly: the newest is the likely one. */
+	if (high > 0 && panes[high - 1].window <= window)
+		return panes[high - 1].window == window ? high - 1 : high;
+	while (low < high)
+	{
+		uint32_t middle = low + (high - low) / 2;
+
+		if (panes[middle].window < window)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+BsPane *
+bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t window)
+{
+	uint32_t position;
+
+	if (partial->npanes == 0)
+		return NULL;
+	position = pane_position(partial, arena, window);
+	if (position < partial->npanes && panes_of(partial, arena)[position].window == window)
+		return &panes_of(partial, arena)[position];
+	return NULL;
+}
+
+static bool
+panes_reserve(BsPartial *partial, BsArena *arena)
+{
+	uint32_t capacity = partial->panes_capacity == 0 ? 4 : partial->panes_capacity * 2;
+	uint64_t panes;
+
+	if (partial->npanes < partial->panes_capacity)
+		return true;
+	panes = bs_arena_alloc(arena, capacity * sizeof(BsPane));
+	if (panes == 0)
+		return false;
+	if (partial->panes != 0)
+	{
+		memcpy(bs_arena_at(arena, panes), panes_of(partial, arena), partial->npanes * sizeof(BsPane));
+		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(BsPane));
+		partial->bytes -= bs_arena_block_bytes(partial->panes_capacity * sizeof(BsPane));
+	}
+	partial->bytes += bs_arena_block_bytes(capacity * sizeof(BsPane));
+	partial->panes = panes;
+	partial->panes_capacity = capacity;
+	return true;
+}
+
+/* The pane of a window, made when there is none; NULL when memory is out. */
+static BsPane *
+pane_take(BsPartial *partial, BsArena *arena, int64_t window)
+{
+	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, window);
+	BsPane *panes;
+
+	if (position < partial->npanes && panes_of(partial, arena)[position].window == window)
+		return &panes_of(partial, arena)[position];
+	if (!panes_reserve(partial, arena))
+		return NULL;
+	panes = panes_of(partial, arena);
+	memmove(&panes[position + 1], &panes[position], (partial->npanes - position) * sizeof(BsPane));
+	panes[position] = (BsPane){.window = window};
+	partial->npanes++;
+	return &panes[position];
+}
+
+/* The table of a pane, made when there is none; NULL when memory is out. */
+static BsTable *
+pane_table(BsPartial *partial, BsArena *arena, const BsProgram *program, BsPane *pane,
+		   uint32_t expected_rows)
+{
+	if (pane->table == 0)
+	{
+		pane->table = bs_table_create(arena, program, expected_rows);
+		if (pane->table == 0)
+			return NULL;
+		partial->bytes += ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
+	}
+	return bs_arena_at(arena, pane->table);
+}
+
+BsPane *
+bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t window,
+					 uint32_t expected_rows, BsTable **table)
+{
+	BsPane *pane = pane_take(partial, arena, window);
+
+	*table = pane != NULL ? pane_table(partial, arena, program, pane, expected_rows) : NULL;
+	return pane;
+}
+
+static void
+pane_release(BsPartial *partial, BsArena *arena, const BsProgram *program, BsPane *pane)
+{
+	if (pane->table == 0)
+		return;
+	partial->bytes -= ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
+	bs_table_free(arena, program, pane->table);
+	pane->table = 0;
+}
+
+void
+bs_partial_drop(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t before)
+{
+	BsPane *panes;
+	uint32_t ndropped = 0;
+
+	if (partial->npanes == 0)
+		return;
+	panes = panes_of(partial, arena);
+	while (ndropped < partial->npanes && panes[ndropped].window < before)
+		pane_release(partial, arena, program, &panes[ndropped++]);
+	partial->npanes -= ndropped;
+	memmove(panes, panes + ndropped, partial->npanes * sizeof(BsPane));
+}
+
+void
+bs_partial_clear(BsPartial *partial, BsArena *arena, const BsProgram *program)
+{
+	for (uint32_t i = 0; i < partial->npanes; i++)
+		pane_release(partial, arena, program, &panes_of(partial, arena)[i]);
+	if (partial->panes != 0)
+		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(BsPane));
+	if (partial->sources != 0)
+		bs_arena_release(arena, partial->sources, partial->sources_capacity * sizeof(BsSource));
+	partial->panes = partial->sources = 0;
+	partial->npanes = partial->panes_capacity = 0;
+	partial->nsources = partial->sources_capacity = 0;
+	partial->bytes = 0;
+}
+
+void
+bs_partial_close(BsPartial *partial, int64_t closed_before)
+{
+	if (closed_before > partial->closed_before)
+		partial->closed_before = closed_before;
+}
+
+/* ---- adding a batch ---------------------------------------------------------------------------- */
+
+/* Leave out rows whose group found no room; their addresses too.  Returns the number left. */
+static uint32_t
+drop_unplaced(BsWriter *writer, uint32_t nrows)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		if (writer->numbers[i] == BS_NO_ROW)
+			continue;
+		writer->numbers[kept] = writer->numbers[i];
+		writer->rows[kept++] = writer->rows[i];
+	}
+	return kept;
+}
+
+/* Addresses of the groups' rows; returns false when some group has no row. */
+static bool
+resolve_rows(BsArena *arena, const BsTable *table, const BsProgram *program, BsWriter *writer,
+			 uint32_t nrows)
+{
+	uint32_t row_bytes = program->row_bytes;
+	bool complete = true;
+
+	if (table->nchunks <= 1)
+	{
+		uint8_t *chunk = bs_arena_at(arena, table->chunks);
+
+		for (uint32_t i = 0; i < nrows; i++)
+		{
+			complete &= writer->numbers[i] != BS_NO_ROW;
+			writer->row_at[i] = chunk + (size_t) (writer->numbers[i] & BS_ROW_MASK) * row_bytes;
+		}
+		return complete;
+	}
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		if (writer->numbers[i] == BS_NO_ROW)
+			complete = false;
+		else
+			writer->row_at[i] = bs_table_row(arena, table, program, writer->numbers[i]);
+	}
+	return complete;
+}
+
+static void
+count_records(const BsProgram *program, BsWriter *writer, uint32_t nrows)
+{
+	uint32_t offset = program->count_offset;
+
+	for (uint32_t i = 0; i < nrows; i++)
+		*(uint64_t *) (writer->row_at[i] + offset) += 1;
+}
+
+/* The first value of any bytes goes to the table's heap. */
+static void
+keep_any_bytes(BsArena *arena, BsTable *table, const BsAggregate *aggregate, BsWriter *writer,
+			   const BsLane *lane, const uint8_t *filter, BsRows rows)
+{
+	for (uint32_t i = 0; i < rows.nrows; i++)
+	{
+		uint32_t at = rows.rows[i];
+		uint8_t *row = writer->row_at[i];
+		BsHandle *handle = (BsHandle *) (row + aggregate->offset);
+
+		if (bs_state_has_value(aggregate, row) || bs_lane_is_null(lane, at) ||
+			(filter != NULL && filter[at] == 0))
+			continue;
+		handle->offset = bs_table_heap_put(arena, table, lane->bytes[at].data, lane->bytes[at].len);
+		handle->len = lane->bytes[at].len;
+		if (handle->offset != 0)
+			*(uint32_t *) (row + aggregate->flags_offset) |= aggregate->seen_mask;
+	}
+}
+
+static void
+accumulate_foreign(const BsProgram *program, uint32_t a, BsWriter *writer, const BsBatch *batch,
+				   const uint8_t *filter, BsRows rows, BsForeignAccumulate accumulate, void *context)
+{
+	BsRows reached = {.rows = writer->reached};
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < rows.nrows; i++)
+	{
+		if (filter != NULL && filter[rows.rows[i]] == 0)
+			continue;
+		writer->reached[n] = rows.rows[i];
+		writer->states[n++] = (BsHandle *) (writer->row_at[i] + program->aggregates[a].offset);
+	}
+	reached.nrows = n;
+	accumulate(context, program->aggregates[a].foreign, batch, reached, writer->states);
+}
+
+/* Add rows that fall into one window; returns how many found room. */
+static uint32_t
+add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
+		 BsWriter *writer, const BsBatch *batch, const BsEvaluated *evaluated, BsRows rows,
+		 BsForeignAccumulate accumulate, void *context)
+{
+	bs_keys_pack(writer->keys, program, evaluated->keys, rows);
+	bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
+	if (!resolve_rows(arena, table, program, writer, rows.nrows))
+	{
+		memcpy(writer->rows, rows.rows, rows.nrows * sizeof(uint16_t));
+		rows.nrows = drop_unplaced(writer, rows.nrows);
+		rows.rows = writer->rows;
+		resolve_rows(arena, table, program, writer, rows.nrows);
+	}
+	count_records(program, writer, rows.nrows);
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[a];
+		const BsLane *lane = evaluated->arguments[a];
+		const uint8_t *filter = evaluated->filters[a];
+
+		if (aggregate->kind == BS_AGG_FOREIGN)
+			accumulate_foreign(program, a, writer, batch, filter, rows, accumulate, context);
+		else if (aggregate->kind == BS_AGG_ANY && aggregate->type == BS_BYTES)
+			keep_any_bytes(arena, table, aggregate, writer, lane, filter, rows);
+		else
+			bs_aggregate_accumulate(aggregate, writer->row_at, lane, filter, rows);
+	}
+	return rows.nrows;
+}
+
+/* A late record is counted at its window too, while that is still there. */
+static void
+count_late(BsPartial *partial, BsArena *arena, int64_t window, uint64_t nrecords)
+{
+	BsPane *pane = bs_partial_pane(partial, arena, window);
+
+	partial->late += nrecords;
+	if (pane != NULL)
+		pane->late += nrecords;
+}
+
+static void
+add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+			  const BsBatch *batch, const BsEvaluated *evaluated, int64_t window, BsRows rows,
+			  BsForeignAccumulate accumulate, void *context)
+{
+	BsPane *pane;
+	BsTable *table;
+	uint64_t bytes;
+	uint32_t nadded;
+
+	if (program->windowed && window < partial->closed_before)
+	{
+		count_late(partial, arena, window, rows.nrows);
+		return;
+	}
+	pane = bs_partial_take_pane(partial, arena, program, window, partial->last_rows, &table);
+	if (table == NULL)
+	{
+		partial->overflowed += rows.nrows;
+		if (pane != NULL)
+			pane->overflowed += rows.nrows;
+		return;
+	}
+	bytes = table->bytes;
+	nadded = add_rows(arena, table, partial->max_groups, program, writer, batch, evaluated, rows,
+					  accumulate, context);
+	partial->bytes += table->bytes - bytes;
+	partial->records += nadded;
+	partial->overflowed += rows.nrows - nadded;
+	pane->records += nadded;
+	pane->overflowed += rows.nrows - nadded;
+	if (table->nrows > partial->last_rows || pane == &panes_of(partial, arena)[partial->npanes - 1])
+		partial->last_rows = table->nrows;
+}
+
+/* Rows of a batch that fall into several windows: one selection after the other. */
+static void
+add_by_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+			  const BsBatch *batch, const BsEvaluated *evaluated, BsForeignAccumulate accumulate,
+			  void *context)
+{
+	uint16_t *left = writer->left;
+	uint32_t nleft = evaluated->nrows;
+
+	memcpy(left, evaluated->rows, nleft * sizeof(uint16_t));
+	while (nleft > 0)
+	{
+		int64_t window = evaluated->windows[left[0]];
+		uint32_t nmine = 0;
+		uint32_t nothers = 0;
+
+		for (uint32_t i = 0; i < nleft; i++)
+		{
+			uint16_t row = left[i];
+
+			if (evaluated->windows[row] == window)
+				writer->selection[nmine++] = row;
+			else
+				left[nothers++] = row;
+		}
+		nleft = nothers;
+		add_to_window(partial, arena, program, writer, batch, evaluated, window,
+					  (BsRows){nmine, writer->selection}, accumulate, context);
+	}
+}
+
+static void
+count_errors(BsPartial *partial, BsArena *arena, const BsProgram *program, const BsBatch *batch,
+			 const BsEvaluated *evaluated)
+{
+	const BsLane *time = program->windowed ? &batch->columns[program->time_column] : NULL;
+
+	for (uint32_t i = 0; i < evaluated->nfailed; i++)
+	{
+		uint16_t row = evaluated->failed_rows[i];
+		int64_t window = BS_NO_WINDOW;
+		BsPane *pane;
+
+		if (time != NULL && (bs_lane_is_null(time, row) || time->i64[row] == BS_TIME_INFINITY ||
+							 time->i64[row] == BS_TIME_NEG_INFINITY))
+			continue;
+		if (time != NULL)
+			window = bs_program_window(program, time->i64[row]);
+		pane = bs_partial_pane(partial, arena, window);
+		if (pane != NULL)
+			pane->errors++;
+	}
+}
+
+void
+bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+			   const BsBatch *batch, const BsEvaluated *evaluated, BsForeignAccumulate accumulate,
+			   void *accumulate_context)
+{
+	partial->received += evaluated->received;
+	partial->filtered += evaluated->filtered;
+	partial->untimed += evaluated->untimed;
+	partial->future += evaluated->future;
+	partial->errors += evaluated->errors;
+	partial->unknown_rate += evaluated->unknown_rate;
+	if (evaluated->nrows > 0 && evaluated->one_window)
+		add_to_window(partial, arena, program, writer, batch, evaluated, evaluated->window,
+					  (BsRows){evaluated->nrows, evaluated->rows}, accumulate, accumulate_context);
+	else if (evaluated->nrows > 0)
+		add_by_window(partial, arena, program, writer, batch, evaluated, accumulate,
+					  accumulate_context);
+	if (evaluated->nfailed > 0)
+	{
+		partial->last_error = evaluated->last_error;
+		count_errors(partial, arena, program, batch, evaluated);
+	}
+}

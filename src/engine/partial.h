@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * partial.h: what one writer has counted for one view: a table of groups for each window.
+ *
+ * A partial belongs to one view and one writer (a receiver, or the inserting backends together, or one
+ * transaction).  Its panes lie in an arena, sorted by window.  Every function here needs the partial's
+ * lock (the caller's business), but for partials in private memory.  None allocates but in the arena,
+ * none can fail: what does not fit is counted as overflowed.
+ *
+ *   BsPartial -> panes: {window, table, counters} .. sorted by window
+ *             -> sources: {source, highest time, last heard} ..
+ */
+#ifndef BS_PARTIAL_H
+#define BS_PARTIAL_H
+
+#include "table.h"
+
+/* One window of one writer. */
+typedef struct BsPane
+{
+	int64_t window; /* its start */
+	uint64_t table; /* 0: none yet (only counters) */
+	uint64_t records;
+	uint64_t late;
+	uint64_t overflowed;
+	uint64_t errors;
+} BsPane;
+
+/* One source of time, and how far its records have come. */
+typedef struct BsSource
+{
+	uint64_t source;
+	int64_t highest;   /* highest time of its records, future ones not among them */
+	int64_t last_heard; /* by the view's clock */
+} BsSource;
+
+#define BS_MAX_SOURCES 16384u /* beyond them the time of further sources is not followed */
+
+typedef struct BsPartial
+{
+	uint32_t magic;
+	uint32_t npanes;
+	uint64_t fingerprint;  /* of the program whose rows these are; 0: unused */
+	uint64_t panes;        /* BsPane[panes_capacity] */
+	uint32_t panes_capacity;
+	uint32_t nsources;
+	uint64_t sources;      /* BsSource[sources_capacity], open addressing; source 0 is empty */
+	uint32_t sources_capacity;
+	uint32_t last_rows;    /* groups of the newest window that filled: the next one's size */
+	int64_t closed_before; /* windows that start before this are closed */
+	uint64_t max_groups;   /* in one window */
+	uint64_t bytes;        /* taken from the arena, tables included */
+	/* Since the view began to count: */
+	uint64_t records;      /* added */
+	uint64_t received;     /* offered; = records + filtered + late + future + untimed + overflowed + errors */
+	uint64_t filtered;
+	uint64_t late;
+	uint64_t future;
+	uint64_t untimed;
+	uint64_t overflowed;
+	uint64_t errors;
+	uint64_t unknown_rate; /* of the records whose sampling rate scaled() did not know */
+	uint64_t sources_refused;
+	uint32_t last_error;   /* BsError */
+	uint32_t unused;
+} BsPartial;
+
+/* What a writer keeps beside its partials to work on one program: its own memory, no lock. */
+typedef struct BsWriter BsWriter;
+
+/*
+ * Folds the values of a foreign aggregate: for i < rows.nrows the record at rows.rows[i] into the
+ * state at states[i], whose meaning between calls is the callback's until the table is sealed.
+ */
+typedef void (*BsForeignAccumulate)(void *context, uint32_t aggregate, const BsBatch *batch,
+									BsRows rows, BsHandle *const *states);
+
+extern BsWriter *bs_writer_create(const BsProgram *program);
+extern void bs_writer_free(BsWriter *writer);
+
+extern void bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_groups);
+/* Give back all panes and sources; the counters stay. */
+extern void bs_partial_clear(BsPartial *partial, BsArena *arena, const BsProgram *program);
+
+/*
+ * Add what the program made of a batch.  now is the view's clock (for sources).  accumulate is needed
+ * when the program has foreign aggregates, and then the arena must be private.
+ */
+extern void bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *program,
+						   BsWriter *writer, const BsBatch *batch, const BsEvaluated *evaluated,
+						   BsForeignAccumulate accumulate, void *accumulate_context);
+
+/* Note how far the sources of a batch have come.  Stamps above future_limit do not count. */
+extern void bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program,
+							  const BsBatch *batch, int64_t future_limit, int64_t now);
+
+/*
+ * Add everything that another partial of the same program holds (a transaction's to the shared one):
+ * its panes, counters and sources.  What falls into closed windows is late.
+ */
+extern void bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program,
+							 BsWriter *writer, const BsPartial *from, BsArena *from_arena);
+
+/* The pane of a window, or NULL. */
+extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t window);
+
+/* Windows that start before this are closed from now on (never goes back). */
+extern void bs_partial_close(BsPartial *partial, int64_t closed_before);
+
+/* Give back the panes of windows that start before this. */
+extern void bs_partial_drop(BsPartial *partial, BsArena *arena, const BsProgram *program,
+							int64_t before);
+
+/*
+ * How far the sources have come.  A source is alive when it was heard at or after alive_since.
+ * An idle one is taken to have gone on with the clock: highest + (now - last_heard).
+ */
+typedef struct BsProgress
+{
+	bool any_alive;
+	bool any;
+	int64_t alive_lowest; /* lowest highest time of the alive ones */
+	int64_t idle_highest; /* highest of the extrapolated times of all */
+	int64_t highest;      /* highest time of all */
+} BsProgress;
+
+extern void bs_progress_begin(BsProgress *progress);
+extern void bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now,
+								int64_t alive_since, BsProgress *progress);
+
+/*
+ * Merge rows of a table into another of the same program: chunk number chunk of from.  Returns the
+ * number of records of groups for which there was no room (0: all fitted).
+ */
+extern uint64_t bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program,
+									 BsWriter *writer, BsArena *from_arena, const BsTable *from,
+									 uint32_t chunk, uint64_t max_rows);
+
+#endif

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* program.c: laying out a program's rows, and evaluating it over a batch.  See program.h. */
+#include "program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "table.h"
+
+#define MAX_ROW_BYTES 8192u
+#define FLAG_BITS_PER_AGGREGATE 2u /* seen, overflow */
+#define AGGREGATES_PER_WORD (32u / FLAG_BITS_PER_AGGREGATE)
+
+static uint32_t
+key_cell_width(BsType type)
+{
+	switch (type)
+	{
+		case BS_BOOL:
+			return 1;
+		case BS_INT2:
+			return 2;
+		case BS_INT4:
+		case BS_FLOAT4:
+			return 4;
+		case BS_MACADDR:
+			return 6;
+		case BS_INET:
+			return 18;
+		case BS_INTERVAL:
+		case BS_BYTES:
+			return 16;
+		default:
+			return 8;
+	}
+}
+
+static uint32_t
+align_to(uint32_t offset, uint32_t alignment)
+{
+	return (offset + alignment - 1) & ~(alignment - 1);
+}
+
+/* [key cells, NULL bits][flag words][carries][record count][states], each part aligned to its need. */
+static const char *
+lay_out_row(BsProgram *program)
+{
+	uint32_t offset = 0;
+	uint32_t words = (program->naggregates + AGGREGATES_PER_WORD - 1) / AGGREGATES_PER_WORD;
+
+	for (uint32_t k = 0; k < program->nkeys; k++)
+	{
+		BsKey *key = &program->keys[k];
+
+		key->offset = (uint16_t) offset;
+		key->width = (uint16_t) key_cell_width(key->type);
+		offset += key->width;
+		program->has_bytes_keys |= key->type == BS_BYTES;
+		if (offset > MAX_ROW_BYTES)
+			return "group keys take too many bytes";
+	}
+	offset = align_to(offset, 4);
+	program->null_offset = offset;
+	offset = align_to(offset + (program->nkeys + 7) / 8, 4);
+	program->key_bytes = offset;
+	program->flags_offset = offset;
+	offset += words * 4;
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		BsAggregate *aggregate = &program->aggregates[a];
+		uint32_t bit = a % AGGREGATES_PER_WORD * FLAG_BITS_PER_AGGREGATE;
+
+		aggregate->flags_offset = (uint16_t) (program->flags_offset + a / AGGREGATES_PER_WORD * 4);
+		aggregate->seen_mask = 1u << bit;
+		aggregate->overflow_mask = 2u << bit;
+		program->has_handles |= aggregate->kind == BS_AGG_FOREIGN;
+		if (aggregate->kind == BS_AGG_SUM_INT)
+		{
+			aggregate->carry_offset = (uint16_t) offset;
+			offset += 4;
+		}
+		if (offset > MAX_ROW_BYTES)
+			return "aggregate states take too many bytes";
+	}
+	offset = align_to(offset, 8);
+	program->count_offset = offset;
+	offset += 8;
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		BsAggregate *aggregate = &program->aggregates[a];
+
+		aggregate->offset = (uint16_t) offset;
+		offset += align_to(bs_aggregate_state_bytes(aggregate->kind, aggregate->type), 8);
+		if (offset > MAX_ROW_BYTES)
+			return "aggregate states take too many bytes";
+	}
+	program->row_bytes = offset;
+	return NULL;
+}
+
+static const char *
+prepare_trees(BsProgram *program)
+{
+	const char *problem = NULL;
+
+	if (program->where != NULL)
+	{
+		if (program->where->type != BS_BOOL)
+			return "filter is not boolean";
+		problem = bs_expr_prepare(program->where, program->capacity);
+	}
+	for (uint32_t k = 0; k < program->nkeys && problem == NULL; k++)
+	{
+		if (program->keys[k].expr->type != program->keys[k].type)
+			return "key has another type than its expression";
+		problem = bs_expr_prepare(program->keys[k].expr, program->capacity);
+	}
+	for (uint32_t a = 0; a < program->naggregates && problem == NULL; a++)
+	{
+		BsAggregate *aggregate = &program->aggregates[a];
+
+		problem = bs_aggregate_check(aggregate->kind, aggregate->type);
+		if (problem == NULL && aggregate->argument != NULL)
+			problem = bs_expr_prepare(aggregate->argument, program->capacity);
+		else if (problem == NULL && aggregate->kind != BS_AGG_FOREIGN)
+			problem = "aggregate without argument";
+		if (problem == NULL && aggregate->filter != NULL)
+		{
+			if (aggregate->filter->type != BS_BOOL)
+				return "aggregate filter is not boolean";
+			problem = bs_expr_prepare(aggregate->filter, program->capacity);
+		}
+	}
+	return problem;
+}
+
+static bool
+allocate_scratch(BsProgram *program)
+{
+	BsEvaluated *e = calloc(1, sizeof(BsEvaluated));
+	uint32_t n = program->capacity;
+	bool ok = e != NULL;
+
+	program->evaluated = e;
+	if (!ok)
+		return false;
+	e->rows = calloc(n, sizeof(uint16_t));
+	e->scratch_rows = calloc(n, sizeof(uint16_t));
+	e->failed_rows = calloc(n, sizeof(uint16_t));
+	e->windows = calloc(n, sizeof(int64_t));
+	e->error_codes = calloc(n, 1);
+	e->keys = calloc(program->nkeys + 1, sizeof(*e->keys));
+	e->arguments = calloc(program->naggregates + 1, sizeof(*e->arguments));
+	e->filters = calloc(program->naggregates + 1, sizeof(*e->filters));
+	e->filter_bytes = calloc(program->naggregates + 1, sizeof(*e->filter_bytes));
+	ok = e->rows && e->scratch_rows && e->failed_rows && e->windows && e->error_codes && e->keys &&
+		 e->arguments && e->filters && e->filter_bytes;
+	for (uint32_t a = 0; ok && a < program->naggregates; a++)
+	{
+		if (program->aggregates[a].filter == NULL)
+			continue;
+		e->filter_bytes[a] = calloc(n, 1);
+		ok = e->filter_bytes[a] != NULL;
+	}
+	return ok;
+}
+
+const char *
+bs_program_finish(BsProgram *program, uint32_t capacity)
+{
+	const char *problem;
+
+	program->capacity = capacity;
+	if (capacity == 0 || capacity > UINT16_MAX)
+		return "batch capacity out of range";
+	if (program->windowed && program->width_usec <= 0)
+		return "window width must be positive";
+	problem = lay_out_row(program);
+	if (problem == NULL)
+		problem = prepare_trees(program);
+	if (problem == NULL && !allocate_scratch(program))
+		problem = "out of memory";
+	return problem;
+}
+
+static void
+free_evaluated(BsEvaluated *e, uint32_t naggregates)
+{
+	if (e == NULL)
+		return;
+	for (uint32_t a = 0; e->filter_bytes != NULL && a < naggregates; a++)
+		free(e->filter_bytes[a]);
+	free(e->rows);
+	free(e->scratch_rows);
+	free(e->failed_rows);
+	free(e->windows);
+	free(e->error_codes);
+	free(e->keys);
+	free(e->arguments);
+	free(e->filters);
+	free(e->filter_bytes);
+	free(e);
+}
+
+void
+bs_program_free(BsProgram *program)
+{
+	bs_expr_free(program->where);
+	for (uint32_t k = 0; k < program->nkeys; k++)
+		bs_expr_free(program->keys[k].expr);
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		bs_expr_free(program->aggregates[a].argument);
+		bs_expr_free(program->aggregates[a].filter);
+	}
+	free_evaluated(program->evaluated, program->naggregates);
+	free(program->keys);
+	free(program->aggregates);
+	memset(program, 0, sizeof(*program));
+}
+
+static void
+mark_columns(const BsExpr *expr, bool *wanted)
+{
+	if (expr == NULL)
+		return;
+	if (expr->op == BS_OP_COLUMN)
+		wanted[expr->column] = true;
+	for (uint32_t i = 0; i < expr->nargs; i++)
+		mark_columns(expr->args[i], wanted);
+}
+
+void
+bs_program_columns(const BsProgram *program, bool *wanted)
+{
+	mark_columns(program->where, wanted);
+	if (program->windowed)
+		wanted[program->time_column] = true;
+	for (uint32_t k = 0; k < program->nkeys; k++)
+		mark_columns(program->keys[k].expr, wanted);
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		mark_columns(program->aggregates[a].argument, wanted);
+		mark_columns(program->aggregates[a].filter, wanted);
+	}
+}
+
+int64_t
+bs_program_window(const BsProgram *program, int64_t time_usec)
+{
+	int64_t width = program->width_usec;
+	int64_t from_origin;
+	int64_t rest;
+
+	/* Both are within PostgreSQL's range of timestamps, so their difference fits 64 bits. */
+	if (__builtin_sub_overflow(time_usec, program->origin, &from_origin))
+		return time_usec;
+	rest = from_origin % width;
+	if (rest < 0)
+		rest += width;
+	return time_usec - rest;
+}
+
+/* ---- evaluation ------------------------------------------------------------------------------- */
+
+static bool
+any_failed(const BsEvaluated *e, uint32_t nrows)
+{
+	uint64_t any = 0;
+	uint32_t row = 0;
+
+	for (; row + 8 <= nrows; row += 8)
+	{
+		uint64_t codes;
+
+		memcpy(&codes, e->error_codes + row, 8);
+		any |= codes;
+	}
+	for (; row < nrows; row++)
+		any |= e->error_codes[row];
+	return any != 0;
+}
+
+/* Rows whose evaluation failed move from rows to failed_rows. */
+static void
+drop_failed(BsEvaluated *e)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < e->nrows; i++)
+	{
+		uint16_t row = e->rows[i];
+
+		if (e->error_codes[row] != BS_ERROR_NONE)
+			e->failed_rows[e->nfailed++] = row;
+		else
+			e->rows[kept++] = row;
+	}
+	e->nrows = kept;
+}
+
+/* A filter leaves out rows in error; find them among those it was given. */
+static void
+collect_failed(BsEvaluated *e, uint32_t nrows)
+{
+	for (uint32_t row = 0; row < nrows; row++)
+		if (e->error_codes[row] != BS_ERROR_NONE)
+			e->failed_rows[e->nfailed++] = (uint16_t) row;
+}
+
+static void
+apply_where(BsProgram *program, BsEval *eval, uint32_t nrows)
+{
+	BsEvaluated *e = program->evaluated;
+
+	for (uint32_t i = 0; i < nrows; i++)
+		e->rows[i] = (uint16_t) i;
+	e->nrows = nrows;
+	if (program->where == NULL)
+		return;
+	e->nrows = bs_expr_filter(program->where, eval, (BsRows){nrows, e->rows}, e->rows);
+	if (any_failed(e, nrows))
+		collect_failed(e, nrows);
+	e->filtered = nrows - e->nrows - e->nfailed;
+}
+
+/* Leave out rows without a usable time, and find each one's window. */
+static void
+apply_time_by_row(BsProgram *program, const BsLane *lane, int64_t future_limit)
+{
+	BsEvaluated *e = program->evaluated;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < e->nrows; i++)
+	{
+		uint16_t row = e->rows[i];
+		int64_t time = lane->i64[row];
+
+		if (bs_lane_is_null(lane, row) || time == BS_TIME_INFINITY || time == BS_TIME_NEG_INFINITY)
+			e->untimed++;
+		else if (time > future_limit)
+			e->future++;
+		else
+		{
+			e->windows[row] = bs_program_window(program, time);
+			e->rows[kept++] = row;
+		}
+	}
+	e->nrows = kept;
+	e->one_window = false;
+}
+
+static void
+apply_time(BsProgram *program, const BsBatch *batch, int64_t future_limit)
+{
+	BsEvaluated *e = program->evaluated;
+	const BsTimeMarks *marks;
+
+	e->one_window = true;
+	e->window = BS_NO_WINDOW;
+	if (!program->windowed)
+		return;
+	marks = bs_batch_time_marks(batch, program->time_column);
+	if (marks->complete && marks->highest <= future_limit)
+	{
+		e->window = bs_program_window(program, marks->lowest);
+		if (marks->highest - e->window < program->width_usec)
+			return;
+	}
+	apply_time_by_row(program, &batch->columns[program->time_column], future_limit);
+}
+
+/* FILTER as a byte per row; returns the rows for which it holds, in scratch_rows. */
+static BsRows
+apply_aggregate_filter(BsProgram *program, BsEval *eval, uint32_t a, BsRows rows)
+{
+	BsEvaluated *e = program->evaluated;
+	BsRows holding = {.rows = e->scratch_rows};
+
+	holding.nrows =
+		bs_expr_filter(program->aggregates[a].filter, eval, rows, e->scratch_rows);
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		e->filter_bytes[a][rows.rows[i]] = 0;
+	for (uint32_t i = 0; i < holding.nrows; i++)
+		e->filter_bytes[a][holding.rows[i]] = 1;
+	e->filters[a] = e->filter_bytes[a];
+	return holding;
+}
+
+static void
+evaluate_keys_and_arguments(BsProgram *program, BsEval *eval)
+{
+	BsEvaluated *e = program->evaluated;
+	BsRows rows = {e->nrows, e->rows};
+
+	for (uint32_t k = 0; k < program->nkeys; k++)
+		e->keys[k] = bs_expr_evaluate(program->keys[k].expr, eval, rows);
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[a];
+		BsRows reached = rows;
+
+		if (aggregate->filter != NULL)
+			reached = apply_aggregate_filter(program, eval, a, rows);
+		if (aggregate->argument != NULL)
+			e->arguments[a] = bs_expr_evaluate(aggregate->argument, eval, reached);
+	}
+}
+
+static void
+refuse_long_keys(BsProgram *program)
+{
+	BsEvaluated *e = program->evaluated;
+
+	for (uint32_t k = 0; k < program->nkeys; k++)
+	{
+		const BsLane *lane = e->keys[k];
+
+		if (program->keys[k].type != BS_BYTES)
+			continue;
+		for (uint32_t i = 0; i < e->nrows; i++)
+			if (!bs_lane_is_null(lane, e->rows[i]) && e->error_codes[e->rows[i]] == BS_ERROR_NONE &&
+				lane->bytes[e->rows[i]].len > BS_MAX_KEY_BYTES)
+				e->error_codes[e->rows[i]] = BS_ERROR_KEY_TOO_LONG;
+	}
+}
+
+const BsEvaluated *
+bs_program_evaluate(BsProgram *program, const BsBatch *batch, int64_t future_limit,
+					BsForeignEvaluate foreign, void *foreign_context)
+{
+	BsEvaluated *e = program->evaluated;
+	BsEval eval = {.batch = batch,
+				   .errors = e->error_codes,
+				   .foreign = foreign,
+				   .foreign_context = foreign_context};
+
+	e->received = batch->nrows;
+	e->nfailed = 0;
+	e->filtered = e->untimed = e->future = 0;
+	e->last_error = BS_ERROR_NONE;
+	memset(e->error_codes, 0, batch->nrows);
+	memset(e->filters, 0, program->naggregates * sizeof(*e->filters));
+
+	apply_where(program, &eval, batch->nrows);
+	apply_time(program, batch, future_limit);
+	evaluate_keys_and_arguments(program, &eval);
+	if (program->has_bytes_keys)
+		refuse_long_keys(program);
+	if (any_failed(e, batch->nrows))
+		drop_failed(e);
+	if (e->nfailed > 0)
+		e->last_error = (BsError) e->error_codes[e->failed_rows[e->nfailed - 1]];
+	e->errors = e->nfailed;
+	e->unknown_rate = eval.unknown_rate;
+	return e;
+}

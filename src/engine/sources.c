@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * sources.c: how far each source of time has come, kept with a partial.  See partial.h.
+ *
+ * Open addressing in one arena block, at most half full, at most BS_MAX_SOURCES entries: a sender of
+ * spoofed addresses can take those, after which the time of new sources is not followed (counted) and
+ * that of the known ones goes on.
+ */
+#include "writer.h"
+
+#include <string.h>
+
+static BsSource *
+sources_of(const BsPartial *partial, BsArena *arena)
+{
+	return bs_arena_at(arena, partial->sources);
+}
+
+/* The entry of a source, or the empty one where it belongs.  0 is kept for empty entries. */
+static BsSource *
+source_slot(BsSource *sources, uint32_t capacity, uint64_t source)
+{
+	uint32_t slot = (uint32_t) (source ^ (source >> 32)) & (capacity - 1);
+
+	while (sources[slot].source != 0 && sources[slot].source != source)
+		slot = (slot + 1) & (capacity - 1);
+	return &sources[slot];
+}
+
+static bool
+sources_grow(BsPartial *partial, BsArena *arena)
+{
+	uint32_t capacity = partial->sources_capacity == 0 ? 2 : partial->sources_capacity * 2;
+	uint64_t block;
+	BsSource *sources;
+
+	if (partial->nsources >= BS_MAX_SOURCES)
+		return false;
+	block = bs_arena_alloc(arena, capacity * sizeof(BsSource));
+	if (block == 0)
+		return false;
+	sources = bs_arena_at(arena, block);
+	memset(sources, 0, capacity * sizeof(BsSource));
+	for (uint32_t i = 0; i < partial->sources_capacity; i++)
+	{
+		const BsSource *old = &sources_of(partial, arena)[i];
+
+		if (old->source != 0)
+			*source_slot(sources, capacity, old->source) = *old;
+	}
+	if (partial->sources != 0)
+	{
+		bs_arena_release(arena, partial->sources, partial->sources_capacity * sizeof(BsSource));
+		partial->bytes -= bs_arena_block_bytes(partial->sources_capacity * sizeof(BsSource));
+	}
+	partial->bytes += bs_arena_block_bytes(capacity * sizeof(BsSource));
+	partial->sources = block;
+	partial->sources_capacity = capacity;
+	return true;
+}
+
+/* The entry of a source, made when it is new; NULL when there is no room. */
+static BsSource *
+source_take(BsPartial *partial, BsArena *arena, uint64_t source)
+{
+	BsSource *entry;
+
+	if (partial->sources_capacity > 0)
+	{
+		entry = source_slot(sources_of(partial, arena), partial->sources_capacity, source);
+		if (entry->source == source)
+			return entry;
+	}
+	if (partial->nsources >= partial->sources_capacity / 2 && !sources_grow(partial, arena))
+	{
+		partial->sources_refused++;
+		return NULL;
+	}
+	entry = source_slot(sources_of(partial, arena), partial->sources_capacity, source);
+	*entry = (BsSource){.source = source,
+						.highest = BS_TIME_NEG_INFINITY,
+						.last_heard = BS_TIME_NEG_INFINITY};
+	partial->nsources++;
+	return entry;
+}
+
+static void
+source_heard(BsPartial *partial, BsArena *arena, uint64_t source, int64_t highest, int64_t now)
+{
+	BsSource *entry = source_take(partial, arena, source != 0 ? source : 1);
+
+	if (entry == NULL)
+		return;
+	if (highest > entry->highest)
+		entry->highest = highest;
+	if (now > entry->last_heard)
+		entry->last_heard = now;
+}
+
+/* The highest time of a run that is not in the future. */
+static int64_t
+run_highest_within(const BsLane *lane, const BsRun *run, int64_t limit)
+{
+	int64_t highest = BS_TIME_NEG_INFINITY;
+
+	for (uint32_t row = run->first; row < run->first + run->nrows; row++)
+		if (lane->nulls[row] == 0 && lane->i64[row] <= limit && lane->i64[row] > highest &&
+			lane->i64[row] != BS_TIME_INFINITY)
+			highest = lane->i64[row];
+	return highest;
+}
+
+void
+bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program, const BsBatch *batch,
+				  int64_t future_limit, int64_t now)
+{
+	const BsTimeMarks *marks;
+
+	if (!program->windowed)
+		return;
+	marks = bs_batch_time_marks(batch, program->time_column);
+	for (uint32_t i = 0; i < batch->nruns; i++)
+	{
+		int64_t highest = marks->run_highest[i];
+
+		if (highest > future_limit)
+			highest = run_highest_within(&batch->columns[program->time_column], &batch->runs[i],
+										 future_limit);
+		if (highest != BS_TIME_NEG_INFINITY)
+			source_heard(partial, arena, batch->runs[i].source, highest, now);
+	}
+}
+
+void
+bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from, BsArena *from_arena)
+{
+	for (uint32_t i = 0; i < from->sources_capacity; i++)
+	{
+		const BsSource *entry = &sources_of(from, from_arena)[i];
+
+		if (entry->source != 0)
+			source_heard(into, arena, entry->source, entry->highest, entry->last_heard);
+	}
+}
+
+void
+bs_progress_begin(BsProgress *progress)
+{
+	*progress = (BsProgress){.alive_lowest = BS_TIME_INFINITY,
+							 .idle_highest = BS_TIME_NEG_INFINITY,
+							 .highest = BS_TIME_NEG_INFINITY};
+}
+
+void
+bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now, int64_t alive_since,
+					BsProgress *progress)
+{
+	for (uint32_t i = 0; i < partial->sources_capacity; i++)
+	{
+		const BsSource *entry = &sources_of(partial, arena)[i];
+		int64_t gone_on;
+
+		if (entry->source == 0)
+			continue;
+		progress->any = true;
+		if (entry->highest > progress->highest)
+			progress->highest = entry->highest;
+		if (entry->last_heard >= alive_since)
+		{
+			progress->any_alive = true;
+			if (entry->highest < progress->alive_lowest)
+				progress->alive_lowest = entry->highest;
+		}
+		gone_on = now > entry->last_heard ? entry->highest + (now - entry->last_heard) : entry->highest;
+		if (gone_on > progress->idle_highest)
+			progress->idle_highest = gone_on;
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * writer.h: the private scratch memory of a writer, for partial.c and merge.c.
+ *
+ * One per process and program; every array has room for one batch.
+ */
+#ifndef BS_WRITER_H
+#define BS_WRITER_H
+
+#include "partial.h"
+
+struct BsWriter
+{
+	uint32_t capacity;
+	BsKeys *keys;
+	uint32_t *numbers;   /* row numbers of the groups, by position in the selection */
+	uint8_t **row_at;    /* their addresses */
+	BsHandle **states;
+	uint16_t *rows;
+	uint16_t *reached;
+	uint16_t *selection; /* rows of one window */
+	uint16_t *left;      /* rows of windows still to come */
+};
+
+/*
+ * The pane of a window and its table, both made when there are none (expected_rows sizes the table).
+ * NULL, or a table of NULL, when memory is out.
+ */
+extern BsPane *bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
+									int64_t window, uint32_t expected_rows, BsTable **table);
+
+extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
+							 BsArena *from_arena);
+
+#endif

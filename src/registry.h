@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * registry.h: continuous views in shared memory: who counts what, and where.
+ *
+ * The main shared memory segment holds, from the start of the server on:
+ *
+ *   BsShared        the head: locks, generation of definitions, one BsSharedWorker per receiver
+ *   BsSharedView[]  a slot per view (backstream.max_views), each with one BsSharedPartial per writer
+ *   exporters       counters by exporter, per receiver (receiver/decode.h)
+ *   listeners       counters by socket, per receiver (receiver/udp.h)
+ *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
+ *
+ * Writers are the receivers, 0 .. workers - 1, and one more that all inserting backends share.
+ *
+ * A slot belongs to a relation and to one definition of it (fingerprint).  Whoever has read the
+ * definition from the catalog while holding a lock on the relation may attach: the slot is made, or
+ * emptied when it held an older definition.  Everybody else checks the fingerprint under a lock and
+ * leaves the slot alone when it is not his.
+ *
+ * Locks, in this order: registry lock, a view's advance lock, a partial's lock, the arena's spin lock.
+ * docs/locking.md has the table.
+ */
+#ifndef BS_REGISTRY_H
+#define BS_REGISTRY_H
+
+#include "postgres.h"
+
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+
+#include "../receiver/decode.h"
+#include "../receiver/udp.h"
+#include "engine/partial.h"
+#include "options.h"
+
+#define BS_MAX_LISTENERS 64
+#define BS_ERROR_TEXT 256
+
+typedef enum BsViewState
+{
+	BS_VIEW_ACTIVE = 1,
+	BS_VIEW_SUSPENDED /* its own code kept failing or took too long; last_error says why */
+} BsViewState;
+
+/* What everybody must know of a view to close and drop its windows.  Set when attached. */
+typedef struct BsViewTiming
+{
+	bool windowed;
+	bool arrival; /* the window is over time_received of backstream.flow: arrival is its own watermark */
+	int32 clock;  /* BsViewClock */
+	int64 width_usec;
+	int64 origin;
+	int64 retain_usec;
+	int64 lateness_usec;
+	int64 idle_usec;
+	int64 max_future_usec;
+	int64 max_groups;
+} BsViewTiming;
+
+/* One writer's partial of one view. */
+typedef struct BsSharedPartial
+{
+	LWLock lock; /* protects partial; a writer holds it for one batch, a reader for one chunk */
+	pg_atomic_uint32 writer_wants; /* a reader that sees it set waits before it takes the lock */
+	BsPartial partial;
+} BsSharedPartial;
+
+typedef struct BsSharedView
+{
+	/* Under the registry lock: */
+	Oid relid; /* InvalidOid: the slot is free */
+	uint64 fingerprint;
+	TimestampTz since; /* counting began */
+	BsViewTiming timing;
+
+	/* Under the mutex: */
+	slock_t mutex;
+	TimestampTz last_error_at;
+	char last_error[BS_ERROR_TEXT];
+
+	pg_atomic_uint32 state;         /* BsViewState */
+	pg_atomic_uint64 closed_before; /* int64: windows before this are closed in every partial */
+	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
+	LWLock advance_lock; /* one process at a time moves the watermark */
+
+	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
+} BsSharedView;
+
+/* One receiver. */
+typedef struct BsSharedWorker
+{
+	pg_atomic_uint32 pid; /* 0: not running */
+	/* int64: everything that arrived before this has been added to all views */
+	pg_atomic_uint64 applied_until;
+	TimestampTz started;
+	BsDecoderStats decoder; /* written by the worker only */
+} BsSharedWorker;
+
+/* Space and hooks; called from _PG_init. */
+extern void bs_registry_init(void);
+
+/* Is the shared memory there (library preloaded), and may views be counted here (not a standby)? */
+extern bool bs_registry_ready(void);
+
+extern int bs_nwriters(void);
+/* The number of the writer that inserting backends share. */
+extern int bs_backend_writer(void);
+extern BsArena *bs_shared_arena(void);
+extern BsSharedWorker *bs_shared_worker(int worker);
+extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exporters] */
+extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
+extern uint64 bs_shared_hash_seed(void);
+
+/* Number of definition changes so far: compare to know that something may have changed. */
+extern uint64 bs_registry_generation(void);
+/* Raise it and wake the receivers and the keeper.  Cannot fail. */
+extern void bs_registry_bump(void);
+
+/*
+ * The slot of a view for this definition, made or emptied when need be.  The caller holds a lock on
+ * the relation (any mode) and has read the definition under it.  NULL when all slots are taken.
+ */
+extern BsSharedView *bs_registry_attach(Oid relid, const BsProgram *program,
+										const BsViewTiming *timing);
+
+/* The slot of a view if this definition is being counted, else NULL. */
+extern BsSharedView *bs_registry_find(Oid relid, uint64 fingerprint);
+
+/* Free the slot and memory of a view that is no more. */
+extern void bs_registry_remove(Oid relid);
+
+/* Call visit for each slot in use, under the registry lock (shared). */
+extern void bs_registry_each(void (*visit)(BsSharedView *view, void *context), void *context);
+
+/* Lock a partial: writers go first (see postgresql's LWLocks: readers would starve them). */
+extern void bs_partial_lock_write(BsSharedPartial *partial);
+extern void bs_partial_lock_read(BsSharedPartial *partial);
+extern void bs_partial_unlock(BsSharedPartial *partial);
+
+/* The clock of a view, and the latest time that is not in the future for it. */
+extern int64 bs_view_now(BsSharedView *view);
+extern int64 bs_view_future_limit(BsSharedView *view);
+
+/*
+ * Compute the watermark, close the windows before it in every partial, drop those past retention.
+ * Cannot fail.
+ */
+extern void bs_view_advance(BsSharedView *view);
+
+extern void bs_view_report_error(BsSharedView *view, const char *message);
+extern void bs_view_suspend(BsSharedView *view, const char *reason);
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* A window, its writers taken together. */
+typedef struct BsWindowInfo
+{
+	int64 window; /* its start, PostgreSQL epoch; BS_NO_WINDOW in a view without windows */
+	bool closed;
+	uint64 records;
+	uint64 late;
+	uint64 overflowed;
+	uint64 errors;
+	uint64 groups; /* of all writers: an upper bound where there are several */
+	uint64 bytes;
+} BsWindowInfo;
+
+/*
+ * The windows of a view that is counted under this fingerprint, in order of time: a palloc'ed array,
+ * its length in *nwindows.  None when it is not counted.
+ */
+extern BsWindowInfo *bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows);
+
+/* The groups of one window or several, merged, in memory that goes with a memory context. */
+typedef struct BsWindowData
+{
+	BsWindowInfo info;
+	BsArena *arena; /* private; handles in the rows refer to it */
+	BsTable *table; /* NULL: no groups */
+} BsWindowData;
+
+/*
+ * Read the windows first .. last (starts, inclusive) of a view into one table.  The program must be
+ * the reader's own with the same fingerprint; writer is its scratch.  Interrupts are served between
+ * chunks.  The result is freed with context or by bs_window_data_free(); raises an error only when
+ * memory is out or on cancel.
+ */
+extern BsWindowData *bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first,
+								  int64 last, MemoryContext context);
+extern void bs_window_data_free(BsWindowData *data);
+
+#endif

@@ -74,7 +74,7 @@ bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, Bs
 					 BsArena *from_arena, const BsTable *from, uint32_t chunk, uint64_t max_rows)
 {
 	const uint8_t *rows = bs_table_chunk(from_arena, from, chunk);
-	uint32_t nrows = bs_table_chunk_rows(from, program, chunk);
+	uint32_t nrows = bs_table_chunk_rows(from, &program->layout, chunk);
 	uint64_t overflowed = 0;
 
 	bs_keys_pack_rows(writer->keys, program, from_arena, rows, nrows);

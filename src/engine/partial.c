@@ -15,6 +15,7 @@ bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_group
 	memset(partial, 0, sizeof(*partial));
 	partial->magic = PARTIAL_MAGIC;
 	partial->fingerprint = program->fingerprint;
+	partial->layout = program->layout;
 	partial->max_groups = max_groups;
 	partial->closed_before = BS_TIME_NEG_INFINITY;
 }
@@ -130,17 +131,17 @@ bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *progra
 }
 
 static void
-pane_release(BsPartial *partial, BsArena *arena, const BsProgram *program, BsPane *pane)
+pane_release(BsPartial *partial, BsArena *arena, BsPane *pane)
 {
 	if (pane->table == 0)
 		return;
 	partial->bytes -= ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
-	bs_table_free(arena, program, pane->table);
+	bs_table_free(arena, &partial->layout, pane->table);
 	pane->table = 0;
 }
 
 void
-bs_partial_drop(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t before)
+bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before)
 {
 	BsPane *panes;
 	uint32_t ndropped = 0;
@@ -149,16 +150,16 @@ bs_partial_drop(BsPartial *partial, BsArena *arena, const BsProgram *program, in
 		return;
 	panes = panes_of(partial, arena);
 	while (ndropped < partial->npanes && panes[ndropped].window < before)
-		pane_release(partial, arena, program, &panes[ndropped++]);
+		pane_release(partial, arena, &panes[ndropped++]);
 	partial->npanes -= ndropped;
 	memmove(panes, panes + ndropped, partial->npanes * sizeof(BsPane));
 }
 
 void
-bs_partial_clear(BsPartial *partial, BsArena *arena, const BsProgram *program)
+bs_partial_clear(BsPartial *partial, BsArena *arena)
 {
 	for (uint32_t i = 0; i < partial->npanes; i++)
-		pane_release(partial, arena, program, &panes_of(partial, arena)[i]);
+		pane_release(partial, arena, &panes_of(partial, arena)[i]);
 	if (partial->panes != 0)
 		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(BsPane));
 	if (partial->sources != 0)

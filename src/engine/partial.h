@@ -63,6 +63,7 @@ typedef struct BsPartial
 	uint64_t sources_refused;
 	uint32_t last_error;   /* BsError */
 	uint32_t unused;
+	BsLayout layout;       /* of the rows */
 } BsPartial;
 
 /* What a writer keeps beside its partials to work on one program: its own memory, no lock. */
@@ -80,7 +81,7 @@ extern void bs_writer_free(BsWriter *writer);
 
 extern void bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_groups);
 /* Give back all panes and sources; the counters stay. */
-extern void bs_partial_clear(BsPartial *partial, BsArena *arena, const BsProgram *program);
+extern void bs_partial_clear(BsPartial *partial, BsArena *arena);
 
 /*
  * Add what the program made of a batch.  now is the view's clock (for sources).  accumulate is needed
@@ -108,8 +109,7 @@ extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t
 extern void bs_partial_close(BsPartial *partial, int64_t closed_before);
 
 /* Give back the panes of windows that start before this. */
-extern void bs_partial_drop(BsPartial *partial, BsArena *arena, const BsProgram *program,
-							int64_t before);
+extern void bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before);
 
 /*
  * How far the sources have come.  A source is alive when it was heard at or after alive_since.

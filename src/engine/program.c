@@ -73,7 +73,6 @@ lay_out_row(BsProgram *program)
 		aggregate->flags_offset = (uint16_t) (program->flags_offset + a / AGGREGATES_PER_WORD * 4);
 		aggregate->seen_mask = 1u << bit;
 		aggregate->overflow_mask = 2u << bit;
-		program->has_handles |= aggregate->kind == BS_AGG_FOREIGN;
 		if (aggregate->kind == BS_AGG_SUM_INT)
 		{
 			aggregate->carry_offset = (uint16_t) offset;
@@ -90,11 +89,19 @@ lay_out_row(BsProgram *program)
 		BsAggregate *aggregate = &program->aggregates[a];
 
 		aggregate->offset = (uint16_t) offset;
+		if (aggregate->kind == BS_AGG_FOREIGN)
+		{
+			if (program->layout.nforeign == BS_MAX_FOREIGN_AGGREGATES)
+				return "too many aggregates whose state is not native";
+			program->layout.foreign_offset[program->layout.nforeign++] = (uint16_t) offset;
+		}
 		offset += align_to(bs_aggregate_state_bytes(aggregate->kind, aggregate->type), 8);
 		if (offset > MAX_ROW_BYTES)
 			return "aggregate states take too many bytes";
 	}
 	program->row_bytes = offset;
+	program->layout.row_bytes = offset;
+	program->layout.nkeys = (uint16_t) program->nkeys;
 	return NULL;
 }
 

@@ -27,6 +27,17 @@ typedef struct BsKey
 	uint16_t width;
 } BsKey;
 
+/* What must be known of a row to give its memory back, without the program. */
+#define BS_MAX_FOREIGN_AGGREGATES 24
+
+typedef struct BsLayout
+{
+	uint32_t row_bytes; /* a multiple of 8 */
+	uint16_t nkeys;
+	uint16_t nforeign;
+	uint16_t foreign_offset[BS_MAX_FOREIGN_AGGREGATES]; /* of their handles in the row */
+} BsLayout;
+
 typedef struct BsProgram
 {
 	/* Set by the maker, who gives the trees away: */
@@ -45,12 +56,12 @@ typedef struct BsProgram
 	/* Set by bs_program_finish: */
 	uint32_t capacity;
 	uint32_t key_bytes;  /* cells and NULL bits, a multiple of 4; compared and hashed as bytes */
-	uint32_t row_bytes;  /* a multiple of 8 */
+	uint32_t row_bytes;  /* as in layout */
+	BsLayout layout;
 	uint32_t null_offset; /* of the keys' NULL bits, last in the key */
 	uint32_t flags_offset; /* of the aggregates' two bits each: has a value, overflowed */
 	uint32_t count_offset; /* of the number of records */
 	bool has_bytes_keys; /* some cell refers to the table's heap */
-	bool has_handles;    /* some state lies outside the row */
 	struct BsEvaluated *evaluated; /* scratch */
 } BsProgram;
 

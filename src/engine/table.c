@@ -125,9 +125,9 @@ index_grow(BsArena *arena, BsTable *table)
 /* ---- chunks ----------------------------------------------------------------------------------- */
 
 uint32_t
-bs_table_chunk_rows(const BsTable *table, const BsProgram *program, uint32_t chunk)
+bs_table_chunk_rows(const BsTable *table, const BsLayout *layout, uint32_t chunk)
 {
-	uint32_t per_chunk = bs_rows_per_chunk(program);
+	uint32_t per_chunk = bs_rows_per_chunk(layout);
 
 	if (chunk + 1 < table->nchunks)
 		return per_chunk;
@@ -137,7 +137,7 @@ bs_table_chunk_rows(const BsTable *table, const BsProgram *program, uint32_t chu
 static bool
 chunk0_grow(BsArena *arena, BsTable *table, const BsProgram *program)
 {
-	uint32_t per_chunk = bs_rows_per_chunk(program);
+	uint32_t per_chunk = bs_rows_per_chunk(&program->layout);
 	size_t old_bytes = (size_t) table->chunk0_rows * program->row_bytes;
 	size_t bytes = bs_arena_block_bytes(old_bytes + program->row_bytes);
 	uint64_t chunk;
@@ -209,7 +209,7 @@ chunk_add(BsArena *arena, BsTable *table)
 static bool
 rows_reserve(BsArena *arena, BsTable *table, const BsProgram *program)
 {
-	uint32_t per_chunk = bs_rows_per_chunk(program);
+	uint32_t per_chunk = bs_rows_per_chunk(&program->layout);
 
 	if (table->nrows < table->chunk0_rows)
 		return true;
@@ -371,33 +371,32 @@ bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows
 }
 
 static void
-release_states(BsArena *arena, const BsProgram *program, BsTable *table)
+release_states(BsArena *arena, const BsLayout *layout, BsTable *table)
 {
 	for (uint32_t chunk = 0; chunk < table->nchunks; chunk++)
 	{
 		uint8_t *row = bs_table_chunk(arena, table, chunk);
-		uint32_t nrows = bs_table_chunk_rows(table, program, chunk);
+		uint32_t nrows = bs_table_chunk_rows(table, layout, chunk);
 
-		for (uint32_t i = 0; i < nrows; i++, row += program->row_bytes)
-			for (uint32_t a = 0; a < program->naggregates; a++)
-				if (program->aggregates[a].kind == BS_AGG_FOREIGN)
-					bs_handle_release(arena, table, (BsHandle *) (row + program->aggregates[a].offset));
+		for (uint32_t i = 0; i < nrows; i++, row += layout->row_bytes)
+			for (uint32_t f = 0; f < layout->nforeign; f++)
+				bs_handle_release(arena, table, (BsHandle *) (row + layout->foreign_offset[f]));
 	}
 }
 
 void
-bs_table_free(BsArena *arena, const BsProgram *program, uint64_t offset)
+bs_table_free(BsArena *arena, const BsLayout *layout, uint64_t offset)
 {
 	BsTable *table = bs_arena_at(arena, offset);
 	uint32_t self_bytes = table->self_bytes;
 
-	if (program->has_handles)
-		release_states(arena, program, table);
+	if (layout->nforeign > 0)
+		release_states(arena, layout, table);
 	heap_release(arena, table);
 	if (table->index_slots > 0)
 		index_release(arena, table, table->index, table->index_slots);
-	if (program->nkeys > 0 && table->nchunks == 1)
-		give_back(arena, table, table->chunks, (size_t) table->chunk0_rows * program->row_bytes);
+	if (layout->nkeys > 0 && table->nchunks == 1)
+		give_back(arena, table, table->chunks, (size_t) table->chunk0_rows * layout->row_bytes);
 	else if (table->nchunks > 1)
 	{
 		const uint64_t *directory = bs_arena_at(arena, table->chunks);
@@ -467,7 +466,7 @@ row_take_bytes(BsArena *arena, BsTable *table, const BsProgram *program, uint8_t
 static uint32_t
 row_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t *cells)
 {
-	uint32_t per_chunk = bs_rows_per_chunk(program);
+	uint32_t per_chunk = bs_rows_per_chunk(&program->layout);
 	uint32_t number;
 	uint8_t *row;
 

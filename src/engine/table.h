@@ -60,13 +60,13 @@ typedef struct BsBlob
 extern uint64_t bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows);
 
 /* Give back everything; states outside rows too. */
-extern void bs_table_free(BsArena *arena, const BsProgram *program, uint64_t table);
+extern void bs_table_free(BsArena *arena, const BsLayout *layout, uint64_t table);
 
 /* Rows that a chunk of full size holds. */
 static inline uint32_t
-bs_rows_per_chunk(const BsProgram *program)
+bs_rows_per_chunk(const BsLayout *layout)
 {
-	return BS_CHUNK_BYTES / program->row_bytes;
+	return BS_CHUNK_BYTES / layout->row_bytes;
 }
 
 static inline uint8_t *
@@ -85,7 +85,7 @@ bs_table_row(BsArena *arena, const BsTable *table, const BsProgram *program, uin
 }
 
 /* Rows in chunk number chunk; 0 past the last. */
-extern uint32_t bs_table_chunk_rows(const BsTable *table, const BsProgram *program, uint32_t chunk);
+extern uint32_t bs_table_chunk_rows(const BsTable *table, const BsLayout *layout, uint32_t chunk);
 
 /*
  * Keys of a batch, packed as they lie in rows: nrows of stride bytes each, with their hashes.  A cell

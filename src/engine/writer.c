@@ -11,8 +11,8 @@ bs_writer_create(const BsProgram *program)
 	uint32_t n = program->capacity;
 
 	/* Merging goes by chunks of rows, which may hold more rows than a batch. */
-	if (n < bs_rows_per_chunk(program))
-		n = bs_rows_per_chunk(program);
+	if (n < bs_rows_per_chunk(&program->layout))
+		n = bs_rows_per_chunk(&program->layout);
 	if (writer == NULL)
 		return NULL;
 	writer->capacity = n;

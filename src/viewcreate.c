@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * viewcreate.c: making continuous views and streams.
+ *
+ * Every spelling becomes a CREATE FOREIGN TABLE whose option holds the deparsed query, and goes the
+ * way that a dump goes when it is restored: the text is read again, PostgreSQL makes the table, the
+ * columns are compared with the query's, the dependencies are recorded.
+ */
+#include "backstream.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "executor/executor.h"
+#include "foreign/fdwapi.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "ddl.h"
+#include "query.h"
+#include "viewdef.h"
+#include "views.h"
+
+/* ---------- columns ---------- */
+
+/* The query's columns: a list of TargetEntry, without those that are only for sorting. */
+static List *
+query_columns(Query *query)
+{
+	List *columns = NIL;
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (!entry->resjunk)
+			columns = lappend(columns, entry);
+	}
+	return columns;
+}
+
+/* CREATE VIEW v (a, b) AS ...: the names go into the query. */
+static void
+columns_name(List *columns, List *aliases)
+{
+	ListCell *column;
+	ListCell *alias;
+
+	if (list_length(aliases) > list_length(columns))
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("there are %d column names, but the query has %d columns",
+							   list_length(aliases), list_length(columns))));
+	forboth (column, columns, alias, aliases)
+		lfirst_node(TargetEntry, column)->resname = pstrdup(strVal(lfirst(alias)));
+}
+
+static ColumnDef *
+column_definition(TargetEntry *entry, const char *source)
+{
+	Node *expr = (Node *) entry->expr;
+	Oid type = exprType(expr);
+	Oid collation = exprCollation(expr);
+
+	if (type_is_collatable(type) && !OidIsValid(collation))
+		ereport(ERROR, (errcode(ERRCODE_INDETERMINATE_COLLATION),
+						errmsg("could not determine which collation to use for column \"%s\"",
+							   entry->resname),
+						errhint("Use the COLLATE clause to set the collation explicitly."),
+						bs_error_position(source, exprLocation(expr))));
+	return makeColumnDef(entry->resname, type, exprTypmod(expr), collation);
+}
+
+static List *
+column_definitions(List *columns, const char *source)
+{
+	List *definitions = NIL;
+	ListCell *cell;
+
+	foreach (cell, columns)
+		definitions = lappend(definitions,
+							  column_definition(lfirst_node(TargetEntry, cell), source));
+	return definitions;
+}
+
+static bool
+column_is_same(Form_pg_attribute attribute, TargetEntry *entry)
+{
+	Node *expr = (Node *) entry->expr;
+
+	return !attribute->attisdropped && strcmp(NameStr(attribute->attname), entry->resname) == 0 &&
+		   attribute->atttypid == exprType(expr) && attribute->atttypmod == exprTypmod(expr) &&
+		   attribute->attcollation == exprCollation(expr);
+}
+
+static char *
+type_name(Oid type, int32 typmod)
+{
+	return OidIsValid(type) ? format_type_with_typemod(type, typmod) : pstrdup("none");
+}
+
+/* The first columns of the relation are the query's first; returns how many the relation has. */
+static int
+columns_compare(Relation relation, List *columns, const char *hint)
+{
+	TupleDesc desc = RelationGetDescr(relation);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		TargetEntry *entry = i < list_length(columns) ? list_nth(columns, i) : NULL;
+
+		if (entry != NULL && column_is_same(attribute, entry))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column %d of continuous view \"%s\" is \"%s\" of type %s, but the query "
+						"gives %s",
+						i + 1, RelationGetRelationName(relation), NameStr(attribute->attname),
+						type_name(attribute->atttypid, attribute->atttypmod),
+						entry ? psprintf("\"%s\" of type %s", entry->resname,
+										 type_name(exprType((Node *) entry->expr),
+												   exprTypmod((Node *) entry->expr)))
+							  : "no such column"),
+				 errhint("%s", hint)));
+	}
+	return desc->natts;
+}
+
+/* ---------- CREATE FOREIGN TABLE ---------- */
+
+static bool
+server_name_is_ours(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, true);
+
+	return server != NULL &&
+		   server->fdwid == get_foreign_data_wrapper_oid(BS_EXTENSION, true);
+}
+
+/* A view's columns are what its query gives: nothing else can be said of them. */
+static void
+columns_refuse_constraints(CreateForeignTableStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->base.tableElts)
+	{
+		ColumnDef *column = lfirst(cell);
+
+		if (!IsA(column, ColumnDef) || column->constraints != NIL || column->fdwoptions != NIL ||
+			column->is_not_null)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+							errmsg("columns of continuous view \"%s\" cannot have constraints, "
+								   "defaults or options",
+								   statement->base.relation->relname),
+							errhint("Give names and types alone, as pg_dump does.")));
+	}
+}
+
+/* Complete the options of a view: the text in its normal form, the settings, the format. */
+static Query *
+view_options_complete(CreateForeignTableStmt *statement)
+{
+	DefElem *text = bs_option_find(statement->options, "query");
+	BsViewOptions options;
+	Query *query;
+
+	bs_view_options_parse(statement->options, &options);
+	query = bs_viewdef_parse(defGetString(text), statement->base.relation->relname, &options);
+	text->arg = (Node *) makeString(bs_viewdef_deparse(query));
+	statement->options = list_concat(statement->options, bs_pinned_missing(statement->options));
+	if (!bs_option_find(statement->options, "format"))
+		statement->options =
+			lappend(statement->options,
+					makeDefElem("format", (Node *) makeString(psprintf("%d", BS_FORMAT)), -1));
+	return query;
+}
+
+static void
+view_created(Oid relid, Query *query)
+{
+	Relation relation = table_open(relid, AccessShareLock);
+	List *columns = query_columns(query);
+
+	if (columns_compare(relation, columns, "Columns are those of the query.") !=
+		list_length(columns))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("continuous view \"%s\" has fewer columns than its query",
+							   RelationGetRelationName(relation)),
+						errhint("Columns are those of the query.")));
+	table_close(relation, NoLock);
+	bs_viewdef_depend(relid, query);
+	bs_views_changed();
+}
+
+/*
+ * Where will it be made?  The name becomes qualified, so that a temporary table of the same name is
+ * not taken for it later.  Returns what is there already.
+ */
+static Oid
+creation_place(RangeVar *rv)
+{
+	Oid existing;
+	Oid schema = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
+
+	rv->schemaname = get_namespace_name(schema);
+	return existing;
+}
+
+/* Make the table of a view or a stream; the statement is ours to change. */
+static void
+foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement)
+{
+	RangeVar *rv = statement->base.relation;
+	bool is_view = bs_option_find(statement->options, "query") != NULL;
+	Query *query = NULL;
+	Oid existing = creation_place(rv);
+	Oid relid;
+
+	if (OidIsValid(existing))
+	{
+		/* An error, or a notice and nothing else: PostgreSQL knows. */
+		bs_ddl_next_statement(call, (Node *) statement);
+		return;
+	}
+	if (statement->base.inhRelations != NIL || statement->base.partbound != NULL)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" cannot inherit or be a partition", rv->relname),
+						errdetail("Streams and continuous views stand by themselves.")));
+	if (is_view)
+	{
+		columns_refuse_constraints(statement);
+		query = view_options_complete(statement);
+	}
+	bs_ddl_next_statement(call, (Node *) statement);
+	CommandCounterIncrement();
+	relid = get_relname_relid(rv->relname, get_namespace_oid(rv->schemaname, false));
+	if (is_view)
+		view_created(relid, query);
+	else
+		bs_stream_check(relid);
+}
+
+void
+bs_foreign_table_create(BsUtilityCall *call)
+{
+	CreateForeignTableStmt *statement = (CreateForeignTableStmt *) call->pstmt->utilityStmt;
+
+	bs_refuse_children(statement->base.inhRelations);
+	if (!server_name_is_ours(statement->servername))
+		bs_ddl_next(call);
+	else
+		foreign_table_make(call, (CreateForeignTableStmt *) copyObject(statement));
+}
+
+void
+bs_table_create(BsUtilityCall *call)
+{
+	bs_refuse_children(((CreateStmt *) call->pstmt->utilityStmt)->inhRelations);
+	bs_ddl_next(call);
+}
+
+void
+bs_stream_check(Oid relid)
+{
+	DefElem *watermark_by = bs_option_find(bs_viewdef_stored_options(relid), "watermark_by");
+
+	if (watermark_by != NULL &&
+		get_attnum(relid, defGetString(watermark_by)) <= InvalidAttrNumber)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("stream \"%s\" has no column \"%s\" to keep watermarks by",
+							   get_rel_name(relid), defGetString(watermark_by)),
+						errhint("The option watermark_by names a column of the stream.")));
+}
+
+/* ---------- CREATE OR REPLACE ---------- */
+
+/* ALTER options so that they become these. */
+static List *
+options_change(List *old, List *wanted)
+{
+	List *changes = NIL;
+	ListCell *cell;
+
+	foreach (cell, wanted)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		changes = lappend(changes, makeDefElemExtended(NULL, def->defname, def->arg,
+													   bs_option_find(old, def->defname)
+														   ? DEFELEM_SET
+														   : DEFELEM_ADD,
+													   -1));
+	}
+	foreach (cell, old)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		if (!bs_option_find(wanted, def->defname))
+			changes = lappend(changes,
+							  makeDefElemExtended(NULL, def->defname, NULL, DEFELEM_DROP, -1));
+	}
+	return changes;
+}
+
+static AlterTableCmd *
+alter_command(AlterTableType type, Node *definition)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+
+	command->subtype = type;
+	command->def = definition;
+	command->behavior = DROP_RESTRICT;
+	return command;
+}
+
+/*
+ * The table stays (its OID, rights, comment, what depends on it): new columns at the end, all options
+ * new, the dependencies of the old query gone.
+ */
+static void
+view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
+{
+	AlterTableStmt *alter = makeNode(AlterTableStmt);
+	Query *query = view_options_complete(wanted);
+	Relation relation = table_open(relid, AccessExclusiveLock);
+	int nold = columns_compare(relation, query_columns(query),
+							   "CREATE OR REPLACE can add columns at the end; for anything else drop "
+							   "the view and create it anew.");
+
+	table_close(relation, NoLock);
+	for (int i = nold; i < list_length(wanted->base.tableElts); i++)
+		alter->cmds = lappend(alter->cmds,
+							  alter_command(AT_AddColumn, list_nth(wanted->base.tableElts, i)));
+	alter->cmds =
+		lappend(alter->cmds,
+				alter_command(AT_GenericOptions,
+							  (Node *) options_change(bs_viewdef_stored_options(relid),
+													  wanted->options)));
+	alter->relation = wanted->base.relation;
+	alter->objtype = OBJECT_FOREIGN_TABLE;
+	bs_ddl_next_statement(call, (Node *) alter);
+	CommandCounterIncrement();
+	bs_viewdef_undepend(relid);
+	CommandCounterIncrement();
+	view_created(relid, query);
+}
+
+/* ---------- CREATE VIEW ... WITH (continuous) ---------- */
+
+static bool
+is_continuous(ViewStmt *statement)
+{
+	DefElem *def = bs_option_find(statement->options, "continuous");
+
+	return def != NULL && def->defnamespace == NULL && defGetBoolean(def);
+}
+
+static void
+refuse_view_clauses(ViewStmt *statement)
+{
+	if (statement->view->relpersistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view cannot be temporary or unlogged"),
+						errhint("Its windows are in memory anyway; its definition is permanent.")));
+	if (statement->withCheckOption != NO_CHECK_OPTION)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view cannot have WITH CHECK OPTION"),
+						errdetail("Nothing can be inserted through it.")));
+}
+
+/* The view's own SELECT as CREATE FOREIGN TABLE, checked with error positions in what was sent. */
+static CreateForeignTableStmt *
+view_as_foreign_table(BsUtilityCall *call, ViewStmt *statement)
+{
+	CreateForeignTableStmt *table = makeNode(CreateForeignTableStmt);
+	List *with = bs_view_options_from_user(statement->options, call->source);
+	int location = call->pstmt->stmt_location;
+	BsViewOptions options;
+	Query *query;
+
+	bs_view_options_parse(with, &options);
+	query = bs_viewdef_analyse(statement->query, call->source, location, call->pstmt->stmt_len);
+	bs_query_check(query, call->source, location, &options);
+	(void) ExecCheckRTPerms(query->rtable, true);
+	columns_name(query_columns(query), statement->aliases);
+
+	table->base.relation = copyObject(statement->view);
+	table->base.tableElts = column_definitions(query_columns(query), call->source);
+	table->base.oncommit = ONCOMMIT_NOOP;
+	table->base.if_not_exists = call->literal.if_not_exists;
+	table->servername =
+		GetForeignServer(GetForeignServerIdByRelId(bs_query_stream(query)))->servername;
+	table->options =
+		lcons(makeDefElem("query", (Node *) makeString(bs_viewdef_deparse(query)), -1), with);
+	return table;
+}
+
+static void
+require_extension(void)
+{
+	if (!bs_extension_is_here())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("extension \"%s\" is not in this database", BS_EXTENSION),
+						errhint("Continuous views are in database \"%s\", after CREATE EXTENSION %s.",
+								bs_setting_database, BS_EXTENSION)));
+}
+
+void
+bs_view_create(BsUtilityCall *call)
+{
+	ViewStmt *statement = (ViewStmt *) call->pstmt->utilityStmt;
+	CreateForeignTableStmt *table;
+	Oid existing;
+
+	if (!is_continuous(statement))
+	{
+		bs_ddl_next(call);
+		return;
+	}
+	require_extension();
+	refuse_view_clauses(statement);
+	PreventCommandIfReadOnly("CREATE CONTINUOUS VIEW");
+	table = view_as_foreign_table(call, statement);
+	existing = creation_place(table->base.relation);
+	if (!OidIsValid(existing) || !statement->replace)
+		foreign_table_make(call, table);
+	else if (bs_relation_is_view(existing))
+		view_replace(call, table, existing);
+	else
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a continuous view", statement->view->relname),
+						errhint("Choose another name, or drop what is there.")));
+}

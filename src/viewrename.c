@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * viewrename.c: stored text that follows the names it uses.
+ *
+ * A view's text names columns, relations, functions, types, enum labels, schemas, ...  Before any
+ * statement that renames something the texts of all views are analysed into trees, which hold OIDs
+ * and column numbers; after it they are written again, and stored where they have changed.  All
+ * views, whatever is renamed: which names a text holds is PostgreSQL's knowledge, not ours.
+ */
+#include "backstream.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+
+#include "ddl.h"
+#include "viewdef.h"
+#include "views.h"
+
+/* ---------- the texts of all views ---------- */
+
+/*
+ * A definition that cannot be analysed (it names something that is gone) must not stand in the way of
+ * every later RENAME: it is left as it is, with a warning.
+ */
+static BsViewDef *
+load_or_warn(Oid relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	BsViewDef *volatile def = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		def = bs_viewdef_load(relid, true);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		ereport(WARNING, (errmsg("the query of continuous view \"%s\" cannot be read: %s",
+								 get_rel_name(relid), error->message),
+						  errdetail("It is left as it is."),
+						  errhint("Drop the view, or replace its query.")));
+		def = NULL;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return def;
+}
+
+static List *
+all_load(void)
+{
+	List *defs = NIL;
+	ListCell *cell;
+
+	foreach (cell, bs_viewdef_list())
+	{
+		BsViewDef *def = load_or_warn(lfirst_oid(cell));
+
+		if (def != NULL)
+			defs = lappend(defs, def);
+	}
+	return defs;
+}
+
+/* The names of the view's own columns are those of its query. */
+static void
+columns_name(BsViewDef *def)
+{
+	Relation relation = table_open(def->relid, AccessShareLock);
+	int column = 0;
+	ListCell *cell;
+
+	foreach (cell, def->query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (!entry->resjunk)
+			entry->resname = pstrdup(
+				NameStr(TupleDescAttr(RelationGetDescr(relation), column++)->attname));
+	}
+	table_close(relation, NoLock);
+}
+
+static void
+text_store(Oid relid, char *text)
+{
+	AlterTableCmd *command = makeNode(AlterTableCmd);
+	DefElem *query = makeDefElemExtended(NULL, "query", (Node *) makeString(text), DEFELEM_SET, -1);
+
+	command->subtype = AT_GenericOptions;
+	command->def = (Node *) list_make1(query);
+	AlterTableInternal(relid, list_make1(command), false);
+	bs_views_changed();
+}
+
+static void
+all_store(List *defs)
+{
+	ListCell *cell;
+
+	CommandCounterIncrement();
+	foreach (cell, defs)
+	{
+		BsViewDef *def = lfirst(cell);
+		char *text;
+
+		columns_name(def);
+		text = bs_viewdef_deparse(def->query);
+		if (strcmp(text, def->query_text) != 0)
+			text_store(def->relid, text);
+	}
+}
+
+void
+bs_ddl_next_renaming(BsUtilityCall *call)
+{
+	List *defs = all_load();
+
+	bs_ddl_next(call);
+	if (defs != NIL)
+		all_store(defs);
+}
+
+/* ---------- RENAME ---------- */
+
+/* No text of ours can name these. */
+static bool
+is_never_named(ObjectType type)
+{
+	switch (type)
+	{
+		case OBJECT_ROLE:
+		case OBJECT_DATABASE:
+		case OBJECT_TABLESPACE:
+		case OBJECT_TRIGGER:
+		case OBJECT_EVENT_TRIGGER:
+		case OBJECT_POLICY:
+		case OBJECT_RULE:
+		case OBJECT_TABCONSTRAINT:
+		case OBJECT_DOMCONSTRAINT:
+		case OBJECT_PUBLICATION:
+		case OBJECT_SUBSCRIPTION:
+		case OBJECT_INDEX:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* The column that a stream's watermarks are kept by is an option: it follows too. */
+static void
+watermark_follow(Oid relid, const char *old_name, const char *new_name)
+{
+	DefElem *watermark_by = bs_option_find(bs_viewdef_stored_options(relid), "watermark_by");
+	AlterTableCmd *command;
+
+	if (watermark_by == NULL || strcmp(defGetString(watermark_by), old_name) != 0)
+		return;
+	command = makeNode(AlterTableCmd);
+	command->subtype = AT_GenericOptions;
+	command->def = (Node *) list_make1(
+		makeDefElemExtended(NULL, "watermark_by", (Node *) makeString(pstrdup(new_name)),
+							DEFELEM_SET, -1));
+	AlterTableInternal(relid, list_make1(command), false);
+}
+
+static void
+column_rename(BsUtilityCall *call, Oid relid)
+{
+	RenameStmt *statement = (RenameStmt *) call->pstmt->utilityStmt;
+	bool is_stream = bs_relation_is_stream(relid);
+
+	if (is_stream && relid == bs_flow_relation() && !creating_extension)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the columns of stream backstream.flow are fixed"),
+						errhint("Give columns other names in a continuous view.")));
+	bs_ddl_next_renaming(call);
+	if (is_stream)
+	{
+		CommandCounterIncrement();
+		watermark_follow(relid, statement->subname, statement->newname);
+	}
+	if (is_stream || bs_relation_is_view(relid))
+		bs_views_changed();
+}
+
+static void
+require_literal(const BsUtilityCall *call, const RangeVar *rv, bool is_view, bool missing_ok)
+{
+	if (call->literal.active && !is_view && !missing_ok)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("continuous view \"%s\" does not exist", rv->relname)));
+}
+
+void
+bs_object_rename(BsUtilityCall *call)
+{
+	RenameStmt *statement = (RenameStmt *) call->pstmt->utilityStmt;
+	bool says_view = statement->renameType == OBJECT_VIEW ||
+					 (statement->renameType == OBJECT_COLUMN &&
+					  statement->relationType == OBJECT_VIEW);
+
+	if (is_never_named(statement->renameType) || !bs_extension_is_here())
+	{
+		bs_ddl_next(call);
+		return;
+	}
+	if (says_view)
+	{
+		bool is_view = bs_names_continuous_view(call, statement->relation);
+
+		require_literal(call, statement->relation, is_view, statement->missing_ok);
+		if (is_view)
+		{
+			statement = (RenameStmt *) bs_ddl_own_statement(call);
+			if (statement->renameType == OBJECT_VIEW)
+				statement->renameType = OBJECT_FOREIGN_TABLE;
+			else
+				statement->relationType = OBJECT_FOREIGN_TABLE;
+		}
+	}
+	if (statement->renameType == OBJECT_COLUMN && statement->relation != NULL)
+		column_rename(call, RangeVarGetRelid(statement->relation, NoLock, true));
+	else
+		bs_ddl_next_renaming(call);
+	bs_views_changed();
+}
+
+void
+bs_object_move(BsUtilityCall *call)
+{
+	AlterObjectSchemaStmt *statement = (AlterObjectSchemaStmt *) call->pstmt->utilityStmt;
+
+	if (!bs_extension_is_here())
+	{
+		bs_ddl_next(call);
+		return;
+	}
+	if (statement->objectType == OBJECT_VIEW)
+	{
+		bool is_view = bs_names_continuous_view(call, statement->relation);
+
+		require_literal(call, statement->relation, is_view, statement->missing_ok);
+		if (is_view)
+		{
+			statement = (AlterObjectSchemaStmt *) bs_ddl_own_statement(call);
+			statement->objectType = OBJECT_FOREIGN_TABLE;
+		}
+	}
+	bs_ddl_next_renaming(call);
+	bs_views_changed();
+}
+
+void
+bs_enum_alter(BsUtilityCall *call)
+{
+	AlterEnumStmt *statement = (AlterEnumStmt *) call->pstmt->utilityStmt;
+
+	if (statement->oldVal != NULL)
+		bs_ddl_next_renaming(call);
+	else
+		bs_ddl_next(call);
+}

@@ -88,7 +88,7 @@ typedef struct BsSharedView
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
 } BsSharedView;
 
-/* One receiver. */
+/* One receiver, or the keeper. */
 typedef struct BsSharedWorker
 {
 	pg_atomic_uint32 pid; /* 0: not running */
@@ -108,7 +108,8 @@ extern int bs_nwriters(void);
 /* The number of the writer that inserting backends share. */
 extern int bs_backend_writer(void);
 extern BsArena *bs_shared_arena(void);
-extern BsSharedWorker *bs_shared_worker(int worker);
+extern BsSharedWorker *bs_shared_worker(int worker); /* 0 .. workers - 1 */
+extern BsSharedWorker *bs_shared_keeper(void);
 extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exporters] */
 extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
 extern uint64 bs_shared_hash_seed(void);
@@ -131,13 +132,27 @@ extern BsSharedView *bs_registry_find(Oid relid, uint64 fingerprint);
 /* Free the slot and memory of a view that is no more. */
 extern void bs_registry_remove(Oid relid);
 
-/* Call visit for each slot in use, under the registry lock (shared). */
-extern void bs_registry_each(void (*visit)(BsSharedView *view, void *context), void *context);
+/* The slot number i (0 .. bs_setting_max_views - 1), in use or not. */
+extern BsSharedView *bs_registry_slot(int i);
+
+/* Hold relid, fingerprint, since and timing of every slot as they are. */
+extern void bs_registry_lock_shared(void);
+extern void bs_registry_unlock(void);
 
 /* Lock a partial: writers go first (see postgresql's LWLocks: readers would starve them). */
 extern void bs_partial_lock_write(BsSharedPartial *partial);
 extern void bs_partial_lock_read(BsSharedPartial *partial);
 extern void bs_partial_unlock(BsSharedPartial *partial);
+
+/*
+ * A transaction's records of this time of arrival are about to be added (at PRE_COMMIT) or have been
+ * (after it, or when it failed): arrival windows wait for them.
+ */
+extern void bs_backend_begin_apply(int64 arrival);
+extern void bs_backend_end_apply(void);
+
+/* Everything that arrived before this has been added by everybody. */
+extern int64 bs_applied_until(void);
 
 /* The clock of a view, and the latest time that is not in the future for it. */
 extern int64 bs_view_now(BsSharedView *view);

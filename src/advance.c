@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * advance.c: moving a view's watermark, closing and dropping windows.  See registry.h.
+ *
+ * The watermark is the lowest of the view's sources (exporters) that are alive, less lateness; when
+ * none is, the clock moves it on by as much as has passed since they were heard.  Windows that end at
+ * or before it are closed: first in every partial, under its lock, so that no writer adds to them any
+ * more; then they are published as closed.
+ */
+#include "registry.h"
+
+#include "miscadmin.h"
+
+int64
+bs_view_now(BsSharedView *view)
+{
+	if (view->timing.clock == BS_CLOCK_DATA)
+		return (int64) pg_atomic_read_u64(&view->data_now);
+	return GetCurrentTimestamp();
+}
+
+int64
+bs_view_future_limit(BsSharedView *view)
+{
+	if (view->timing.clock == BS_CLOCK_DATA || !view->timing.windowed)
+		return BS_TIME_INFINITY;
+	return GetCurrentTimestamp() + view->timing.max_future_usec;
+}
+
+/* Times near the ends of the scale must not wrap. */
+static int64
+minus(int64 time, int64 usec)
+{
+	int64 result;
+
+	return __builtin_sub_overflow(time, usec, &result) ? BS_TIME_NEG_INFINITY : result;
+}
+
+static int64
+window_of(const BsViewTiming *timing, int64 time)
+{
+	BsProgram program = {.width_usec = timing->width_usec, .origin = timing->origin};
+
+	return bs_program_window(&program, time);
+}
+
+static int64
+event_watermark(BsSharedView *view, const BsViewTiming *timing)
+{
+	int64 now = bs_view_now(view);
+	BsProgress progress;
+
+	bs_progress_begin(&progress);
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		bs_partial_lock_read(&view->partials[w]);
+		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), now,
+							minus(now, timing->idle_usec), &progress);
+		bs_partial_unlock(&view->partials[w]);
+	}
+	if (!progress.any)
+		return BS_TIME_NEG_INFINITY;
+	return minus(progress.any_alive ? progress.alive_lowest : progress.idle_highest,
+				 timing->lateness_usec);
+}
+
+static void
+close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
+{
+	int64 drop_before = minus(closed_before, timing->retain_usec);
+
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		BsSharedPartial *partial = &view->partials[w];
+
+		bs_partial_lock_write(partial);
+		bs_partial_close(&partial->partial, closed_before);
+		bs_partial_drop(&partial->partial, bs_shared_arena(), drop_before);
+		bs_partial_unlock(partial);
+	}
+}
+
+/* The registry lock is held: the slot stays this view's. */
+static void
+advance_locked(BsSharedView *view)
+{
+	const BsViewTiming *timing = &view->timing;
+	int64 watermark;
+	int64 closed_before;
+
+	if (timing->arrival && timing->clock == BS_CLOCK_WALL)
+		watermark = minus(bs_applied_until(), timing->lateness_usec);
+	else
+		watermark = event_watermark(view, timing);
+	if (watermark == BS_TIME_NEG_INFINITY)
+		return;
+	closed_before = window_of(timing, watermark);
+	if (closed_before <= (int64) pg_atomic_read_u64(&view->closed_before))
+		return;
+	close_and_drop(view, timing, closed_before);
+	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+}
+
+void
+bs_view_advance(BsSharedView *view)
+{
+	bs_registry_lock_shared();
+	if (OidIsValid(view->relid) && view->timing.windowed)
+	{
+		LWLockAcquire(&view->advance_lock, LW_EXCLUSIVE);
+		advance_locked(view);
+		LWLockRelease(&view->advance_lock);
+	}
+	bs_registry_unlock();
+}

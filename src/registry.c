@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* registry.c: shared memory, slots of views and their locks.  See registry.h. */
+#include "registry.h"
+
+#include <signal.h>
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/backendid.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+
+#include "backstream.h"
+#include "views.h"
+
+#define SHARED_MAGIC 0x42535348u /* BSSH */
+#define SHARED_VERSION 1
+#define MIN_ARENA_BYTES (UINT64CONST(4) * 1024 * 1024)
+#define READER_WAIT_USEC 50
+
+typedef struct BsShared
+{
+	uint32 magic;
+	uint32 version;
+	LWLock registry_lock; /* protects relid, fingerprint, since, timing of every slot */
+	pg_atomic_uint64 generation;
+	uint64 hash_seed;
+	int tranche_id;
+	/* Offsets from the head: */
+	Size views;
+	Size view_bytes;
+	Size workers; /* BsSharedWorker[workers + 1]: the last is the keeper */
+	Size applying; /* pg_atomic_uint64[MaxBackends]: bs_backend_begin_apply, 0 none */
+	Size exporters;
+	Size listeners;
+	Size arena;
+} BsShared;
+
+static BsShared *shared;
+static shmem_request_hook_type next_request_hook;
+static shmem_startup_hook_type next_startup_hook;
+
+/* ---- layout ----------------------------------------------------------------------------------- */
+
+/* Fills in the offsets; returns the size of all but the arena. */
+static Size
+lay_out(BsShared *head)
+{
+	Size size = CACHELINEALIGN(sizeof(BsShared));
+
+	head->view_bytes = CACHELINEALIGN(offsetof(BsSharedView, partials) +
+									  mul_size(bs_nwriters(), sizeof(BsSharedPartial)));
+	head->views = size;
+	size = add_size(size, mul_size(head->view_bytes, bs_setting_max_views));
+	head->workers = size;
+	size = add_size(size, CACHELINEALIGN(mul_size(bs_setting_workers + 1, sizeof(BsSharedWorker))));
+	head->applying = size;
+	size = add_size(size, CACHELINEALIGN(mul_size(MaxBackends, sizeof(pg_atomic_uint64))));
+	head->exporters = size;
+	size = add_size(size, CACHELINEALIGN(mul_size(mul_size(bs_setting_workers, bs_setting_max_exporters),
+												  sizeof(BsExporterStats))));
+	head->listeners = size;
+	size = add_size(size, CACHELINEALIGN(mul_size(mul_size(bs_setting_workers, BS_MAX_LISTENERS),
+												  sizeof(BsListenerStats))));
+	head->arena = size;
+	return size;
+}
+
+/* backstream.memory is for everything; what the counters leave is the arena. */
+static Size
+arena_bytes(Size fixed)
+{
+	Size budget = (Size) bs_setting_memory_mb * 1024 * 1024;
+
+	return budget > fixed + MIN_ARENA_BYTES ? budget - fixed : MIN_ARENA_BYTES;
+}
+
+static void
+request_shmem(void)
+{
+	BsShared head;
+	Size fixed;
+
+	if (next_request_hook)
+		next_request_hook();
+	fixed = lay_out(&head);
+	RequestAddinShmemSpace(add_size(fixed, arena_bytes(fixed)) + PG_CACHE_LINE_SIZE);
+}
+
+static void *
+at(Size offset)
+{
+	return (char *) shared + offset;
+}
+
+static void
+init_view(BsSharedView *view)
+{
+	SpinLockInit(&view->mutex);
+	pg_atomic_init_u32(&view->state, 0);
+	pg_atomic_init_u64(&view->closed_before, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
+	LWLockInitialize(&view->advance_lock, shared->tranche_id);
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		LWLockInitialize(&view->partials[w].lock, shared->tranche_id);
+		pg_atomic_init_u32(&view->partials[w].writer_wants, 0);
+	}
+}
+
+static void
+init_shared(Size fixed)
+{
+	memset(shared, 0, fixed);
+	lay_out(shared);
+	shared->magic = SHARED_MAGIC;
+	shared->version = SHARED_VERSION;
+	shared->tranche_id = LWLockNewTrancheId();
+	LWLockInitialize(&shared->registry_lock, shared->tranche_id);
+	pg_atomic_init_u64(&shared->generation, 1);
+	if (!pg_strong_random(&shared->hash_seed, sizeof(shared->hash_seed)))
+		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
+	for (int i = 0; i < bs_setting_max_views; i++)
+		init_view(bs_registry_slot(i));
+	for (int w = 0; w <= bs_setting_workers; w++)
+	{
+		BsSharedWorker *worker = (BsSharedWorker *) at(shared->workers) + w;
+
+		pg_atomic_init_u32(&worker->pid, 0);
+		pg_atomic_init_u64(&worker->applied_until, 0);
+	}
+	for (int i = 0; i < MaxBackends; i++)
+		pg_atomic_init_u64((pg_atomic_uint64 *) at(shared->applying) + i, 0);
+	if (bs_arena_init(at(shared->arena), arena_bytes(fixed)) == NULL)
+		ereport(FATAL, (errmsg("backstream.memory is too small")));
+}
+
+static void
+start_shmem(void)
+{
+	BsShared head;
+	Size fixed;
+	bool found;
+
+	if (next_startup_hook)
+		next_startup_hook();
+	fixed = lay_out(&head);
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = (BsShared *) CACHELINEALIGN(ShmemInitStruct(
+		"backstream", add_size(fixed, arena_bytes(fixed)) + PG_CACHE_LINE_SIZE, &found));
+	if (!found)
+		init_shared(fixed);
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(shared->tranche_id, "backstream");
+}
+
+void
+bs_registry_init(void)
+{
+	next_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	next_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_shmem;
+	bs_views_changed_hook = bs_registry_bump;
+}
+
+/* ---- access ----------------------------------------------------------------------------------- */
+
+bool
+bs_registry_ready(void)
+{
+	return shared != NULL && !RecoveryInProgress();
+}
+
+int
+bs_nwriters(void)
+{
+	return bs_setting_workers + 1;
+}
+
+int
+bs_backend_writer(void)
+{
+	return bs_setting_workers;
+}
+
+BsArena *
+bs_shared_arena(void)
+{
+	return at(shared->arena);
+}
+
+BsSharedWorker *
+bs_shared_worker(int worker)
+{
+	return (BsSharedWorker *) at(shared->workers) + worker;
+}
+
+BsSharedWorker *
+bs_shared_keeper(void)
+{
+	return bs_shared_worker(bs_setting_workers);
+}
+
+BsExporterStats *
+bs_shared_exporters(int worker)
+{
+	return (BsExporterStats *) at(shared->exporters) + (Size) worker * bs_setting_max_exporters;
+}
+
+BsListenerStats *
+bs_shared_listeners(int worker)
+{
+	return (BsListenerStats *) at(shared->listeners) + (Size) worker * BS_MAX_LISTENERS;
+}
+
+uint64
+bs_shared_hash_seed(void)
+{
+	return shared->hash_seed;
+}
+
+uint64
+bs_registry_generation(void)
+{
+	return pg_atomic_read_u64(&shared->generation);
+}
+
+void
+bs_registry_bump(void)
+{
+	if (shared == NULL)
+		return;
+	pg_atomic_fetch_add_u64(&shared->generation, 1);
+	for (int w = 0; w <= bs_setting_workers; w++)
+	{
+		pid_t pid = (pid_t) pg_atomic_read_u32(&bs_shared_worker(w)->pid);
+
+		if (pid != 0)
+			kill(pid, SIGUSR1);
+	}
+}
+
+BsSharedView *
+bs_registry_slot(int i)
+{
+	return (BsSharedView *) ((char *) at(shared->views) + shared->view_bytes * i);
+}
+
+/* The registry lock is held. */
+static BsSharedView *
+slot_of(Oid relid)
+{
+	for (int i = 0; i < bs_setting_max_views; i++)
+		if (bs_registry_slot(i)->relid == relid)
+			return bs_registry_slot(i);
+	return NULL;
+}
+
+BsSharedView *
+bs_registry_find(Oid relid, uint64 fingerprint)
+{
+	BsSharedView *view;
+
+	if (shared == NULL)
+		return NULL;
+	LWLockAcquire(&shared->registry_lock, LW_SHARED);
+	view = slot_of(relid);
+	if (view != NULL && view->fingerprint != fingerprint)
+		view = NULL;
+	LWLockRelease(&shared->registry_lock);
+	return view;
+}
+
+void
+bs_registry_lock_shared(void)
+{
+	LWLockAcquire(&shared->registry_lock, LW_SHARED);
+}
+
+void
+bs_registry_unlock(void)
+{
+	LWLockRelease(&shared->registry_lock);
+}
+
+/* ---- attaching and removing ------------------------------------------------------------------- */
+
+/* Give back what every writer has counted; the registry lock is held exclusively. */
+static void
+clear_partials(BsSharedView *view)
+{
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		BsSharedPartial *partial = &view->partials[w];
+
+		bs_partial_lock_write(partial);
+		if (partial->partial.fingerprint != 0)
+			bs_partial_clear(&partial->partial, bs_shared_arena());
+		memset(&partial->partial, 0, sizeof(partial->partial));
+		bs_partial_unlock(partial);
+	}
+}
+
+static void
+set_timing(BsSharedView *view, const BsViewTiming *timing)
+{
+	view->timing = *timing;
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		bs_partial_lock_write(&view->partials[w]);
+		view->partials[w].partial.max_groups = timing->max_groups;
+		bs_partial_unlock(&view->partials[w]);
+	}
+}
+
+/* Start to count; the registry lock is held exclusively and the slot is empty. */
+static void
+start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsViewTiming *timing)
+{
+	int64 closed_before = BS_TIME_NEG_INFINITY;
+	TimestampTz now = GetCurrentTimestamp();
+
+	/* What would be dropped as soon as it closes is late from the start. */
+	if (timing->windowed && timing->clock == BS_CLOCK_WALL)
+		closed_before = bs_program_window(program, now - timing->retain_usec);
+	view->relid = relid;
+	view->fingerprint = program->fingerprint;
+	view->since = now;
+	view->last_error_at = 0;
+	view->last_error[0] = '\0';
+	pg_atomic_write_u32(&view->state, BS_VIEW_ACTIVE);
+	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		BsSharedPartial *partial = &view->partials[w];
+
+		bs_partial_lock_write(partial);
+		bs_partial_init(&partial->partial, program, timing->max_groups);
+		bs_partial_close(&partial->partial, closed_before);
+		bs_partial_unlock(partial);
+	}
+	set_timing(view, timing);
+}
+
+BsSharedView *
+bs_registry_attach(Oid relid, const BsProgram *program, const BsViewTiming *timing)
+{
+	BsSharedView *view;
+
+	LWLockAcquire(&shared->registry_lock, LW_EXCLUSIVE);
+	view = slot_of(relid);
+	if (view == NULL)
+	{
+		view = slot_of(InvalidOid);
+		if (view != NULL)
+			start_view(view, relid, program, timing);
+	}
+	else if (view->fingerprint != program->fingerprint)
+	{
+		clear_partials(view);
+		start_view(view, relid, program, timing);
+	}
+	else if (memcmp(&view->timing, timing, sizeof(*timing)) != 0)
+		set_timing(view, timing);
+	LWLockRelease(&shared->registry_lock);
+	return view;
+}
+
+void
+bs_registry_remove(Oid relid)
+{
+	BsSharedView *view;
+
+	LWLockAcquire(&shared->registry_lock, LW_EXCLUSIVE);
+	view = slot_of(relid);
+	if (view != NULL)
+	{
+		clear_partials(view);
+		view->relid = InvalidOid;
+		view->fingerprint = 0;
+		pg_atomic_write_u32(&view->state, 0);
+	}
+	LWLockRelease(&shared->registry_lock);
+}
+
+/* ---- locks ------------------------------------------------------------------------------------ */
+
+void
+bs_partial_lock_write(BsSharedPartial *partial)
+{
+	if (LWLockConditionalAcquire(&partial->lock, LW_EXCLUSIVE))
+		return;
+	pg_atomic_fetch_add_u32(&partial->writer_wants, 1);
+	LWLockAcquire(&partial->lock, LW_EXCLUSIVE);
+	pg_atomic_fetch_sub_u32(&partial->writer_wants, 1);
+}
+
+void
+bs_partial_lock_read(BsSharedPartial *partial)
+{
+	/* Bounded: a crowd of writers must not keep a reader out for ever. */
+	for (int i = 0; i < 200 && pg_atomic_read_u32(&partial->writer_wants) != 0; i++)
+		pg_usleep(READER_WAIT_USEC);
+	LWLockAcquire(&partial->lock, LW_SHARED);
+}
+
+void
+bs_partial_unlock(BsSharedPartial *partial)
+{
+	LWLockRelease(&partial->lock);
+}
+
+/* ---- arrival ---------------------------------------------------------------------------------- */
+
+static pg_atomic_uint64 *
+my_applying(void)
+{
+	return (pg_atomic_uint64 *) at(shared->applying) + (MyBackendId - 1);
+}
+
+void
+bs_backend_begin_apply(int64 arrival)
+{
+	if (MyBackendId != InvalidBackendId)
+		pg_atomic_write_u64(my_applying(), (uint64) arrival);
+	pg_memory_barrier();
+}
+
+void
+bs_backend_end_apply(void)
+{
+	if (shared != NULL && MyBackendId != InvalidBackendId)
+		pg_atomic_write_u64(my_applying(), 0);
+}
+
+int64
+bs_applied_until(void)
+{
+	int64 until = GetCurrentTimestamp();
+
+	pg_memory_barrier();
+	for (int w = 0; w < bs_setting_workers; w++)
+	{
+		BsSharedWorker *worker = bs_shared_worker(w);
+		int64 applied = (int64) pg_atomic_read_u64(&worker->applied_until);
+
+		if (pg_atomic_read_u32(&worker->pid) != 0 && applied < until)
+			until = applied;
+	}
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		int64 arrival = (int64) pg_atomic_read_u64((pg_atomic_uint64 *) at(shared->applying) + i);
+
+		if (arrival != 0 && arrival < until)
+			until = arrival;
+	}
+	return until;
+}
+
+/* ---- faults ----------------------------------------------------------------------------------- */
+
+void
+bs_view_report_error(BsSharedView *view, const char *message)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	SpinLockAcquire(&view->mutex);
+	strlcpy(view->last_error, message, sizeof(view->last_error));
+	view->last_error_at = now;
+	SpinLockRelease(&view->mutex);
+}
+
+void
+bs_view_suspend(BsSharedView *view, const char *reason)
+{
+	bs_view_report_error(view, reason);
+	pg_atomic_write_u32(&view->state, BS_VIEW_SUSPENDED);
+	ereport(LOG, (errmsg("continuous view with OID %u is suspended: %s", view->relid, reason)));
+}

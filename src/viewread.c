@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * viewread.c: taking windows of a view out of shared memory.  See registry.h.
+ *
+ * A reader merges chunk by chunk into a table of its own, holding a partial's lock for one chunk (64 kB
+ * of rows, some 30 microseconds), and looks up the pane anew each time: a pane that was dropped between
+ * is simply not read any further, so nothing is ever pinned.
+ */
+#include "registry.h"
+
+#include "miscadmin.h"
+
+#define SLACK_BYTES (4 * BS_ARENA_MAX_BLOCK)
+#define MAX_TRIES 6
+
+/* ---- which windows ---------------------------------------------------------------------------- */
+
+typedef struct WindowList
+{
+	BsWindowInfo *windows;
+	int nwindows;
+	int capacity;
+} WindowList;
+
+static void
+window_add(WindowList *list, const BsPane *pane, BsArena *arena)
+{
+	const BsTable *table = pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
+	BsWindowInfo *info = NULL;
+
+	if (list->nwindows > 0 && list->windows[list->nwindows - 1].window == pane->window)
+		info = &list->windows[list->nwindows - 1];
+	else
+	{
+		info = &list->windows[list->nwindows++];
+		memset(info, 0, sizeof(*info));
+		info->window = pane->window;
+	}
+	info->records += pane->records;
+	info->late += pane->late;
+	info->overflowed += pane->overflowed;
+	info->errors += pane->errors;
+	info->groups += table != NULL ? table->nrows : 0;
+	info->bytes += table != NULL ? table->bytes : 0;
+}
+
+static int
+window_compare(const void *a, const void *b)
+{
+	int64 x = ((const BsWindowInfo *) a)->window;
+	int64 y = ((const BsWindowInfo *) b)->window;
+
+	return (x > y) - (x < y);
+}
+
+/* Entries of one window, from several writers, become one. */
+static int
+windows_unite(BsWindowInfo *windows, int nwindows)
+{
+	int kept = 0;
+
+	qsort(windows, nwindows, sizeof(BsWindowInfo), window_compare);
+	for (int i = 0; i < nwindows; i++)
+	{
+		if (kept > 0 && windows[kept - 1].window == windows[i].window)
+		{
+			windows[kept - 1].records += windows[i].records;
+			windows[kept - 1].late += windows[i].late;
+			windows[kept - 1].overflowed += windows[i].overflowed;
+			windows[kept - 1].errors += windows[i].errors;
+			windows[kept - 1].groups += windows[i].groups;
+			windows[kept - 1].bytes += windows[i].bytes;
+		}
+		else
+			windows[kept++] = windows[i];
+	}
+	return kept;
+}
+
+/* Room for all panes of this partial; true when there is, else the list was grown without the lock. */
+static bool
+reserve_for(WindowList *list, uint32 npanes)
+{
+	if (list->capacity - list->nwindows >= (int) npanes)
+		return true;
+	list->capacity = list->nwindows + (int) npanes * 2 + 16;
+	list->windows = list->windows == NULL
+						? palloc(list->capacity * sizeof(BsWindowInfo))
+						: repalloc(list->windows, list->capacity * sizeof(BsWindowInfo));
+	return false;
+}
+
+static void
+collect_windows(BsSharedPartial *partial, uint64 fingerprint, WindowList *list)
+{
+	BsArena *arena = bs_shared_arena();
+	uint32 npanes = 0;
+
+	for (;;)
+	{
+		/* Memory is got before the lock: palloc may raise an error. */
+		reserve_for(list, npanes);
+		bs_partial_lock_read(partial);
+		npanes = partial->partial.fingerprint == fingerprint ? partial->partial.npanes : 0;
+		if (list->capacity - list->nwindows >= (int) npanes)
+			break;
+		bs_partial_unlock(partial);
+	}
+	for (uint32 i = 0; i < npanes; i++)
+		window_add(list, (const BsPane *) bs_arena_at(arena, partial->partial.panes) + i, arena);
+	bs_partial_unlock(partial);
+}
+
+BsWindowInfo *
+bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
+{
+	BsSharedView *view = bs_registry_find(relid, fingerprint);
+	WindowList list = {0};
+	int64 closed_before;
+
+	*nwindows = 0;
+	if (view == NULL)
+		return NULL;
+	/* Read first: a window that closes meanwhile is shown as open, never the other way round. */
+	closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
+	for (int w = 0; w < bs_nwriters(); w++)
+		collect_windows(&view->partials[w], fingerprint, &list);
+	list.nwindows = windows_unite(list.windows, list.nwindows);
+	for (int i = 0; i < list.nwindows; i++)
+		list.windows[i].closed = view->timing.windowed && list.windows[i].window < closed_before;
+	*nwindows = list.nwindows;
+	return list.windows;
+}
+
+/* ---- their groups ------------------------------------------------------------------------------ */
+
+static void
+free_arena(void *arg)
+{
+	BsWindowData *data = arg;
+
+	if (data->arena != NULL)
+		bs_arena_free_private(data->arena);
+	data->arena = NULL;
+	data->table = NULL;
+}
+
+void
+bs_window_data_free(BsWindowData *data)
+{
+	/* The callback stays registered and finds nothing to do. */
+	free_arena(data);
+}
+
+static void
+make_table(BsWindowData *data, const BsProgram *program, uint64 usable_bytes, uint64 expected_rows)
+{
+	uint64 table;
+
+	data->arena = bs_arena_create(bs_arena_size_for(usable_bytes));
+	if (data->arena == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+						errdetail("Failed to get %llu bytes for the groups of a window.",
+								  (unsigned long long) usable_bytes)));
+	table = bs_table_create(data->arena, program, (uint32) Min(expected_rows, UINT32_MAX / 4));
+	if (table == 0)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	data->table = bs_arena_at(data->arena, table);
+}
+
+/* Merge one chunk of a window; false when the window has no such chunk (any more). */
+static bool
+read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 window,
+		   uint32 chunk, BsWindowData *data, uint64 *overflowed)
+{
+	BsArena *arena = bs_shared_arena();
+	const BsPane *pane = NULL;
+	const BsTable *table;
+	bool more = false;
+
+	bs_partial_lock_read(partial);
+	if (partial->partial.fingerprint == program->fingerprint)
+		pane = bs_partial_pane(&partial->partial, arena, window);
+	table = pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
+	if (table != NULL && chunk < table->nchunks)
+	{
+		*overflowed += bs_table_merge_chunk(data->arena, data->table, program, writer, arena, table,
+											chunk, UINT64_MAX);
+		more = true;
+	}
+	bs_partial_unlock(partial);
+	return more;
+}
+
+static uint64
+read_window(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 window,
+			BsWindowData *data)
+{
+	uint64 overflowed = 0;
+
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		uint32 chunk = 0;
+
+		while (read_chunk(&view->partials[w], program, writer, window, chunk, data, &overflowed))
+		{
+			chunk++;
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	return overflowed;
+}
+
+/* What the windows first .. last come to together. */
+static BsWindowInfo
+sum_windows(const BsWindowInfo *windows, int nwindows, int64 first, int64 last)
+{
+	BsWindowInfo sum = {.window = first, .closed = true};
+
+	for (int i = 0; i < nwindows; i++)
+	{
+		if (windows[i].window < first || windows[i].window > last)
+			continue;
+		sum.closed &= windows[i].closed;
+		sum.records += windows[i].records;
+		sum.late += windows[i].late;
+		sum.overflowed += windows[i].overflowed;
+		sum.errors += windows[i].errors;
+		sum.groups += windows[i].groups;
+		sum.bytes += windows[i].bytes;
+	}
+	return sum;
+}
+
+BsWindowData *
+bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first, int64 last,
+			 MemoryContext context)
+{
+	BsWindowData *data = MemoryContextAllocZero(context, sizeof(BsWindowData));
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
+	BsSharedView *view = bs_registry_find(relid, program->fingerprint);
+	int nwindows;
+	BsWindowInfo *windows = bs_view_windows(relid, program->fingerprint, &nwindows);
+	uint64 usable_bytes;
+
+	data->info = sum_windows(windows, nwindows, first, last);
+	if (view == NULL || data->info.groups == 0)
+		return data;
+	callback->func = free_arena;
+	callback->arg = data;
+	MemoryContextRegisterResetCallback(context, callback);
+	usable_bytes = data->info.bytes * 2 + SLACK_BYTES;
+	for (int tries = 1;; tries++)
+	{
+		uint64 overflowed = 0;
+
+		make_table(data, program, usable_bytes, data->info.groups);
+		for (int i = 0; i < nwindows; i++)
+			if (windows[i].window >= first && windows[i].window <= last)
+				overflowed += read_window(view, program, writer, windows[i].window, data);
+		if (overflowed == 0)
+			break;
+		/* An open window grew while it was read. */
+		free_arena(data);
+		usable_bytes *= 2;
+		if (tries == MAX_TRIES)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+							errdetail("The groups of a window did not fit %llu bytes.",
+									  (unsigned long long) usable_bytes)));
+	}
+	if (windows != NULL)
+		pfree(windows);
+	return data;
+}

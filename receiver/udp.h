@@ -1,123 +1,88 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * udp.h: UDP sockets of one receiving worker: open, drain, count.
+ * udp.h: UDP sockets and the buffers that datagrams are received into.
  *
- * A listener is one bound socket.  Several workers bind the same address with SO_REUSEPORT; a classic
- * BPF program steers each datagram by a hash of its source address to one worker, so that all
- * datagrams of an exporter address meet the same templates.  No PostgreSQL, no logging: results are
- * status values with text that the caller reports.
+ * What loop.c is made of; other rings include loop.h.  Sockets are the caller's file descriptors; a
+ * BsUdpVector owns its buffers.  No loop, no clock, no counters.  Linux 4.12.
  */
 #ifndef BS_UDP_H
 #define BS_UDP_H
 
 #include "decode.h"
-
-#define BS_ADDRESS_TEXT 64 /* room for "[ipv6%scope]:port" */
-
-/* "host:port", "*:port", "[ipv6]:port", ":port": one element of backstream.listen. */
-typedef struct BsListenAddress
-{
-	char text[BS_ADDRESS_TEXT]; /* numeric, for display: 127.0.0.1:2055, [::1]:2055 */
-	struct
-	{
-		uint32_t len;
-		uint8_t bytes[128]; /* struct sockaddr_storage */
-	} sockaddr;
-} BsListenAddress;
+#include "listen.h"
 
 /*
- * Parse a comma-separated list into addresses (a name or * can give several: IPv4 and IPv6).  Returns
- * the number found (at most max), or -1 with a message in error (for the user; no newline).
- * resolve=false only checks the syntax (no look-up of names; returns 0 or -1).
+ * Open and bind a non-blocking socket.  nworkers > 1 shares the address with the sockets of the
+ * other workers, steered by source address (steer.h).  IPv6 sockets receive no IPv4.
+ *
+ * Returns the descriptor, or -1 with the reason in *error (an errno).  EADDRINUSE also says that
+ * there are more sockets than workers on a shared address: somebody else's are among them.
  */
-extern int bs_listen_parse(const char *list, bool resolve, BsListenAddress *addresses, int max,
-						   char *error, size_t error_size);
-
-/* A list of CIDRs "10.0.0.0/8, 2001:db8::/32"; empty allows everybody. */
-typedef struct BsAllowList
-{
-	uint32_t nentries;
-	BsInet *entries;
-} BsAllowList;
-
-extern bool bs_allow_parse(const char *list, BsAllowList *allow, char *error, size_t error_size);
-extern void bs_allow_free(BsAllowList *allow);
-extern bool bs_allow_matches(const BsAllowList *allow, const BsInet *address);
-
-/* Counters of one listener; in shared memory in the server, one writer (its worker). */
-typedef struct BsListenerStats
-{
-	char address[BS_ADDRESS_TEXT];
-	uint32_t worker;
-	uint32_t state;        /* BsListenerState */
-	int32_t last_errno;    /* why it is not open */
-	uint32_t receive_buffer_bytes; /* as granted by the kernel */
-	uint64_t datagrams;
-	uint64_t bytes;
-	uint64_t kernel_drops; /* SO_RXQ_OVFL: dropped because the buffer was full; over re-opens too */
-	uint64_t rejected;     /* refused by backstream.allow */
-	uint64_t not_export;   /* of no known version */
-	uint64_t truncated;    /* longer than the buffer */
-	uint64_t receive_errors;
-} BsListenerStats;
-
-typedef enum BsListenerState
-{
-	BS_LISTENER_UNUSED = 0,
-	BS_LISTENER_OPEN,
-	BS_LISTENER_FAILED /* being retried */
-} BsListenerState;
+extern int bs_udp_open(const BsListenAddress *address, uint32_t nworkers, int *error);
 
 /*
- * loop.h's part: the receiver of one worker, on a libev loop of its own (ev_loop_new, never the
- * default loop).  Everything is called from one thread.
+ * Ask for a receive buffer, beyond net.core.rmem_max where the process may (CAP_NET_ADMIN). Returns
+ * what was granted, in the unit of the request: the kernel doubles it, as it charges its own
+ * overhead to the buffer (a datagram of 1464 bytes takes 2304), and getsockopt tells the double.
  */
-typedef struct BsReceiver BsReceiver;
+extern uint32_t bs_udp_set_buffer(int fd, uint32_t bytes);
 
-typedef struct BsReceiverConfig
+/*
+ * Datagrams that the kernel dropped at this socket since it was opened, modulo 2^32 (what
+ * SO_RXQ_OVFL attaches to a datagram; asked for by SO_MEMINFO, it is also known when no datagram
+ * follows the drop). False when the kernel does not say.
+ */
+extern bool bs_udp_get_drops(int fd, uint32_t *drops);
+
+/* Drops since *seen, which moves on to now. */
+static inline uint32_t
+bs_udp_drops_since(uint32_t *seen, uint32_t now)
 {
-	uint32_t worker;          /* 0 .. nworkers-1 */
-	uint32_t nworkers;        /* > 1: SO_REUSEPORT with steering */
-	uint32_t receive_buffer_bytes;
-	double nap_seconds;       /* between drains that ended short; 0: none */
-	BsListenerStats *listener_stats; /* [max_listeners]: caller's, zeroed or a predecessor's */
-	uint32_t max_listeners;
-	BsDecoder *decoder;
-	BsBatch *batch;           /* what the decoder fills */
-	int64_t (*now_usec)(void); /* arrival clock, PostgreSQL epoch */
-} BsReceiverConfig;
+	uint32_t since = now - *seen;
 
-extern BsReceiver *bs_receiver_create(const BsReceiverConfig *config);
-extern void bs_receiver_free(BsReceiver *receiver); /* closes the sockets */
+	*seen = now;
+	return since;
+}
 
 /*
- * Listen on exactly these addresses from now on: sockets of addresses that stay are kept open with
- * what is queued in them.  Addresses that cannot be bound are FAILED in their stats with errno and
- * retried by bs_receiver_retry().  Returns the number that failed.
+ * Stop receiving on a socket that is about to be closed, and count what was queued in it and is
+ * lost. From here on the kernel counts what arrives as dropped.
  */
-extern int bs_receiver_listen(BsReceiver *receiver, const BsListenAddress *addresses, int naddresses);
-extern int bs_receiver_retry(BsReceiver *receiver);
-extern void bs_receiver_set_allow(BsReceiver *receiver, const BsAllowList *allow); /* copies */
-extern void bs_receiver_set_batch(BsReceiver *receiver, BsBatch *batch);
-extern void bs_receiver_set_nap(BsReceiver *receiver, double nap_seconds);
-extern void bs_receiver_set_buffer(BsReceiver *receiver, uint32_t receive_buffer_bytes);
-
-/* Watch one more descriptor for reading (the postmaster's death pipe); readiness ends a wait. */
-extern void bs_receiver_watch(BsReceiver *receiver, int fd);
+extern uint64_t bs_udp_discard(int fd);
 
 /*
- * Wait until a socket is readable, the timeout has passed, bs_receiver_wake() was called, or a watched
- * descriptor is ready; nap as configured.  Fills nothing.  Never calls back into the caller.
+ * Buffers for one recvmmsg of up to BS_UDP_VECTOR datagrams, each of any legal length: 65,527 bytes
+ * at most (65,535 less the UDP header).
+ *
+ *   heads  |  1536  |  1536  |  1536  | ...      192 kB, all that ordinary traffic touches
+ *   longs  |  room for the head  |  the rest  |  64 kB each
+ *
+ * A datagram longer than a head goes on in its long buffer; when it is asked for, its head is
+ * copied in front of the rest.  Memory is at most BS_UDP_VECTOR * (1536 + 65536) bytes = 8.2 MB, of
+ * which the long buffers are only touched by long datagrams.
  */
-extern void bs_receiver_wait(BsReceiver *receiver, double timeout_seconds);
+#define BS_UDP_VECTOR 128
+#define BS_UDP_HEAD                                                                                \
+	1536 /* an Ethernet frame's payload; not a power of two: spreads over the cache */
+#define BS_UDP_MAX_BYTES 65536
+
+typedef struct BsUdpVector BsUdpVector;
+
+/* NULL when memory is out. */
+extern BsUdpVector *bs_udp_vector_create(void);
+extern void bs_udp_vector_free(BsUdpVector *vector);
 
 /*
- * Receive what is queued, at most max_datagrams, and decode it into the batch (whose sink runs when it
- * is full).  Returns the number received.  The rest stays in the batch: the caller flushes it.
+ * Receive what is queued, at most max (BS_UDP_VECTOR is taken where it is more), without waiting.
+ * Returns the number, 0 when nothing is queued, or a negated errno.  Overwrites what was received
+ * before.
  */
-extern uint32_t bs_receiver_drain(BsReceiver *receiver, uint32_t max_datagrams);
+extern int bs_udp_vector_receive(BsUdpVector *vector, int fd, uint32_t max);
 
-/* End a wait.  Async-signal-safe. */
-extern void bs_receiver_wake(BsReceiver *receiver);
+/*
+ * Describe datagram i of the last receive: all but received_usec.  Its data stay until the next
+ * receive.  False when it was longer than the buffers (no legal datagram is) and has been cut.
+ */
+extern bool bs_udp_vector_get(BsUdpVector *vector, uint32_t i, BsDatagram *datagram);
 
 #endif

@@ -18,7 +18,7 @@ PG_CFLAGS = -std=gnu11 -Wextra -Wshadow -Wmissing-prototypes -Wno-declaration-af
 ifdef BS_ASSERT
 PG_CFLAGS += -DUSE_ASSERT_CHECKING
 endif
-EXTRA_CLEAN = $(OBJS:.o=.d) build/extension.flags
+EXTRA_CLEAN = $(OBJS:.o=.d) build/extension.flags build/extension.objects
 
 # No bitcode: what the executor could inline from here is hidden.
 override with_llvm = no
@@ -32,14 +32,15 @@ $(error pg_config was not found: install postgresql-server-dev-15, or say PG_CON
 endif
 include $(PGXS)
 
-# Other flags make other objects.
-FLAGS_NOW = $(CC) $(CFLAGS) $(CPPFLAGS)
-build/extension.flags: FORCE
+# Other flags make other objects, and other objects another library.
+build/extension.flags: export STAMP = $(CC) $(CFLAGS) $(CPPFLAGS)
+build/extension.objects: export STAMP = $(OBJS)
+build/extension.flags build/extension.objects: FORCE
 	@mkdir -p build
-	@printf '%s\n' "$$FLAGS_NOW" | cmp -s - $@ || printf '%s\n' "$$FLAGS_NOW" >$@
-build/extension.flags: export FLAGS_NOW := $(FLAGS_NOW)
+	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
 .PHONY: FORCE
 FORCE:
 $(OBJS): build/extension.flags
+backstream.so: build/extension.objects
 
 -include $(OBJS:.o=.d)

@@ -28,7 +28,6 @@ int bs_setting_max_exporters;
 int bs_setting_max_templates;
 int bs_setting_listen_for_msec;
 
-
 typedef struct StringSetting
 {
 	const char *name;
@@ -57,7 +56,8 @@ static const StringSetting string_settings[] = {
 	{"backstream.database", "Database that the extension is created in and the workers use.",
 	 "There is one in a server.", &bs_setting_database, "postgres", PGC_POSTMASTER, NULL},
 	{"backstream.listen", "Addresses and UDP ports on which exports are received.",
-	 "A list separated by commas: host:port, [ipv6]:port, or *:port for all addresses.  NetFlow v5, "
+	 "A list separated by commas: host:port, [ipv6]:port, or *:port for all addresses.  NetFlow "
+	 "v5, "
 	 "v9 and IPFIX are told apart by each datagram, so any port takes any of them.  Empty: receive "
 	 "nothing.",
 	 &bs_setting_listen, "localhost:2055", PGC_SIGHUP, NULL},
@@ -129,11 +129,12 @@ void
 _PG_init(void)
 {
 	if (!process_shared_preload_libraries_in_progress)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("BackStream must be loaded when the server starts"),
-				 errhint("Add backstream to shared_preload_libraries in postgresql.conf and restart "
-						 "the server.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("BackStream must be loaded when the server starts"),
+			 errhint("Add backstream to shared_preload_libraries in postgresql.conf and restart "
+					 "the server.")));
 
 	settings_define();
 	bs_views_init();

@@ -7,11 +7,10 @@
  *   backstream.c  loading the library and the settings (declared here), nothing else
  *   options.c     options of views, streams and servers: names, bounds, defaults, the validator
  *   viewdef.c     a view's definition: stored text, settings it is read under, dependencies
- *   ddl.c         the utility hook: what is done when views and streams are made, changed or dropped
- *   literal.c     CREATE/ALTER/DROP CONTINUOUS VIEW as it is written, and backstream.execute()
- *   query.c       what a continuous view's query may be
- *   views.c       telling the workers that definitions have changed
- *   fdw.c         reading and writing views and streams
+ *   ddl.c         the utility hook: what is done when views and streams are made, changed or
+ * dropped literal.c     CREATE/ALTER/DROP CONTINUOUS VIEW as it is written, and
+ * backstream.execute() query.c       what a continuous view's query may be views.c       telling
+ * the workers that definitions have changed fdw.c         reading and writing views and streams
  */
 #ifndef BACKSTREAM_H
 #define BACKSTREAM_H
@@ -19,11 +18,12 @@
 #include "postgres.h"
 #include "fmgr.h"
 
-#define BS_EXTENSION "backstream" /* also the wrapper's, the local server's and the schema's name */
+#define BS_EXTENSION "backstream" /* also the wrapper's, the local server's and the schema's name  \
+								   */
 
 /* A C function that SQL calls: the library's symbols are hidden unless they say otherwise. */
-#define BS_SQL_FUNCTION(name)                         \
-	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+#define BS_SQL_FUNCTION(name)                                                                      \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS);                                               \
 	PG_FUNCTION_INFO_V1(name)
 
 /* The settings; units in their names.  backstream.c says what each means. */

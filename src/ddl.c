@@ -26,13 +26,12 @@ extension_create(BsUtilityCall *call)
 
 	if (strcmp(statement->extname, BS_EXTENSION) == 0 && here != NULL &&
 		strcmp(here, bs_setting_database) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"%s\" can only be created in database \"%s\"", BS_EXTENSION,
-						bs_setting_database),
-				 errhint("Connect to that database, or set backstream.database to \"%s\" in "
-						 "postgresql.conf and restart the server.",
-						 here)));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("extension \"%s\" can only be created in database \"%s\"",
+							   BS_EXTENSION, bs_setting_database),
+						errhint("Connect to that database, or set backstream.database to \"%s\" in "
+								"postgresql.conf and restart the server.",
+								here)));
 	bs_ddl_next(call);
 }
 
@@ -61,15 +60,15 @@ static const struct
 	NodeTag tag;
 	void (*handle)(BsUtilityCall *call);
 } handlers[] = {
-	{T_ViewStmt, bs_view_create},
-	{T_CreateForeignTableStmt, bs_foreign_table_create},
-	{T_CreateStmt, bs_table_create},
-	{T_DropStmt, bs_relation_drop},
-	{T_AlterTableStmt, bs_relation_alter},
-	{T_RenameStmt, bs_object_rename},
-	{T_AlterObjectSchemaStmt, bs_object_move},
-	{T_AlterEnumStmt, bs_enum_alter},
-	{T_CommentStmt, bs_comment},
+	{T_ViewStmt, bs_ddl_create_view},
+	{T_CreateForeignTableStmt, bs_ddl_create_foreign_table},
+	{T_CreateStmt, bs_ddl_create_table},
+	{T_DropStmt, bs_ddl_drop},
+	{T_AlterTableStmt, bs_ddl_alter},
+	{T_RenameStmt, bs_ddl_rename},
+	{T_AlterObjectSchemaStmt, bs_ddl_move},
+	{T_AlterEnumStmt, bs_ddl_alter_enum},
+	{T_CommentStmt, bs_ddl_comment},
 	{T_CreateExtensionStmt, extension_create},
 	{T_TransactionStmt, transaction_end},
 	{T_GrantStmt, circumstances_change},
@@ -84,8 +83,8 @@ static const struct
 
 static void
 process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+				DestReceiver *dest, QueryCompletion *completion)
 {
 	BsUtilityCall call = {.pstmt = pstmt,
 						  .source = source,

@@ -43,8 +43,8 @@ typedef struct BsUtilityCall
 extern void bs_ddl_init(void);
 
 /*
- * The next call of the hook is for a statement in the literal spelling.  The caller clears it (with a
- * zero BsLiteral) when the statement has ended, in whatever way.
+ * The next call of the hook is for a statement in the literal spelling.  The caller clears it (with
+ * a zero BsLiteral) when the statement has ended, in whatever way.
  */
 extern void bs_ddl_set_literal(BsLiteral literal);
 
@@ -58,15 +58,15 @@ extern void bs_ddl_next_statement(BsUtilityCall *call, Node *statement);
 extern Node *bs_ddl_own_statement(BsUtilityCall *call);
 
 /* Handlers. */
-extern void bs_view_create(BsUtilityCall *call);          /* ViewStmt */
-extern void bs_foreign_table_create(BsUtilityCall *call); /* CreateForeignTableStmt */
-extern void bs_table_create(BsUtilityCall *call);         /* CreateStmt: INHERITS alone */
-extern void bs_relation_drop(BsUtilityCall *call);        /* DropStmt */
-extern void bs_relation_alter(BsUtilityCall *call);       /* AlterTableStmt */
-extern void bs_object_rename(BsUtilityCall *call);        /* RenameStmt */
-extern void bs_object_move(BsUtilityCall *call);          /* AlterObjectSchemaStmt */
-extern void bs_enum_alter(BsUtilityCall *call);           /* AlterEnumStmt */
-extern void bs_comment(BsUtilityCall *call);              /* CommentStmt */
+extern void bs_ddl_create_view(BsUtilityCall *call);          /* ViewStmt */
+extern void bs_ddl_create_foreign_table(BsUtilityCall *call); /* CreateForeignTableStmt */
+extern void bs_ddl_create_table(BsUtilityCall *call);         /* CreateStmt: INHERITS alone */
+extern void bs_ddl_drop(BsUtilityCall *call);                 /* DropStmt */
+extern void bs_ddl_alter(BsUtilityCall *call);                /* AlterTableStmt */
+extern void bs_ddl_rename(BsUtilityCall *call);               /* RenameStmt */
+extern void bs_ddl_move(BsUtilityCall *call);                 /* AlterObjectSchemaStmt */
+extern void bs_ddl_alter_enum(BsUtilityCall *call);           /* AlterEnumStmt */
+extern void bs_ddl_comment(BsUtilityCall *call);              /* CommentStmt */
 
 /* Hand on a statement that may rename something, and let the text of all views follow. */
 extern void bs_ddl_next_renaming(BsUtilityCall *call);

@@ -5,8 +5,8 @@
  * To PostgreSQL the statement is a syntax error.  emit_log_hook sees that error before the client
  * does; where the message was a simple query, for sure, and no transaction has begun, it takes the
  * statement over: the error is not reported, and a callback on the reset of MessageContext runs the
- * statement at the top of the main loop, after the abort, as if it had just come in.  Everywhere else
- * the error stays what it is, with a hint.  backstream.execute() takes the same text anywhere.
+ * statement at the top of the main loop, after the abort, as if it had just come in.  Everywhere
+ * else the error stays what it is, with a hint.  backstream.execute() takes the same text anywhere.
  *
  * "For sure" matters: a client that has sent a Parse message waits for other answers than one that
  * has sent a Query, and would be out of step for the rest of the session.
@@ -83,12 +83,11 @@ literal_parse(const char *blanked, const BsLiteralText *found, const char *messa
 	RawStmt *raw;
 
 	if (list_length(statements) != 1 || !is_ours(linitial_node(RawStmt, statements)->stmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 message ? errmsg_internal("%s", message)
-						 : errmsg("syntax error at or near \"CONTINUOUS\""),
-				 errhint("%s must be the only statement that is sent.", found->tag),
-				 errposition(pg_mbstrlen_with_len(blanked, found->continuous_offset) + 1)));
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						message ? errmsg_internal("%s", message)
+								: errmsg("syntax error at or near \"CONTINUOUS\""),
+						errhint("%s must be the only statement that is sent.", found->tag),
+						errposition(pg_mbstrlen_with_len(blanked, found->continuous_offset) + 1)));
 	raw = linitial_node(RawStmt, statements);
 	if (IsA(raw->stmt, ViewStmt))
 	{
@@ -104,17 +103,21 @@ static void
 plan_execute(PlannedStmt *plan, const char *source, const BsLiteralText *found,
 			 ProcessUtilityContext context)
 {
+	const BsLiteral nothing = {.active = false};
+
+	bs_ddl_set_literal(
+		(BsLiteral){.active = true, .if_not_exists = found->if_not_exists_offset >= 0});
 	PG_TRY();
 	{
-		bs_ddl_set_literal((BsLiteral){.active = true,
-									   .if_not_exists = found->if_not_exists_offset >= 0});
 		ProcessUtility(plan, source, false, context, NULL, NULL, None_Receiver, NULL);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		bs_ddl_set_literal((BsLiteral){.active = false});
+		bs_ddl_set_literal(nothing);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	bs_ddl_set_literal(nothing);
 }
 
 /* In the transaction that there is. */
@@ -166,7 +169,8 @@ send_tag(const char *tag)
 
 /*
  * Runs at the top of the main loop, in MessageContext, which will be reset as soon as this returns;
- * if an error is raised it is reset at the next turn, and the text lives as long as the report needs.
+ * if an error is raised it is reset at the next turn, and the text lives as long as the report
+ * needs.
  */
 static void
 pending_run(void *arg)
@@ -221,8 +225,8 @@ has_child_named(MemoryContext parent, const char *name)
 
 /*
  * Does the text begin a chunk of MessageContext?  That of a Query does, it is the start of the
- * message; that of a Parse lies behind the statement's name.  (PostgreSQL 15: the word before a chunk
- * is its context.)
+ * message; that of a Parse lies behind the statement's name.  (PostgreSQL 15: the word before a
+ * chunk is its context.)
  */
 static bool
 begins_message(const char *text)
@@ -243,8 +247,8 @@ was_converted(void)
 }
 
 /*
- * The process title tells the first message after ReadyForQuery: a Query does not change it before it
- * is parsed, a Parse does.  Without titles the place of the text has to do.
+ * The process title tells the first message after ReadyForQuery: a Query does not change it before
+ * it is parsed, a Parse does.  Without titles the place of the text has to do.
  */
 static bool
 is_first_message(void)
@@ -259,8 +263,8 @@ is_first_message(void)
 }
 
 /*
- * Is this the error of a simple query, in a transaction that began with it?  (An unfinished pipeline
- * before it would have begun the transaction earlier, and the abort would undo its work.)
+ * Is this the error of a simple query, in a transaction that began with it?  (An unfinished
+ * pipeline before it would have begun the transaction earlier, and the abort would undo its work.)
  */
 static bool
 is_simple_query(const char *text)

@@ -174,11 +174,10 @@ row_require(const DefElem *def, int where, const char *source)
 	const char *names = row_names(where);
 
 	if (row == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("%s has no option \"%s\"", where_name(where), def->defname),
-				 *names ? errhint("Options are: %s.", names) : errhint("It has no options."),
-				 bs_error_position(source, def->location)));
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+						errmsg("%s has no option \"%s\"", where_name(where), def->defname),
+						*names ? errhint("Options are: %s.", names) : errhint("It has no options."),
+						bs_error_position(source, def->location)));
 	if (row->kind == KIND_LATER)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("option \"%s\" is not supported yet", row->name),
@@ -200,25 +199,26 @@ static int64
 interval_value(const OptionRow *row, const char *text)
 {
 	int level = bs_pinned_enter_text();
-	Interval *interval =
-		DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(text),
-											  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	Interval *interval = DatumGetIntervalP(DirectFunctionCall3(
+		interval_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	int64 usec;
 
 	bs_pinned_leave(level);
 	if (interval->month != 0)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-						errmsg("option \"%s\" cannot have months or years: \"%s\"", row->name, text),
-						errdetail("They have no fixed length."),
-						errhint("Use days, hours, minutes or seconds, as in '30 days'.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"%s\" cannot have months or years: \"%s\"", row->name, text),
+				 errdetail("They have no fixed length."),
+				 errhint("Use days, hours, minutes or seconds, as in '30 days'.")));
 	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &usec) ||
 		pg_add_s64_overflow(usec, interval->time, &usec) || usec < row->min || usec > row->max)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-						errmsg("option \"%s\" is out of range: \"%s\"", row->name, text),
-						row->min == 0
-							? errdetail("It is from 0 to %d days.", (int) (row->max / USECS_PER_DAY))
-							: errdetail("It is from %d ms to %d days.", (int) (row->min / 1000),
-										(int) (row->max / USECS_PER_DAY))));
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"%s\" is out of range: \"%s\"", row->name, text),
+				 row->min == 0
+					 ? errdetail("It is from 0 to %d days.", (int) (row->max / USECS_PER_DAY))
+					 : errdetail("It is from %d ms to %d days.", (int) (row->min / 1000),
+								 (int) (row->max / USECS_PER_DAY))));
 	return usec;
 }
 
@@ -228,10 +228,10 @@ count_value(const OptionRow *row, const char *text)
 	int64 value = pg_strtoint64(text);
 
 	if (value < row->min || value > row->max)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("option \"%s\" is out of range: \"%s\"", row->name, text),
-				 errdetail("It is from " INT64_FORMAT " to " INT64_FORMAT ".", row->min, row->max)));
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("option \"%s\" is out of range: \"%s\"", row->name, text),
+						errdetail("It is from " INT64_FORMAT " to " INT64_FORMAT ".", row->min,
+								  row->max)));
 	return value;
 }
 
@@ -395,8 +395,8 @@ all_checked(List *options, int where)
 }
 
 /*
- * The validator sees the options alone: what needs the relation (is the query right, is there such a
- * column) is checked by ddl.c.
+ * The validator sees the options alone: what needs the relation (is the query right, is there such
+ * a column) is checked by ddl.c.
  */
 Datum
 bs_fdw_validator(PG_FUNCTION_ARGS)

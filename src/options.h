@@ -14,9 +14,9 @@
 #define BS_FORMAT 1 /* of what a view's options hold; written into each view */
 
 /* Lateness was not given: 10 s for a window over event time, 0 over time_received. */
-#define BS_LATENESS_DEFAULT         INT64CONST(-1)
-#define BS_LATENESS_EVENT_USEC      (INT64CONST(10) * USECS_PER_SEC)
-#define BS_LATENESS_ARRIVAL_USEC    INT64CONST(0)
+#define BS_LATENESS_DEFAULT      INT64CONST(-1)
+#define BS_LATENESS_EVENT_USEC   (INT64CONST(10) * USECS_PER_SEC)
+#define BS_LATENESS_ARRIVAL_USEC INT64CONST(0)
 
 typedef enum BsViewClock
 {
@@ -58,8 +58,8 @@ extern DefElem *bs_option_find(List *options, const char *name);
 extern void bs_view_options_parse(List *options, BsViewOptions *result);
 
 /*
- * The options that a user wrote in CREATE VIEW ... WITH (...) or SET (...), checked one by one, with
- * error positions in source (may be NULL: none): a new list of DefElem with strings as values.
+ * The options that a user wrote in CREATE VIEW ... WITH (...) or SET (...), checked one by one,
+ * with error positions in source (may be NULL: none): a new list of DefElem with strings as values.
  * CONTINUOUS itself is left out.  What only the system writes (query, format) is refused.
  */
 extern List *bs_view_options_from_user(List *defelems, const char *source);

@@ -17,8 +17,14 @@ typedef struct Pin
 	size_t offset; /* ... which lies here in BsViewOptions */
 } Pin;
 
-#define FIXED(setting, value)          {setting, value, value, NULL, 0}
-#define OWN(setting, value, option)    {setting, value, NULL, #option, offsetof(BsViewOptions, option)}
+#define FIXED(setting, value)                                                                      \
+	{                                                                                              \
+		setting, value, value, NULL, 0                                                             \
+	}
+#define OWN(setting, value, option)                                                                \
+	{                                                                                              \
+		setting, value, NULL, #option, offsetof(BsViewOptions, option)                             \
+	}
 
 static const Pin pins[] = {
 	OWN("TimeZone", "UTC", timezone),
@@ -86,11 +92,10 @@ bs_pinned_missing(List *options)
 
 		if (p->option == NULL || bs_option_find(options, p->option) != NULL)
 			continue;
-		missing = lappend(missing,
-						  makeDefElem(pstrdup(p->option),
-									  (Node *) makeString(GetConfigOptionByName(p->setting, NULL,
-																				false)),
-									  -1));
+		missing = lappend(
+			missing,
+			makeDefElem(pstrdup(p->option),
+						(Node *) makeString(GetConfigOptionByName(p->setting, NULL, false)), -1));
 	}
 	return missing;
 }

@@ -76,36 +76,29 @@ cte_location(Query *query)
 static const Refusal no_set_operations = {
 	"a continuous view cannot combine SELECTs with UNION, INTERSECT or EXCEPT",
 	"Create a continuous view for each, and an ordinary view that combines them."};
-static const Refusal no_with = {
-	"the query of a continuous view cannot have WITH",
-	"Write the expressions where they are used."};
+static const Refusal no_with = {"the query of a continuous view cannot have WITH",
+								"Write the expressions where they are used."};
 static const Refusal no_window_functions = {
 	"a continuous view cannot use window functions",
 	"Use them in a query, or an ordinary view, that reads the continuous view."};
 static const Refusal no_sub_selects = {
 	"a continuous view cannot have sub-selects",
 	"Join with other tables in a query, or an ordinary view, that reads the continuous view."};
-static const Refusal no_distinct = {
-	"a continuous view cannot have SELECT DISTINCT",
-	"Use GROUP BY over the same columns."};
-static const Refusal no_order = {
-	"a continuous view cannot have ORDER BY",
-	"Write ORDER BY in the query that reads it."};
-static const Refusal no_limit = {
-	"a continuous view cannot have LIMIT or OFFSET",
-	"Write LIMIT in the query that reads it."};
-static const Refusal no_row_locks = {
-	"a continuous view cannot lock rows",
-	"Leave out FOR UPDATE or FOR SHARE."};
+static const Refusal no_distinct = {"a continuous view cannot have SELECT DISTINCT",
+									"Use GROUP BY over the same columns."};
+static const Refusal no_order = {"a continuous view cannot have ORDER BY",
+								 "Write ORDER BY in the query that reads it."};
+static const Refusal no_limit = {"a continuous view cannot have LIMIT or OFFSET",
+								 "Write LIMIT in the query that reads it."};
+static const Refusal no_row_locks = {"a continuous view cannot lock rows",
+									 "Leave out FOR UPDATE or FOR SHARE."};
 static const Refusal no_grouping_sets = {
 	"a continuous view cannot have GROUPING SETS, ROLLUP or CUBE",
 	"Create a continuous view grouped by all columns, and use grouping sets where it is read."};
-static const Refusal no_set_returning = {
-	"a continuous view cannot use functions that return sets",
-	"Use them in a query that reads the continuous view."};
-static const Refusal no_from = {
-	"a continuous view must have a stream in FROM",
-	"Write FROM backstream.flow, or another stream."};
+static const Refusal no_set_returning = {"a continuous view cannot use functions that return sets",
+										 "Use them in a query that reads the continuous view."};
+static const Refusal no_from = {"a continuous view must have a stream in FROM",
+								"Write FROM backstream.flow, or another stream."};
 static const Refusal no_joins = {
 	"a continuous view reads one stream",
 	"Join in a query, or an ordinary view, that reads the continuous view."};
@@ -174,13 +167,14 @@ check_from(Query *query, const char *source, int location)
 						errhint("Write an ordinary view over \"%s\".", get_rel_name(entry->relid)),
 						bs_error_position(source, location)));
 	if (!bs_relation_is_stream(entry->relid))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not a stream", get_rel_name(entry->relid)),
-						errdetail("A continuous view sees records as they arrive, not the rows of a "
-								  "table."),
-						errhint("Write FROM backstream.flow, or declare a stream: CREATE FOREIGN "
-								"TABLE ... SERVER backstream."),
-						bs_error_position(source, location)));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a stream", get_rel_name(entry->relid)),
+				 errdetail("A continuous view sees records as they arrive, not the rows of a "
+						   "table."),
+				 errhint("Write FROM backstream.flow, or declare a stream: CREATE FOREIGN "
+						 "TABLE ... SERVER backstream."),
+				 bs_error_position(source, location)));
 }
 
 Oid

@@ -48,10 +48,11 @@ bs_names_continuous_view(const BsUtilityCall *call, const RangeVar *rv)
 	if (bs_relation_is_view(relid))
 		return true;
 	if (call->literal.active)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not a continuous view", rv->relname),
-						errhint("Leave out CONTINUOUS for an ordinary view; use FOREIGN TABLE for a "
-								"stream.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a continuous view", rv->relname),
+				 errhint("Leave out CONTINUOUS for an ordinary view; use FOREIGN TABLE for a "
+						 "stream.")));
 	return false;
 }
 
@@ -140,7 +141,7 @@ drops_a_continuous_view(const DropStmt *statement)
 }
 
 void
-bs_relation_drop(BsUtilityCall *call)
+bs_ddl_drop(BsUtilityCall *call)
 {
 	DropStmt *statement = (DropStmt *) call->pstmt->utilityStmt;
 
@@ -155,7 +156,9 @@ bs_relation_drop(BsUtilityCall *call)
 
 /* What may be done to a view; all else would make it differ from its query. */
 static const AlterTableType allowed_for_views[] = {
-	AT_GenericOptions, AT_ChangeOwner, AT_SetStatistics,
+	AT_GenericOptions,
+	AT_ChangeOwner,
+	AT_SetStatistics,
 };
 
 /* What may not be done to the columns of backstream.flow: the receiver fills them by position. */
@@ -239,12 +242,11 @@ view_alter(BsUtilityCall *call, Oid relid)
 			command->subtype = AT_GenericOptions;
 		}
 		if (!is_among(command->subtype, allowed_for_views, lengthof(allowed_for_views)))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("continuous view \"%s\" cannot be altered in this way",
-							get_rel_name(relid)),
-					 errdetail("Its columns are those of its query."),
-					 errhint("Use CREATE OR REPLACE CONTINUOUS VIEW.")));
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("continuous view \"%s\" cannot be altered in this way",
+								   get_rel_name(relid)),
+							errdetail("Its columns are those of its query."),
+							errhint("Use CREATE OR REPLACE CONTINUOUS VIEW.")));
 		if (command->subtype == AT_GenericOptions)
 			refuse_fixed_options(get_rel_name(relid), (List *) command->def);
 	}
@@ -257,10 +259,10 @@ refuse_becoming_a_view(Oid relid, AlterTableCmd *command)
 {
 	if (command->subtype == AT_GenericOptions &&
 		bs_option_find((List *) command->def, "query") != NULL)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("stream \"%s\" cannot become a continuous view",
-							   get_rel_name(relid)),
-						errhint("Use CREATE CONTINUOUS VIEW.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("stream \"%s\" cannot become a continuous view", get_rel_name(relid)),
+				 errhint("Use CREATE CONTINUOUS VIEW.")));
 }
 
 static void
@@ -361,16 +363,16 @@ refuse_attaching(AlterTableStmt *statement)
 }
 
 void
-bs_relation_alter(BsUtilityCall *call)
+bs_ddl_alter(BsUtilityCall *call)
 {
 	AlterTableStmt *statement = (AlterTableStmt *) call->pstmt->utilityStmt;
 	Oid relid = relation_of(statement->relation);
 
 	if (call->literal.active && !bs_names_continuous_view(call, statement->relation) &&
 		!statement->missing_ok)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("continuous view \"%s\" does not exist",
-							   statement->relation->relname)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("continuous view \"%s\" does not exist", statement->relation->relname)));
 	refuse_attaching(statement);
 	if (bs_relation_is_view(relid))
 	{
@@ -388,7 +390,7 @@ bs_relation_alter(BsUtilityCall *call)
 /* ---------- COMMENT ON VIEW ---------- */
 
 void
-bs_comment(BsUtilityCall *call)
+bs_ddl_comment(BsUtilityCall *call)
 {
 	CommentStmt *statement = (CommentStmt *) call->pstmt->utilityStmt;
 

@@ -58,8 +58,8 @@ columns_name(List *columns, List *aliases)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 						errmsg("there are %d column names, but the query has %d columns",
 							   list_length(aliases), list_length(columns))));
-	forboth (column, columns, alias, aliases)
-		lfirst_node(TargetEntry, column)->resname = pstrdup(strVal(lfirst(alias)));
+	forboth(column, columns, alias, aliases) lfirst_node(TargetEntry, column)->resname =
+		pstrdup(strVal(lfirst(alias)));
 }
 
 static ColumnDef *
@@ -85,8 +85,8 @@ column_definitions(List *columns, const char *source)
 	ListCell *cell;
 
 	foreach (cell, columns)
-		definitions = lappend(definitions,
-							  column_definition(lfirst_node(TargetEntry, cell), source));
+		definitions =
+			lappend(definitions, column_definition(lfirst_node(TargetEntry, cell), source));
 	return definitions;
 }
 
@@ -141,8 +141,7 @@ server_name_is_ours(const char *name)
 {
 	ForeignServer *server = GetForeignServerByName(name, true);
 
-	return server != NULL &&
-		   server->fdwid == get_foreign_data_wrapper_oid(BS_EXTENSION, true);
+	return server != NULL && server->fdwid == get_foreign_data_wrapper_oid(BS_EXTENSION, true);
 }
 
 /* A view's columns are what its query gives: nothing else can be said of them. */
@@ -250,7 +249,7 @@ foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement)
 }
 
 void
-bs_foreign_table_create(BsUtilityCall *call)
+bs_ddl_create_foreign_table(BsUtilityCall *call)
 {
 	CreateForeignTableStmt *statement = (CreateForeignTableStmt *) call->pstmt->utilityStmt;
 
@@ -262,7 +261,7 @@ bs_foreign_table_create(BsUtilityCall *call)
 }
 
 void
-bs_table_create(BsUtilityCall *call)
+bs_ddl_create_table(BsUtilityCall *call)
 {
 	bs_refuse_children(((CreateStmt *) call->pstmt->utilityStmt)->inhRelations);
 	bs_ddl_next(call);
@@ -273,8 +272,7 @@ bs_stream_check(Oid relid)
 {
 	DefElem *watermark_by = bs_option_find(bs_viewdef_stored_options(relid), "watermark_by");
 
-	if (watermark_by != NULL &&
-		get_attnum(relid, defGetString(watermark_by)) <= InvalidAttrNumber)
+	if (watermark_by != NULL && get_attnum(relid, defGetString(watermark_by)) <= InvalidAttrNumber)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("stream \"%s\" has no column \"%s\" to keep watermarks by",
 							   get_rel_name(relid), defGetString(watermark_by)),
@@ -294,19 +292,18 @@ options_change(List *old, List *wanted)
 	{
 		DefElem *def = lfirst_node(DefElem, cell);
 
-		changes = lappend(changes, makeDefElemExtended(NULL, def->defname, def->arg,
-													   bs_option_find(old, def->defname)
-														   ? DEFELEM_SET
-														   : DEFELEM_ADD,
-													   -1));
+		changes = lappend(
+			changes,
+			makeDefElemExtended(NULL, def->defname, def->arg,
+								bs_option_find(old, def->defname) ? DEFELEM_SET : DEFELEM_ADD, -1));
 	}
 	foreach (cell, old)
 	{
 		DefElem *def = lfirst_node(DefElem, cell);
 
 		if (!bs_option_find(wanted, def->defname))
-			changes = lappend(changes,
-							  makeDefElemExtended(NULL, def->defname, NULL, DEFELEM_DROP, -1));
+			changes =
+				lappend(changes, makeDefElemExtended(NULL, def->defname, NULL, DEFELEM_DROP, -1));
 	}
 	return changes;
 }
@@ -323,8 +320,8 @@ alter_command(AlterTableType type, Node *definition)
 }
 
 /*
- * The table stays (its OID, rights, comment, what depends on it): new columns at the end, all options
- * new, the dependencies of the old query gone.
+ * The table stays (its OID, rights, comment, what depends on it): new columns at the end, all
+ * options new, the dependencies of the old query gone.
  */
 static void
 view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
@@ -332,19 +329,19 @@ view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 	AlterTableStmt *alter = makeNode(AlterTableStmt);
 	Query *query = view_options_complete(wanted);
 	Relation relation = table_open(relid, AccessExclusiveLock);
-	int nold = columns_compare(relation, query_columns(query),
-							   "CREATE OR REPLACE can add columns at the end; for anything else drop "
-							   "the view and create it anew.");
+	int nold =
+		columns_compare(relation, query_columns(query),
+						"CREATE OR REPLACE can add columns at the end; for anything else drop "
+						"the view and create it anew.");
 
 	table_close(relation, NoLock);
 	for (int i = nold; i < list_length(wanted->base.tableElts); i++)
-		alter->cmds = lappend(alter->cmds,
-							  alter_command(AT_AddColumn, list_nth(wanted->base.tableElts, i)));
-	alter->cmds =
-		lappend(alter->cmds,
-				alter_command(AT_GenericOptions,
-							  (Node *) options_change(bs_viewdef_stored_options(relid),
-													  wanted->options)));
+		alter->cmds =
+			lappend(alter->cmds, alter_command(AT_AddColumn, list_nth(wanted->base.tableElts, i)));
+	alter->cmds = lappend(
+		alter->cmds,
+		alter_command(AT_GenericOptions,
+					  (Node *) options_change(bs_viewdef_stored_options(relid), wanted->options)));
 	alter->relation = wanted->base.relation;
 	alter->objtype = OBJECT_FOREIGN_TABLE;
 	bs_ddl_next_statement(call, (Node *) alter);
@@ -408,14 +405,15 @@ static void
 require_extension(void)
 {
 	if (!bs_extension_is_here())
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("extension \"%s\" is not in this database", BS_EXTENSION),
-						errhint("Continuous views are in database \"%s\", after CREATE EXTENSION %s.",
-								bs_setting_database, BS_EXTENSION)));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" is not in this database", BS_EXTENSION),
+				 errhint("Continuous views are in database \"%s\", after CREATE EXTENSION %s.",
+						 bs_setting_database, BS_EXTENSION)));
 }
 
 void
-bs_view_create(BsUtilityCall *call)
+bs_ddl_create_view(BsUtilityCall *call)
 {
 	ViewStmt *statement = (ViewStmt *) call->pstmt->utilityStmt;
 	CreateForeignTableStmt *table;

@@ -61,8 +61,8 @@ static List *
 tuple_options(HeapTuple tuple, Relation catalog)
 {
 	bool isnull;
-	Datum options = heap_getattr(tuple, Anum_pg_foreign_table_ftoptions,
-								 RelationGetDescr(catalog), &isnull);
+	Datum options =
+		heap_getattr(tuple, Anum_pg_foreign_table_ftoptions, RelationGetDescr(catalog), &isnull);
 
 	return isnull ? NIL : untransformRelOptions(options);
 }

@@ -2,9 +2,10 @@
 /*
  * viewdef.h: the definition of a continuous view: where it is stored and how it is read.
  *
- * A continuous view is a foreign table of the wrapper backstream with the option query; nothing else
- * stores it.  The text is a deparsed query: every name is qualified, every constant written under the
- * fixed settings of pinned.h.  What it names is recorded in pg_depend as for an ordinary view.
+ * A continuous view is a foreign table of the wrapper backstream with the option query; nothing
+ * else stores it.  The text is a deparsed query: every name is qualified, every constant written
+ * under the fixed settings of pinned.h.  What it names is recorded in pg_depend as for an ordinary
+ * view.
  */
 #ifndef BS_VIEWDEF_H
 #define BS_VIEWDEF_H
@@ -29,9 +30,9 @@ typedef struct BsViewDef
 /*
  * Read a view's definition and analyse its text.  NULL if there is no such view and missing_ok.
  * Raises whatever the analysis raises (the text names something that is gone), with the text as the
- * internal query.  Takes AccessShareLock on the stream until the end of the transaction, and may wait
- * for it: a process that must not wait sets lock_timeout or takes the lock before.  Reads the catalog
- * under the newest snapshot, not through the cache.
+ * internal query.  Takes AccessShareLock on the stream until the end of the transaction, and may
+ * wait for it: a process that must not wait sets lock_timeout or takes the lock before.  Reads the
+ * catalog under the newest snapshot, not through the cache.
  */
 extern BsViewDef *bs_viewdef_load(Oid relid, bool missing_ok);
 
@@ -39,8 +40,8 @@ extern BsViewDef *bs_viewdef_load(Oid relid, bool missing_ok);
 extern List *bs_viewdef_list(void);
 
 /*
- * May the owner read the columns of the stream that the query uses?  (EXECUTE on functions is checked
- * when its expressions are set up.)
+ * May the owner read the columns of the stream that the query uses?  (EXECUTE on functions is
+ * checked when its expressions are set up.)
  */
 extern bool bs_viewdef_owner_may_read(const BsViewDef *def);
 

@@ -117,10 +117,10 @@ check_no_cycle(Oid relid)
 		ObjectAddress *object = list_nth(reach.objects, i);
 
 		if (object->classId == RelationRelationId && object->objectId == relid)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-							errmsg("continuous view \"%s\" would depend on itself",
-								   get_rel_name(relid)),
-							errhint("Its query uses the view, or something that is made of it.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+					 errmsg("continuous view \"%s\" would depend on itself", get_rel_name(relid)),
+					 errhint("Its query uses the view, or something that is made of it.")));
 		references_visit(depend, object, reach_visit, &reach);
 	}
 	table_close(depend, AccessShareLock);

@@ -29,8 +29,8 @@
 /* ---------- the texts of all views ---------- */
 
 /*
- * A definition that cannot be analysed (it names something that is gone) must not stand in the way of
- * every later RENAME: it is left as it is, with a warning.
+ * A definition that cannot be analysed (it names something that is gone) must not stand in the way
+ * of every later RENAME: it is left as it is, with a warning.
  */
 static BsViewDef *
 load_or_warn(Oid relid)
@@ -97,8 +97,8 @@ columns_name(BsViewDef *def)
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 
 		if (!entry->resjunk)
-			entry->resname = pstrdup(
-				NameStr(TupleDescAttr(RelationGetDescr(relation), column++)->attname));
+			entry->resname =
+				pstrdup(NameStr(TupleDescAttr(RelationGetDescr(relation), column++)->attname));
 	}
 	table_close(relation, NoLock);
 }
@@ -180,9 +180,8 @@ watermark_follow(Oid relid, const char *old_name, const char *new_name)
 		return;
 	command = makeNode(AlterTableCmd);
 	command->subtype = AT_GenericOptions;
-	command->def = (Node *) list_make1(
-		makeDefElemExtended(NULL, "watermark_by", (Node *) makeString(pstrdup(new_name)),
-							DEFELEM_SET, -1));
+	command->def = (Node *) list_make1(makeDefElemExtended(
+		NULL, "watermark_by", (Node *) makeString(pstrdup(new_name)), DEFELEM_SET, -1));
 	AlterTableInternal(relid, list_make1(command), false);
 }
 
@@ -215,12 +214,12 @@ require_literal(const BsUtilityCall *call, const RangeVar *rv, bool is_view, boo
 }
 
 void
-bs_object_rename(BsUtilityCall *call)
+bs_ddl_rename(BsUtilityCall *call)
 {
 	RenameStmt *statement = (RenameStmt *) call->pstmt->utilityStmt;
-	bool says_view = statement->renameType == OBJECT_VIEW ||
-					 (statement->renameType == OBJECT_COLUMN &&
-					  statement->relationType == OBJECT_VIEW);
+	bool says_view =
+		statement->renameType == OBJECT_VIEW ||
+		(statement->renameType == OBJECT_COLUMN && statement->relationType == OBJECT_VIEW);
 
 	if (is_never_named(statement->renameType) || !bs_extension_is_here())
 	{
@@ -249,7 +248,7 @@ bs_object_rename(BsUtilityCall *call)
 }
 
 void
-bs_object_move(BsUtilityCall *call)
+bs_ddl_move(BsUtilityCall *call)
 {
 	AlterObjectSchemaStmt *statement = (AlterObjectSchemaStmt *) call->pstmt->utilityStmt;
 
@@ -274,7 +273,7 @@ bs_object_move(BsUtilityCall *call)
 }
 
 void
-bs_enum_alter(BsUtilityCall *call)
+bs_ddl_alter_enum(BsUtilityCall *call)
 {
 	AlterEnumStmt *statement = (AlterEnumStmt *) call->pstmt->utilityStmt;
 

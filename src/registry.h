@@ -7,7 +7,7 @@
  *   BsShared        the head: locks, generation of definitions, one BsSharedWorker per receiver
  *   BsSharedView[]  a slot per view (backstream.max_views), each with one BsSharedPartial per writer
  *   exporters       counters by exporter, per receiver (receiver/decode.h)
- *   listeners       counters by socket, per receiver (receiver/udp.h)
+ *   listeners       counters by socket, per receiver (receiver/loop.h)
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
  *
  * Writers are the receivers, 0 .. workers - 1, and one more that all inserting backends share.
@@ -31,7 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "../receiver/decode.h"
-#include "../receiver/udp.h"
+#include "../receiver/loop.h"
 #include "engine/partial.h"
 #include "options.h"
 

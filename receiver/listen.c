@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /* listen.c: parse the list of addresses to listen on.  See listen.h. */
-#define _GNU_SOURCE /* memrchr */
+#define _GNU_SOURCE 1 /* memrchr */
 #include "listen.h"
 
 #include <arpa/inet.h>

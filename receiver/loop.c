@@ -4,7 +4,7 @@
  *
  * Listener i writes stats slot i.  The loop's watchers lie in the receiver, which never moves.
  */
-#define _GNU_SOURCE /* ppoll */
+#define _GNU_SOURCE 1 /* ppoll */
 #include "loop.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /* udp.c: open UDP sockets and receive from them, many datagrams a call.  See udp.h. */
-#define _GNU_SOURCE /* recvmmsg */
+#define _GNU_SOURCE 1 /* recvmmsg */
 #include "udp.h"
 
 #include <errno.h>

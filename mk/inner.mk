@@ -17,6 +17,7 @@ comma = ,
 
 INNER_LIBS = -lev -lm
 TOOL_LIBS = -lpcap -lpthread
+TEST_LIBS = -lcmocka -lpcap -ljansson
 
 # $(1) variant, $(2) compiler, $(3) flags
 define inner_variant
@@ -33,7 +34,7 @@ build/$(1)/libtools.a: $$(TOOL_SRCS:%.c=build/$(1)/%.o)
 	ar rcs $$@ $$^
 
 build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/libtools.a build/$(1)/libinner.a
-	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) -lcmocka
+	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) $$(TEST_LIBS)
 
 build/$(1)/bs-%: build/$(1)/receiver/tools/bs-%.o build/$(1)/libtools.a build/$(1)/libinner.a
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) $$(TOOL_LIBS)

@@ -73,6 +73,12 @@ typedef struct BsDecoderConfig
 	uint32_t max_exporters; /* slots; datagrams of senders beyond them are refused and counted */
 	uint32_t max_templates_per_exporter; /* per exporter address; 0: default (1024) */
 	uint32_t max_templates;              /* in all; 0: default (65536) */
+	/*
+	 * The longest credible flow: a time_flow_start earlier than time_flow_end less this is moved up to
+	 * it.  For exporters that keep the original start in every export of a long flow (Juniper inline
+	 * monitoring), whose counters cover the time since the last export only.  0: starts are left alone.
+	 */
+	int64_t longest_flow_usec;
 	uint32_t worker;
 	BsBatchSink sink; /* called whenever the batch has no room left */
 } BsDecoderConfig;

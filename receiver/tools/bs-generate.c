@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* strptime */
 #include "generate.h"
 #include "options.h"
+#include "pcap_write.h"
 #include "report.h"
 #include "sender.h"
 
@@ -25,6 +26,8 @@
 #define MAX_LAG_NSEC (50 * INT64_C(1000000))
 /* Sleeping is not worth it, nor precise, below that. */
 #define MIN_SLEEP_NSEC 50000
+/* Source port in captures; on the wire the kernel chooses. */
+#define CAPTURE_PORT 40000
 
 typedef struct Options
 {
@@ -33,6 +36,7 @@ typedef struct Options
 	const char *source_text;
 	const char *totals_file;
 	const char *flows_file;
+	const char *pcap_file;
 	BsAddress target;
 	BsAddress source;
 	double rate; /* records/s; 0: flat out */
@@ -218,6 +222,8 @@ parse_options(Options *options, int argc, char **argv)
 		 bs_option_text, &options->totals_file},
 		{"flows", "FILE", NULL, "write sums per flow there, tab-separated", bs_option_text,
 		 &options->flows_file},
+		{"pcap", "FILE", NULL, "write a capture instead of sending; time passes as by --rate",
+		 bs_option_text, &options->pcap_file},
 		{"dry-run", NULL, NULL, "make the datagrams, do not send them", bs_option_flag,
 		 &options->dry_run},
 		{"quiet", NULL, NULL, "no summary on standard error", bs_option_flag, &options->quiet},
@@ -276,6 +282,9 @@ finish_options(Options *options)
 		options->seconds = 10;
 	if (config->start_usec == 0)
 		config->start_usec = clock_nsec(CLOCK_REALTIME) / 1000;
+	if (options->pcap_file != NULL &&
+		(options->target.storage.ss_family != AF_INET || options->rate <= 0))
+		return "--pcap needs an IPv4 target and a rate";
 	config->by_flow = options->flows_file != NULL;
 	error = finish_sources(options);
 	return error != NULL ? error : bs_generator_check(config);
@@ -380,6 +389,48 @@ send_all(Run *run)
 			wait_turn(run, now_nsec);
 	}
 	return true;
+}
+
+/* The same datagrams into a file, at the times at which they would have been sent. */
+static bool
+write_capture(Run *run)
+{
+	const Options *options = run->options;
+	const struct sockaddr_in *target = (const struct sockaddr_in *) &options->target.storage;
+	const struct sockaddr_in *source = (const struct sockaddr_in *) &options->source.storage;
+	int64_t start_usec = options->config.start_usec;
+	uint8_t buffer[BS_GENERATE_BUFFER];
+	FILE *file = fopen(options->pcap_file, "w");
+	bool ok;
+
+	if (file == NULL)
+		return false;
+	bs_pcap_begin(file);
+	while (run->nrecords < run->limit && !stop_asked && !ferror(file))
+	{
+		double passed_usec = (double) run->nrecords * 1e6 / options->rate;
+		uint64_t left = run->limit - run->nrecords;
+		BsOutgoing out = {.data = buffer};
+		BsPcapDatagram datagram = {
+			.time_usec = start_usec + (int64_t) passed_usec,
+			.dst_addr = ntohl(target->sin_addr.s_addr),
+			.src_port = CAPTURE_PORT,
+			.dst_port = ntohs(target->sin_port),
+			.data = buffer,
+		};
+
+		if (options->seconds > 0 && passed_usec >= options->seconds * 1e6)
+			break;
+		bs_generator_next(run->generator, datagram.time_usec,
+						  left < UINT32_MAX ? (uint32_t) left : UINT32_MAX, &out);
+		run->nrecords += out.nrecords;
+		datagram.src_addr = ntohl(source->sin_addr.s_addr) + out.exporter;
+		datagram.len_bytes = out.len_bytes;
+		if (out.len_bytes > 0)
+			bs_pcap_add(file, &datagram);
+	}
+	ok = !ferror(file);
+	return fclose(file) == 0 && ok;
 }
 
 /* Reports ----------------------------------------------------------------------------------------
@@ -496,7 +547,7 @@ main(int argc, char **argv)
 	/* Timers are late by 50 us otherwise. */
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	begin_nsec = clock_nsec(CLOCK_MONOTONIC);
-	sent = send_all(&run);
+	sent = options.pcap_file != NULL ? write_capture(&run) : send_all(&run);
 	if (!sent)
 		fprintf(stderr, "bs-generate: sending failed: %s\n", strerror(errno));
 	if (!report(&options, &run, (double) (clock_nsec(CLOCK_MONOTONIC) - begin_nsec) / 1e9))

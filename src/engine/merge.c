@@ -133,7 +133,7 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 
 void
 bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
-				 const BsPartial *from, BsArena *from_arena)
+				 const BsPartial *from, BsArena *from_arena, int64_t heard)
 {
 	const BsPane *panes = from->npanes > 0 ? bs_arena_at(from_arena, from->panes) : NULL;
 
@@ -150,5 +150,5 @@ bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program, BsWr
 	into->sources_refused += from->sources_refused;
 	if (from->last_error != BS_ERROR_NONE)
 		into->last_error = from->last_error;
-	bs_sources_merge(into, arena, from, from_arena);
+	bs_sources_merge(into, arena, from, from_arena, heard);
 }

@@ -255,8 +255,9 @@ keep_any_bytes(BsArena *arena, BsTable *table, const BsAggregate *aggregate, BsW
 }
 
 static void
-accumulate_foreign(const BsProgram *program, uint32_t a, BsWriter *writer, const BsBatch *batch,
-				   const uint8_t *filter, BsRows rows, BsForeignAccumulate accumulate, void *context)
+accumulate_foreign(BsArena *arena, BsTable *table, const BsProgram *program, uint32_t a,
+				   BsWriter *writer, const uint8_t *filter, BsRows rows,
+				   BsForeignAccumulate accumulate, void *context)
 {
 	BsRows reached = {.rows = writer->reached};
 	uint32_t n = 0;
@@ -269,14 +270,14 @@ accumulate_foreign(const BsProgram *program, uint32_t a, BsWriter *writer, const
 		writer->states[n++] = (BsHandle *) (writer->row_at[i] + program->aggregates[a].offset);
 	}
 	reached.nrows = n;
-	accumulate(context, program->aggregates[a].foreign, batch, reached, writer->states);
+	accumulate(context, arena, table, a, reached, writer->states);
 }
 
 /* Add rows that fall into one window; returns how many found room. */
 static uint32_t
 add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
-		 BsWriter *writer, const BsBatch *batch, const BsEvaluated *evaluated, BsRows rows,
-		 BsForeignAccumulate accumulate, void *context)
+		 BsWriter *writer, const BsEvaluated *evaluated, BsRows rows, BsForeignAccumulate accumulate,
+		 void *context)
 {
 	bs_keys_pack(writer->keys, program, evaluated->keys, rows);
 	bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
@@ -295,7 +296,7 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 		const uint8_t *filter = evaluated->filters[a];
 
 		if (aggregate->kind == BS_AGG_FOREIGN)
-			accumulate_foreign(program, a, writer, batch, filter, rows, accumulate, context);
+			accumulate_foreign(arena, table, program, a, writer, filter, rows, accumulate, context);
 		else if (aggregate->kind == BS_AGG_ANY && aggregate->type == BS_BYTES)
 			keep_any_bytes(arena, table, aggregate, writer, lane, filter, rows);
 		else
@@ -317,7 +318,7 @@ count_late(BsPartial *partial, BsArena *arena, int64_t window, uint64_t nrecords
 
 static void
 add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-			  const BsBatch *batch, const BsEvaluated *evaluated, int64_t window, BsRows rows,
+			  const BsEvaluated *evaluated, int64_t window, BsRows rows,
 			  BsForeignAccumulate accumulate, void *context)
 {
 	BsPane *pane;
@@ -339,8 +340,8 @@ add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 		return;
 	}
 	bytes = table->bytes;
-	nadded = add_rows(arena, table, partial->max_groups, program, writer, batch, evaluated, rows,
-					  accumulate, context);
+	nadded = add_rows(arena, table, partial->max_groups, program, writer, evaluated, rows, accumulate,
+					  context);
 	partial->bytes += table->bytes - bytes;
 	partial->records += nadded;
 	partial->overflowed += rows.nrows - nadded;
@@ -353,8 +354,7 @@ add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 /* Rows of a batch that fall into several windows: one selection after the other. */
 static void
 add_by_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-			  const BsBatch *batch, const BsEvaluated *evaluated, BsForeignAccumulate accumulate,
-			  void *context)
+			  const BsEvaluated *evaluated, BsForeignAccumulate accumulate, void *context)
 {
 	uint16_t *left = writer->left;
 	uint32_t nleft = evaluated->nrows;
@@ -376,7 +376,7 @@ add_by_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 				left[nothers++] = row;
 		}
 		nleft = nothers;
-		add_to_window(partial, arena, program, writer, batch, evaluated, window,
+		add_to_window(partial, arena, program, writer, evaluated, window,
 					  (BsRows){nmine, writer->selection}, accumulate, context);
 	}
 }
@@ -416,11 +416,10 @@ bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *program, BsW
 	partial->errors += evaluated->errors;
 	partial->unknown_rate += evaluated->unknown_rate;
 	if (evaluated->nrows > 0 && evaluated->one_window)
-		add_to_window(partial, arena, program, writer, batch, evaluated, evaluated->window,
+		add_to_window(partial, arena, program, writer, evaluated, evaluated->window,
 					  (BsRows){evaluated->nrows, evaluated->rows}, accumulate, accumulate_context);
 	else if (evaluated->nrows > 0)
-		add_by_window(partial, arena, program, writer, batch, evaluated, accumulate,
-					  accumulate_context);
+		add_by_window(partial, arena, program, writer, evaluated, accumulate, accumulate_context);
 	if (evaluated->nfailed > 0)
 	{
 		partial->last_error = evaluated->last_error;

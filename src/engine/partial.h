@@ -70,11 +70,11 @@ typedef struct BsPartial
 typedef struct BsWriter BsWriter;
 
 /*
- * Folds the values of a foreign aggregate: for i < rows.nrows the record at rows.rows[i] into the
- * state at states[i], whose meaning between calls is the callback's until the table is sealed.
+ * Folds the values of foreign aggregate number aggregate (of the program): for i < rows.nrows the
+ * record at rows.rows[i] into the state at states[i] (bs_handle_replace).
  */
-typedef void (*BsForeignAccumulate)(void *context, uint32_t aggregate, const BsBatch *batch,
-									BsRows rows, BsHandle *const *states);
+typedef void (*BsForeignAccumulate)(void *context, BsArena *arena, BsTable *table,
+									uint32_t aggregate, BsRows rows, BsHandle *const *states);
 
 extern BsWriter *bs_writer_create(const BsProgram *program);
 extern void bs_writer_free(BsWriter *writer);
@@ -97,10 +97,12 @@ extern void bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgra
 
 /*
  * Add everything that another partial of the same program holds (a transaction's to the shared one):
- * its panes, counters and sources.  What falls into closed windows is late.
+ * its panes, counters and sources.  What falls into closed windows is late.  Its sources are taken to
+ * have been heard at heard, by the view's clock.
  */
 extern void bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program,
-							 BsWriter *writer, const BsPartial *from, BsArena *from_arena);
+							 BsWriter *writer, const BsPartial *from, BsArena *from_arena,
+							 int64_t heard);
 
 /* The pane of a window, or NULL. */
 extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t window);

@@ -288,11 +288,21 @@ any_failed(const BsEvaluated *e, uint32_t nrows)
 	return any != 0;
 }
 
-/* Rows whose evaluation failed move from rows to failed_rows. */
 static void
-drop_failed(BsEvaluated *e)
+note_errors(BsEvaluated *e)
 {
+	if (e->nfailed > 0)
+		e->last_error = (BsError) e->error_codes[e->failed_rows[e->nfailed - 1]];
+	e->errors = e->nfailed;
+}
+
+/* Rows whose evaluation failed move from rows to failed_rows. */
+uint32_t
+bs_program_drop_failed(BsProgram *program)
+{
+	BsEvaluated *e = program->evaluated;
 	uint32_t kept = 0;
+	uint32_t ndropped;
 
 	for (uint32_t i = 0; i < e->nrows; i++)
 	{
@@ -303,7 +313,10 @@ drop_failed(BsEvaluated *e)
 		else
 			e->rows[kept++] = row;
 	}
+	ndropped = e->nrows - kept;
 	e->nrows = kept;
+	note_errors(e);
+	return ndropped;
 }
 
 /* A filter leaves out rows in error; find them among those it was given. */
@@ -455,10 +468,8 @@ bs_program_evaluate(BsProgram *program, const BsBatch *batch, int64_t future_lim
 	if (program->has_bytes_keys)
 		refuse_long_keys(program);
 	if (any_failed(e, batch->nrows))
-		drop_failed(e);
-	if (e->nfailed > 0)
-		e->last_error = (BsError) e->error_codes[e->failed_rows[e->nfailed - 1]];
-	e->errors = e->nfailed;
+		bs_program_drop_failed(program);
+	note_errors(e);
 	e->unknown_rate = eval.unknown_rate;
 	return e;
 }

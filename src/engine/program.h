@@ -110,6 +110,12 @@ extern const BsEvaluated *bs_program_evaluate(BsProgram *program, const BsBatch 
 											  int64_t future_limit, BsForeignEvaluate foreign,
 											  void *foreign_context);
 
+/*
+ * Rows of the last evaluation that have got an error code since (from a foreign aggregate) are to be
+ * added no more.  Returns their number.
+ */
+extern uint32_t bs_program_drop_failed(BsProgram *program);
+
 /* Start of the window that holds a time: floor, also before the origin. */
 extern int64_t bs_program_window(const BsProgram *program, int64_t time_usec);
 

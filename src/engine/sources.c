@@ -132,14 +132,15 @@ bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program, 
 }
 
 void
-bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from, BsArena *from_arena)
+bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from, BsArena *from_arena,
+				 int64_t heard)
 {
 	for (uint32_t i = 0; i < from->sources_capacity; i++)
 	{
 		const BsSource *entry = &sources_of(from, from_arena)[i];
 
 		if (entry->source != 0)
-			source_heard(into, arena, entry->source, entry->highest, entry->last_heard);
+			source_heard(into, arena, entry->source, entry->highest, heard);
 	}
 }
 

@@ -30,6 +30,6 @@ extern BsPane *bs_partial_take_pane(BsPartial *partial, BsArena *arena, const Bs
 									int64_t window, uint32_t expected_rows, BsTable **table);
 
 extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
-							 BsArena *from_arena);
+							 BsArena *from_arena, int64_t heard);
 
 #endif

@@ -100,15 +100,16 @@ set_template(void *target, const char *text)
 static bool
 set_keys(void *target, const char *text)
 {
-	BsKeysConfig *keys = target;
+	BsPopulationConfig *population = target;
 
 	if (strcmp(text, "uniform") == 0)
-		keys->order = BS_KEYS_UNIFORM;
+		population->order = BS_ORDER_UNIFORM;
 	else if (strcmp(text, "sequential") == 0)
-		keys->order = BS_KEYS_SEQUENTIAL;
-	else if (strncmp(text, "zipf:", 5) == 0 && bs_option_double(&keys->zipf_exponent, text + 5) &&
-			 keys->zipf_exponent <= 10)
-		keys->order = BS_KEYS_ZIPF;
+		population->order = BS_ORDER_SEQUENTIAL;
+	else if (strncmp(text, "zipf:", 5) == 0 &&
+			 bs_option_double(&population->zipf_exponent, text + 5) &&
+			 population->zipf_exponent <= 10)
+		population->order = BS_ORDER_ZIPF;
 	else
 		return false;
 	return true;
@@ -189,15 +190,15 @@ parse_options(Options *options, int argc, char **argv)
 		{"first-domain", "N", "0", "number of the first domain", bs_option_u32,
 		 &config->first_domain},
 		{"keys", "ORDER", "uniform", "uniform, zipf:S, or sequential (all once per round)",
-		 set_keys, &config->keys},
+		 set_keys, &config->population},
 		{"as-pairs", "N", "45000", "distinct pairs of AS numbers", bs_option_u32,
-		 &config->keys.as_pairs},
+		 &config->population.as_pairs},
 		{"addresses", "N", "65536", "distinct pairs of addresses", bs_option_u32,
-		 &config->keys.addresses},
+		 &config->population.addresses},
 		{"as-base", "N", "0", "added to AS numbers (1..65520)", bs_option_u32,
-		 &config->keys.as_base},
+		 &config->population.as_base},
 		{"ipv6", "SHARE", "0", "share of flows that are IPv6, 0..1", set_share,
-		 &config->keys.ipv6_share},
+		 &config->population.ipv6_share},
 		{"records-per-datagram", "N", NULL, "at most so many (what fits 1464 bytes)", bs_option_u32,
 		 &config->records_per_datagram},
 		{"template", "KIND", "wide", "wide, narrow, or varlen (IPFIX)", set_template,
@@ -217,7 +218,7 @@ parse_options(Options *options, int argc, char **argv)
 		 &config->loss},
 		{"first-sequence", "N", "0", "sequence to start from", bs_option_u32,
 		 &config->first_sequence},
-		{"seed", "N", "1", "of everything random", bs_option_u64, &config->keys.seed},
+		{"seed", "N", "1", "of everything random", bs_option_u64, &config->population.seed},
 		{"totals", "FILE", NULL, "write the totals there as JSON; - is standard output",
 		 bs_option_text, &options->totals_file},
 		{"flows", "FILE", NULL, "write sums per flow there, tab-separated", bs_option_text,
@@ -272,7 +273,7 @@ finish_options(Options *options)
 		config->nexporters = config->nversions;
 	if (config->ndomains < 1 || config->ndomains > 4096)
 		return "--domains must be from 1 to 4096";
-	if (config->keys.as_base > UINT32_MAX - 65536)
+	if (config->population.as_base > UINT32_MAX - 65536)
 		return "--as-base is too large";
 	if (config->skew_msec > 86400000)
 		return "--skew can be a day at most";

@@ -7,11 +7,15 @@
  *
  *   export.h/.c        fields, templates and record images, common to all versions
  *   export_v5.c, export_v9.c, export_ipfix.c   headers, sets and templates of one version each
- *   keys.h/.c          which flow comes next: key distributions, always shuffled
- *   totals.h/.c        what was sent, summed per window, exporter and key; written as JSON
+ *   population.h/.c    the flows, and which one comes next: key distributions, always shuffled
+ *   totals.h/.c        what was sent, summed per window, exporter and flow
  *   generate.h/.c      datagram after datagram with those parts; no I/O, no clock
- *   bs-generate.c      the command: options, sockets, pacing
- *   pcap_payload.h/.c  UDP payloads of a captured frame
+ *   report.h/.c        totals as JSON, flows as tab-separated values
+ *   sender.h/.c        the sending socket
+ *   pcap_write.h/.c    datagrams into a capture file
+ *   pcap_payload.h/.c  UDP payloads of captured frames
+ *   options.h/.c       command line options by table
+ *   bs-generate.c      the command that sends
  *   bs-replay.c        the command that replays captures
  *
  * A record image is an encoded record without its counters and stamps; it is made once per flow. To

@@ -56,7 +56,7 @@ typedef struct BsDraw
 struct BsGenerator
 {
 	BsGenerateConfig config;
-	BsKeys *keys;
+	BsPopulation *population;
 	BsTotals *totals;
 	BsRandom random;
 	BsRandom loss_random;
@@ -92,7 +92,7 @@ pool_layouts(BsImagePool *pool, const BsGenerateConfig *config)
 	{
 		BsLayout *layout = &pool->layouts[pool->nlayouts];
 
-		if (family == 0 ? config->keys.ipv6_share >= 1 : config->keys.ipv6_share <= 0)
+		if (family == 0 ? config->population.ipv6_share >= 1 : config->population.ipv6_share <= 0)
 			continue;
 		if (!protocol->layout(config->template_kind, family == 1, layout) &&
 			!protocol->layout(BS_TEMPLATE_WIDE, family == 1, layout))
@@ -114,13 +114,13 @@ pool_layouts(BsImagePool *pool, const BsGenerateConfig *config)
 }
 
 static bool
-pool_fill(BsImagePool *pool, const BsKeys *keys)
+pool_fill(BsImagePool *pool, const BsPopulation *population)
 {
 	/* Images are copied in whole lines. */
-	pool->images = aligned_alloc(CACHE_LINE, (size_t) keys->nflows * pool->stride);
+	pool->images = aligned_alloc(CACHE_LINE, (size_t) population->nflows * pool->stride);
 	if (pool->images == NULL)
 		return false;
-	for (uint32_t k = 0; k < keys->nflows; k++)
+	for (uint32_t k = 0; k < population->nflows; k++)
 	{
 		uint8_t *slot = pool->images + (size_t) k * pool->stride;
 		uint8_t image[BS_EXPORT_MAX_RECORD];
@@ -129,7 +129,7 @@ pool_fill(BsImagePool *pool, const BsKeys *keys)
 		uint32_t len;
 
 		memset(slot, 0, pool->stride);
-		bs_keys_flow(keys, k, &flow);
+		bs_population_flow(population, k, &flow);
 		layout = pool->nlayouts == 2 && flow.is_ipv6;
 		if (flow.is_ipv6 && !pool->protocol->has_ipv6)
 		{
@@ -149,8 +149,8 @@ bs_generator_check(const BsGenerateConfig *config)
 {
 	if (config->nexporters < config->nversions)
 		return "a mix of versions needs at least one exporter for each";
-	if (config->keys.as_pairs < 1 || config->keys.as_pairs > BS_KEYS_MAX ||
-		config->keys.addresses < 1 || config->keys.addresses > BS_KEYS_MAX)
+	if (config->population.as_pairs < 1 || config->population.as_pairs > BS_POPULATION_MAX ||
+		config->population.addresses < 1 || config->population.addresses > BS_POPULATION_MAX)
 		return "numbers of AS and address pairs must be from 1 to 8388608";
 	if (config->duration_msec > UPTIME_AT_START_MSEC)
 		return "flows can last an hour at most";
@@ -167,13 +167,13 @@ bs_generator_check(const BsGenerateConfig *config)
 			(uint64_t) config->first_domain + config->ndomains > 65536)
 			return "NetFlow v5 has room for domains up to 65535 only";
 		if ((config->versions[i] == BS_EXPORT_V5 || config->template_kind != BS_TEMPLATE_WIDE) &&
-			config->keys.as_base > 15)
+			config->population.as_base > 15)
 			return "AS numbers of 16 bits leave room for a base of 15 at most";
 		pool_layouts(&pool, config);
 		if (pool.nlayouts == 0)
 			return "NetFlow v5 has no IPv6";
 		if (config->versions[i] == BS_EXPORT_V5 && config->nversions == 1 &&
-			config->keys.ipv6_share > 0)
+			config->population.ipv6_share > 0)
 			return "NetFlow v5 has no IPv6";
 		if (config->records_per_datagram > pool.nrecords)
 			return "so many records do not fit a datagram of 1464 bytes";
@@ -186,7 +186,7 @@ stream_init(BsGenerator *generator, BsStream *stream, uint32_t i)
 {
 	const BsGenerateConfig *config = &generator->config;
 	uint32_t exporter = i % config->nexporters;
-	uint64_t bits = bs_mix64(config->keys.seed * 7 + exporter + 1) >> 32;
+	uint64_t bits = bs_mix64(config->population.seed * 7 + exporter + 1) >> 32;
 
 	stream->pool = &generator->pools[config->versions[exporter % config->nversions]];
 	stream->totals = &generator->totals->streams[i];
@@ -206,15 +206,15 @@ generator_init(BsGenerator *generator)
 	const BsGenerateConfig *config = &generator->config;
 
 	generator->nstreams = config->nexporters * config->ndomains;
-	generator->random.state = bs_mix64(config->keys.seed);
-	generator->loss_random.state = bs_mix64(config->keys.seed ^ UINT64_C(0x6c6f7373));
+	generator->random.state = bs_mix64(config->population.seed);
+	generator->loss_random.state = bs_mix64(config->population.seed ^ UINT64_C(0x6c6f7373));
 	generator->loss_below = config->loss >= 1 ? UINT64_MAX : (uint64_t) (config->loss * 0x1p64);
-	generator->keys = bs_keys_create(&config->keys);
+	generator->population = bs_population_create(&config->population);
 	generator->streams = calloc(generator->nstreams, sizeof(*generator->streams));
-	if (generator->keys == NULL || generator->streams == NULL)
+	if (generator->population == NULL || generator->streams == NULL)
 		return false;
 	generator->totals =
-		bs_totals_create(generator->nstreams, generator->keys->nflows, config->by_flow);
+		bs_totals_create(generator->nstreams, generator->population->nflows, config->by_flow);
 	if (generator->totals == NULL)
 		return false;
 	for (uint32_t i = 0; i < config->nversions; i++)
@@ -225,7 +225,7 @@ generator_init(BsGenerator *generator)
 		pool_layouts(pool, config);
 		if (config->records_per_datagram != 0)
 			pool->nrecords = config->records_per_datagram;
-		if (!pool_fill(pool, generator->keys))
+		if (!pool_fill(pool, generator->population))
 			return false;
 	}
 	for (uint32_t i = 0; i < generator->nstreams; i++)
@@ -256,7 +256,7 @@ bs_generator_free(BsGenerator *generator)
 		return;
 	for (uint32_t i = 0; i < BS_EXPORT_NVERSIONS; i++)
 		free(generator->pools[i].images);
-	bs_keys_free(generator->keys);
+	bs_population_free(generator->population);
 	bs_totals_free(generator->totals);
 	free(generator->streams);
 	free(generator);
@@ -313,13 +313,13 @@ draw_records(BsGenerator *generator, const BsStream *stream, int64_t now_usec, B
 
 		do
 		{
-			draw->flow = bs_keys_draw(generator->keys, &generator->random);
+			draw->flow = bs_population_draw(generator->population, &generator->random);
 			draw->image = pool->images + (size_t) draw->flow * pool->stride;
 			if (pool->stride > CACHE_LINE)
 				__builtin_prefetch(draw->image + CACHE_LINE);
 			__builtin_prefetch(draw->image);
 			/* A v5 exporter of a mix takes the next IPv4 flow instead. */
-		} while (!pool->protocol->has_ipv6 && config->keys.ipv6_share > 0 &&
+		} while (!pool->protocol->has_ipv6 && config->population.ipv6_share > 0 &&
 				 image_layout(pool, draw->image) == NOT_EXPORTABLE);
 		draw->packets = 1 + (bits & 63);
 		draw->bytes = draw->packets * (40 + bs_random_scale((uint32_t) (bits >> 32), 1461));
@@ -521,10 +521,10 @@ bs_generator_totals(BsGenerator *generator)
 	return generator->totals;
 }
 
-const BsKeys *
-bs_generator_keys(const BsGenerator *generator)
+const BsPopulation *
+bs_generator_population(const BsGenerator *generator)
 {
-	return generator->keys;
+	return generator->population;
 }
 
 BsStreamInfo

@@ -10,7 +10,7 @@
 #define BS_GENERATE_H
 
 #include "export.h"
-#include "keys.h"
+#include "population.h"
 #include "totals.h"
 
 /* Memory that a datagram is built in: records are copied in constant sizes, so with some slack. */
@@ -37,8 +37,8 @@ typedef struct BsGenerateConfig
 	uint32_t duration_msec; /* the longest flow; at most an hour */
 	double loss;            /* chance of a datagram of data to be left out, 0..1 */
 	uint32_t first_sequence;
-	BsKeysConfig keys; /* keys.seed is the seed of everything */
-	bool by_flow;      /* keep sums per flow */
+	BsPopulationConfig population; /* population.seed is the seed of everything */
+	bool by_flow;                  /* keep sums per flow */
 } BsGenerateConfig;
 
 /* One datagram to be sent, or left out. */
@@ -73,7 +73,7 @@ extern uint32_t bs_generator_records(const BsGenerator *generator, uint32_t expo
 extern const BsTotals *bs_generator_totals(BsGenerator *generator);
 
 /* The flows, for what is written per key. */
-extern const BsKeys *bs_generator_keys(const BsGenerator *generator);
+extern const BsPopulation *bs_generator_population(const BsGenerator *generator);
 
 /* What stream i of the totals is. */
 typedef struct BsStreamInfo

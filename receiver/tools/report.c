@@ -80,13 +80,14 @@ bs_report_json(FILE *file, const BsGenerateConfig *config, BsGenerator *generato
 			facts->elapsed_secs > 0 ? (double) sum.sums.records / facts->elapsed_secs : 0,
 			facts->slipped_secs);
 	fprintf(file, ", \"refused\": %" PRIu64 ",\n  \"seed\": %" PRIu64, facts->refused,
-			config->keys.seed);
+			config->population.seed);
 	fprintf(file, ", \"sampling_rate\": %" PRIu32, config->sampling_rate);
 	fprintf(file,
 			",\n  \"distinct\": {\"as_pairs\": %" PRIu32 ", \"address_pairs\": %" PRIu32
 			", \"flows\": %" PRIu32 "}",
-			bs_totals_distinct(totals, config->keys.as_pairs),
-			bs_totals_distinct(totals, config->keys.addresses), bs_totals_distinct(totals, 0));
+			bs_totals_distinct(totals, config->population.as_pairs),
+			bs_totals_distinct(totals, config->population.addresses),
+			bs_totals_distinct(totals, 0));
 	put_streams(file, totals, generator, facts);
 	put_windows(file, totals, "windows_10s", BS_TOTALS_WINDOW_SECS);
 	put_windows(file, totals, "windows_5min", BS_TOTALS_LONG_SECS);
@@ -103,7 +104,7 @@ void
 bs_report_flows(FILE *file, BsGenerator *generator)
 {
 	const BsTotals *totals = bs_generator_totals(generator);
-	const BsKeys *keys = bs_generator_keys(generator);
+	const BsPopulation *population = bs_generator_population(generator);
 
 	fputs(
 		"src_addr\tdst_addr\tsrc_as\tdst_as\tsrc_port\tdst_port\tproto\trecords\tbytes\tpackets\n",
@@ -117,7 +118,7 @@ bs_report_flows(FILE *file, BsGenerator *generator)
 
 		if (sums->records == 0)
 			continue;
-		bs_keys_flow(keys, k, &flow);
+		bs_population_flow(population, k, &flow);
 		inet_ntop(flow.is_ipv6 ? AF_INET6 : AF_INET, flow.src_addr, src, sizeof(src));
 		inet_ntop(flow.is_ipv6 ? AF_INET6 : AF_INET, flow.dst_addr, dst, sizeof(dst));
 		fprintf(file, "%s\t%s\t%" PRIu32 "\t%" PRIu32 "\t%u\t%u\t%u", src, dst, flow.src_as,

@@ -193,9 +193,10 @@ name_compare(const void *a, const void *b)
 	return memcmp(a, b, 32);
 }
 
-/* The record must be one of the flows that the keys have, in all that they say of it. */
+/* The record must be one of the flows that the population have, in all that they say of it. */
 static void
-take_record(Reader *reader, ReadStream *stream, const Record *record, const BsKeys *keys)
+take_record(Reader *reader, ReadStream *stream, const Record *record,
+			const BsPopulation *population)
 {
 	FlowName wanted = {0};
 	const FlowName *found;
@@ -206,7 +207,7 @@ take_record(Reader *reader, ReadStream *stream, const Record *record, const BsKe
 	memcpy(wanted.dst, record->flow.dst_addr, 16);
 	found = bsearch(&wanted, reader->names, reader->nnames, sizeof(wanted), name_compare);
 	assert_non_null(found);
-	bs_keys_flow(keys, found->k, &flow);
+	bs_population_flow(population, found->k, &flow);
 	assert_int_equal(record->flow.src_as, flow.src_as);
 	assert_int_equal(record->flow.dst_as, flow.dst_as);
 	assert_int_equal(record->flow.src_port, flow.src_port);
@@ -246,7 +247,7 @@ follow(ReadStream *stream, uint32_t sequence, uint32_t step, uint32_t first)
 }
 
 static void
-read_v5(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys)
+read_v5(Reader *reader, ReadStream *stream, Part *part, const BsPopulation *population)
 {
 	/* Element and length of each field, in order. */
 	static const struct
@@ -285,7 +286,7 @@ read_v5(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys)
 			record_field(&record, part, fields[f].element, part->p, fields[f].len);
 			part->p += fields[f].len;
 		}
-		take_record(reader, stream, &record, keys);
+		take_record(reader, stream, &record, population);
 	}
 }
 
@@ -364,7 +365,8 @@ shortest(const ReadTemplate *template)
 
 /* The data of one set; returns the number of records. */
 static uint32_t
-read_data(Reader *reader, ReadStream *stream, uint16_t id, Part *set, const BsKeys *keys)
+read_data(Reader *reader, ReadStream *stream, uint16_t id, Part *set,
+		  const BsPopulation *population)
 {
 	const ReadTemplate *template = NULL;
 	uint32_t n = 0;
@@ -379,7 +381,7 @@ read_data(Reader *reader, ReadStream *stream, uint16_t id, Part *set, const BsKe
 
 		read_record(template, set, &record);
 		if (!template->options)
-			take_record(reader, stream, &record, keys);
+			take_record(reader, stream, &record, population);
 		else
 		{
 			uint32_t rate = record.sampling_interval;
@@ -400,7 +402,8 @@ read_data(Reader *reader, ReadStream *stream, uint16_t id, Part *set, const BsKe
 
 /* Sets up to the end; returns records in all, and of data (options data among them). */
 static uint32_t
-read_sets(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys, uint32_t *ndata)
+read_sets(Reader *reader, ReadStream *stream, Part *part, const BsPopulation *population,
+		  uint32_t *ndata)
 {
 	uint32_t nrecords = 0;
 
@@ -418,7 +421,7 @@ read_sets(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys, ui
 		set.end = part->p;
 		if (id >= 256)
 		{
-			uint32_t n = read_data(reader, stream, id, &set, keys);
+			uint32_t n = read_data(reader, stream, id, &set, population);
 
 			nrecords += n;
 			*ndata += n;
@@ -434,7 +437,7 @@ read_sets(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys, ui
 }
 
 static void
-read_v9(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys)
+read_v9(Reader *reader, ReadStream *stream, Part *part, const BsPopulation *population)
 {
 	uint32_t count = (uint32_t) next_number(part, 2);
 	uint32_t ndata;
@@ -443,11 +446,11 @@ read_v9(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys)
 	part->header_msec = (int64_t) next_number(part, 4) * 1000;
 	follow(stream, (uint32_t) next_number(part, 4), 1, reader->config->first_sequence);
 	assert_int_equal(next_number(part, 4), stream->domain);
-	assert_int_equal(read_sets(reader, stream, part, keys, &ndata), count);
+	assert_int_equal(read_sets(reader, stream, part, population, &ndata), count);
 }
 
 static void
-read_ipfix(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys)
+read_ipfix(Reader *reader, ReadStream *stream, Part *part, const BsPopulation *population)
 {
 	uint32_t sequence;
 	uint32_t ndata;
@@ -456,7 +459,7 @@ read_ipfix(Reader *reader, ReadStream *stream, Part *part, const BsKeys *keys)
 	next_number(part, 4);
 	sequence = (uint32_t) next_number(part, 4);
 	assert_int_equal(next_number(part, 4), stream->domain);
-	read_sets(reader, stream, part, keys, &ndata);
+	read_sets(reader, stream, part, population, &ndata);
 	follow(stream, sequence, ndata, reader->config->first_sequence);
 }
 
@@ -476,7 +479,7 @@ stream_of(Reader *reader, uint32_t exporter, uint32_t domain)
 }
 
 static void
-read_datagram(Reader *reader, const BsOutgoing *out, const BsKeys *keys)
+read_datagram(Reader *reader, const BsOutgoing *out, const BsPopulation *population)
 {
 	Part part = {out->data, out->data + out->len_bytes, 0, 0};
 	uint16_t version = (uint16_t) next_number(&part, 2);
@@ -489,32 +492,32 @@ read_datagram(Reader *reader, const BsOutgoing *out, const BsKeys *keys)
 	stream->version = version;
 	stream->datagrams++;
 	if (version == 5)
-		read_v5(reader, stream, &part, keys);
+		read_v5(reader, stream, &part, population);
 	else if (version == 9)
-		read_v9(reader, stream, &part, keys);
+		read_v9(reader, stream, &part, population);
 	else
 	{
 		assert_int_equal(version, 10);
-		read_ipfix(reader, stream, &part, keys);
+		read_ipfix(reader, stream, &part, population);
 	}
 	assert_ptr_equal(part.p, part.end);
 }
 
 static Reader *
-reader_create(const BsGenerateConfig *config, const BsKeys *keys)
+reader_create(const BsGenerateConfig *config, const BsPopulation *population)
 {
 	Reader *reader = calloc(1, sizeof(*reader));
 
 	assert_non_null(reader);
 	reader->config = config;
-	reader->totals = bs_totals_create(1, keys->nflows, true);
-	reader->nnames = keys->nflows;
-	reader->names = calloc(keys->nflows, sizeof(*reader->names));
-	for (uint32_t k = 0; k < keys->nflows; k++)
+	reader->totals = bs_totals_create(1, population->nflows, true);
+	reader->nnames = population->nflows;
+	reader->names = calloc(population->nflows, sizeof(*reader->names));
+	for (uint32_t k = 0; k < population->nflows; k++)
 	{
 		BsExportFlow flow;
 
-		bs_keys_flow(keys, k, &flow);
+		bs_population_flow(population, k, &flow);
 		memcpy(reader->names[k].src, flow.src_addr, 16);
 		memcpy(reader->names[k].dst, flow.dst_addr, 16);
 		reader->names[k].k = k;
@@ -615,7 +618,7 @@ base_config(void)
 		.ndomains = 1,
 		.start_usec = NOW_USEC,
 		.duration_msec = 10000,
-		.keys = {.as_pairs = 300, .addresses = 700, .seed = 42},
+		.population = {.as_pairs = 300, .addresses = 700, .seed = 42},
 		.by_flow = true,
 	};
 }
@@ -631,7 +634,7 @@ check(const BsGenerateConfig *config)
 	assert_null(bs_generator_check(config));
 	generator = bs_generator_create(config);
 	assert_non_null(generator);
-	reader = reader_create(config, bs_generator_keys(generator));
+	reader = reader_create(config, bs_generator_population(generator));
 	while (made < 5000)
 	{
 		/* Of its own, so that a byte too many is seen. */
@@ -642,7 +645,7 @@ check(const BsGenerateConfig *config)
 						  &out);
 		made += out.nrecords;
 		if (out.len_bytes > 0)
-			read_datagram(reader, &out, bs_generator_keys(generator));
+			read_datagram(reader, &out, bs_generator_population(generator));
 		free(buffer);
 	}
 	assert_int_equal(made, 5000);
@@ -748,14 +751,14 @@ change_narrow(BsGenerateConfig *config)
 static void
 change_zipf(BsGenerateConfig *config)
 {
-	config->keys.order = BS_KEYS_ZIPF;
-	config->keys.zipf_exponent = 1.1;
+	config->population.order = BS_ORDER_ZIPF;
+	config->population.zipf_exponent = 1.1;
 }
 
 static void
 change_sequential(BsGenerateConfig *config)
 {
-	config->keys.order = BS_KEYS_SEQUENTIAL;
+	config->population.order = BS_ORDER_SEQUENTIAL;
 }
 
 #define VERSION_TEST(name)                                                                         \
@@ -791,7 +794,7 @@ test_ipv6(void **state)
 					continue;
 				config.versions[0] = (BsExportVersion) v;
 				config.template_kind = (BsTemplateKind) kind;
-				config.keys.ipv6_share = share / 2.0;
+				config.population.ipv6_share = share / 2.0;
 				config.sampling_rate = 7;
 				config.loss = 0.05;
 				check(&config);
@@ -809,7 +812,7 @@ test_ipv6_mix(void **state)
 	config.versions[1] = BS_EXPORT_V9;
 	config.versions[2] = BS_EXPORT_IPFIX;
 	config.nexporters = 3;
-	config.keys.ipv6_share = 0.5;
+	config.population.ipv6_share = 0.5;
 	config.template_kind = BS_TEMPLATE_VARLEN;
 	check(&config);
 }
@@ -875,7 +878,7 @@ test_same_seed_same_bytes(void **state)
 		assert_memory_equal(left, right, first.len_bytes);
 	}
 	bs_generator_free(b);
-	config.keys.seed++;
+	config.population.seed++;
 	b = bs_generator_create(&config);
 	for (uint32_t i = 0; i < 20; i++)
 	{
@@ -903,9 +906,9 @@ test_sequential_rounds(void **state)
 	(void) state;
 	for (uint32_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++)
 	{
-		BsKeysConfig config = {
-			.order = BS_KEYS_SEQUENTIAL, .as_pairs = sizes[s], .addresses = 1, .seed = 5};
-		BsKeys *keys = bs_keys_create(&config);
+		BsPopulationConfig config = {
+			.order = BS_ORDER_SEQUENTIAL, .as_pairs = sizes[s], .addresses = 1, .seed = 5};
+		BsPopulation *population = bs_population_create(&config);
 		BsRandom random = {1};
 		uint32_t *before = calloc(sizes[s], sizeof(*before));
 		uint32_t fixed = 0;
@@ -918,7 +921,7 @@ test_sequential_rounds(void **state)
 
 			for (uint32_t i = 0; i < sizes[s]; i++)
 			{
-				uint32_t k = bs_keys_draw(keys, &random);
+				uint32_t k = bs_population_draw(population, &random);
 
 				assert_true(k < sizes[s]);
 				assert_int_equal(seen[k], 0);
@@ -935,19 +938,19 @@ test_sequential_rounds(void **state)
 			assert_true(ascending < sizes[s] / 50);
 		}
 		free(before);
-		bs_keys_free(keys);
+		bs_population_free(population);
 	}
 }
 
 static void
 test_zipf_shares(void **state)
 {
-	BsKeysConfig config = {.order = BS_KEYS_ZIPF,
-						   .zipf_exponent = 1.2,
-						   .as_pairs = 1000,
-						   .addresses = 1000,
-						   .seed = 9};
-	BsKeys *keys = bs_keys_create(&config);
+	BsPopulationConfig config = {.order = BS_ORDER_ZIPF,
+								 .zipf_exponent = 1.2,
+								 .as_pairs = 1000,
+								 .addresses = 1000,
+								 .seed = 9};
+	BsPopulation *population = bs_population_create(&config);
 	BsRandom random = {3};
 	uint32_t counts[1000] = {0};
 	const uint32_t ndraws = 1000000;
@@ -955,7 +958,7 @@ test_zipf_shares(void **state)
 
 	(void) state;
 	for (uint32_t i = 0; i < ndraws; i++)
-		counts[bs_keys_draw(keys, &random)]++;
+		counts[bs_population_draw(population, &random)]++;
 	for (uint32_t k = 0; k < 1000; k++)
 		sum += pow(k + 1, -1.2);
 	for (uint32_t k = 0; k < 1000; k++)
@@ -965,15 +968,16 @@ test_zipf_shares(void **state)
 		/* Six standard deviations. */
 		assert_true(fabs(counts[k] - expected) < 6 * sqrt(expected));
 	}
-	bs_keys_free(keys);
+	bs_population_free(population);
 }
 
 /* As many distinct pairs as asked for, of both kinds and both families. */
 static void
 test_pairs_are_distinct(void **state)
 {
-	BsKeysConfig config = {.as_pairs = 45000, .addresses = 65536, .ipv6_share = 0.25, .seed = 2};
-	BsKeys *keys = bs_keys_create(&config);
+	BsPopulationConfig config = {
+		.as_pairs = 45000, .addresses = 65536, .ipv6_share = 0.25, .seed = 2};
+	BsPopulation *population = bs_population_create(&config);
 	uint64_t *pairs = calloc(45000, sizeof(*pairs));
 	uint32_t nipv6 = 0;
 
@@ -982,7 +986,7 @@ test_pairs_are_distinct(void **state)
 	{
 		BsExportFlow flow;
 
-		bs_keys_flow(keys, k, &flow);
+		bs_population_flow(population, k, &flow);
 		nipv6 += flow.is_ipv6;
 		assert_in_range(flow.src_as, 1, 65535);
 		assert_in_range(flow.dst_as, 1, 65535);
@@ -1004,7 +1008,7 @@ test_pairs_are_distinct(void **state)
 		seen[bit / 8] = (uint8_t) (seen[bit / 8] | 1 << (bit % 8));
 	}
 	free(pairs);
-	bs_keys_free(keys);
+	bs_population_free(population);
 }
 
 static void
@@ -1016,7 +1020,7 @@ test_refused(void **state)
 	config.records_per_datagram = 31;
 	assert_non_null(bs_generator_check(&config));
 	config = base_config();
-	config.keys.ipv6_share = 0.1;
+	config.population.ipv6_share = 0.1;
 	assert_non_null(bs_generator_check(&config));
 	config = base_config();
 	config.sampling_rate = 16384;
@@ -1025,10 +1029,10 @@ test_refused(void **state)
 	config.template_kind = BS_TEMPLATE_VARLEN;
 	assert_non_null(bs_generator_check(&config));
 	config = base_config();
-	config.keys.addresses = 0;
+	config.population.addresses = 0;
 	assert_non_null(bs_generator_check(&config));
 	config = base_config();
-	config.keys.as_base = 16;
+	config.population.as_base = 16;
 	assert_non_null(bs_generator_check(&config));
 	config = base_config();
 	config.first_domain = 65536;

@@ -6,7 +6,7 @@
 #include "../../receiver/tools/pcap_payload.h"
 #include "../../receiver/tools/pcap_write.h"
 
-#include "../../receiver/tools/keys.h"
+#include "../../receiver/tools/population.h"
 
 #include <pcap/dlt.h>
 #include <setjmp.h>

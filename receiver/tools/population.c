@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* keys.c: flows and their distributions.  See keys.h. */
-#include "keys.h"
+/* population.c: flows and their distributions.  See population.h. */
+#include "population.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,24 +14,24 @@
  * flows: those with less than the mean are topped up from those with more.
  */
 static bool
-alias_build(BsKeys *keys)
+alias_build(BsPopulation *population)
 {
-	uint32_t n = keys->nflows;
+	uint32_t n = population->nflows;
 	double *share = malloc(n * sizeof(*share));
 	uint32_t *work = malloc(n * sizeof(*work));
 	uint32_t nsmall = 0;
 	uint32_t large = n;
 	double sum = 0;
 
-	keys->alias = malloc(n * sizeof(*keys->alias));
-	if (share == NULL || work == NULL || keys->alias == NULL)
+	population->alias = malloc(n * sizeof(*population->alias));
+	if (share == NULL || work == NULL || population->alias == NULL)
 	{
 		free(share);
 		free(work);
 		return false;
 	}
 	for (uint32_t k = 0; k < n; k++)
-		sum += share[k] = pow((double) k + 1, -keys->config.zipf_exponent);
+		sum += share[k] = pow((double) k + 1, -population->config.zipf_exponent);
 	/* work holds the small ones from its front and the large ones from its back. */
 	for (uint32_t k = 0; k < n; k++)
 	{
@@ -40,16 +40,16 @@ alias_build(BsKeys *keys)
 			work[nsmall++] = k;
 		else
 			work[--large] = k;
-		keys->alias[k].keep = UINT32_MAX;
-		keys->alias[k].other = k;
+		population->alias[k].keep = UINT32_MAX;
+		population->alias[k].other = k;
 	}
 	while (nsmall > 0 && large < n)
 	{
 		uint32_t small = work[--nsmall];
 		uint32_t giver = work[large];
 
-		keys->alias[small].keep = (uint32_t) (share[small] * UINT32_MAX);
-		keys->alias[small].other = giver;
+		population->alias[small].keep = (uint32_t) (share[small] * UINT32_MAX);
+		population->alias[small].other = giver;
 		share[giver] -= 1 - share[small];
 		if (share[giver] < 1)
 		{
@@ -63,39 +63,40 @@ alias_build(BsKeys *keys)
 }
 
 static void
-round_start(BsKeys *keys, uint64_t key)
+round_start(BsPopulation *population, uint64_t key)
 {
-	keys->place = 0;
-	keys->round_key = key;
+	population->place = 0;
+	population->round_key = key;
 }
 
-BsKeys *
-bs_keys_create(const BsKeysConfig *config)
+BsPopulation *
+bs_population_create(const BsPopulationConfig *config)
 {
-	BsKeys *keys = calloc(1, sizeof(*keys));
+	BsPopulation *population = calloc(1, sizeof(*population));
 
-	if (keys == NULL)
+	if (population == NULL)
 		return NULL;
-	keys->config = *config;
-	keys->nflows = config->as_pairs > config->addresses ? config->as_pairs : config->addresses;
-	while ((UINT64_C(1) << keys->nbits) < keys->nflows)
-		keys->nbits++;
-	round_start(keys, bs_mix64(config->seed + 1));
-	if (config->order == BS_KEYS_ZIPF && !alias_build(keys))
+	population->config = *config;
+	population->nflows =
+		config->as_pairs > config->addresses ? config->as_pairs : config->addresses;
+	while ((UINT64_C(1) << population->nbits) < population->nflows)
+		population->nbits++;
+	round_start(population, bs_mix64(config->seed + 1));
+	if (config->order == BS_ORDER_ZIPF && !alias_build(population))
 	{
-		bs_keys_free(keys);
+		bs_population_free(population);
 		return NULL;
 	}
-	return keys;
+	return population;
 }
 
 void
-bs_keys_free(BsKeys *keys)
+bs_population_free(BsPopulation *population)
 {
-	if (keys == NULL)
+	if (population == NULL)
 		return;
-	free(keys->alias);
-	free(keys);
+	free(population->alias);
+	free(population);
 }
 
 /* A bijection of nbits-bit numbers: each step can be undone. */
@@ -116,41 +117,42 @@ permute(uint32_t x, uint32_t nbits, uint64_t key)
 }
 
 static uint32_t
-sequential_draw(BsKeys *keys)
+sequential_draw(BsPopulation *population)
 {
-	uint32_t k = keys->place;
+	uint32_t k = population->place;
 
-	if (keys->nflows == 1)
+	if (population->nflows == 1)
 		return 0;
 	/* Numbers beyond the last flow are walked past: still a bijection of the flows. */
 	do
-		k = permute(k, keys->nbits, keys->round_key);
-	while (k >= keys->nflows);
-	if (++keys->place == keys->nflows)
-		round_start(keys, bs_mix64(keys->round_key));
+		k = permute(k, population->nbits, population->round_key);
+	while (k >= population->nflows);
+	if (++population->place == population->nflows)
+		round_start(population, bs_mix64(population->round_key));
 	return k;
 }
 
 uint32_t
-bs_keys_draw_slow(BsKeys *keys, BsRandom *random)
+bs_population_draw_slow(BsPopulation *population, BsRandom *random)
 {
 	uint64_t bits;
 	uint32_t column;
 
-	if (keys->config.order == BS_KEYS_SEQUENTIAL)
-		return sequential_draw(keys);
+	if (population->config.order == BS_ORDER_SEQUENTIAL)
+		return sequential_draw(population);
 	bits = bs_random(random);
-	column = bs_random_scale((uint32_t) (bits >> 32), keys->nflows);
-	return (uint32_t) bits <= keys->alias[column].keep ? column : keys->alias[column].other;
+	column = bs_random_scale((uint32_t) (bits >> 32), population->nflows);
+	return (uint32_t) bits <= population->alias[column].keep ? column
+															 : population->alias[column].other;
 }
 
 bool
-bs_keys_is_ipv6(const BsKeys *keys, uint32_t k)
+bs_population_is_ipv6(const BsPopulation *population, uint32_t k)
 {
 	/* By address pair, so that a pair is of one family. */
-	uint64_t bits = bs_mix64(keys->config.seed ^ (k % keys->config.addresses)) >> 11;
+	uint64_t bits = bs_mix64(population->config.seed ^ (k % population->config.addresses)) >> 11;
 
-	return (double) bits * 0x1p-53 < keys->config.ipv6_share;
+	return (double) bits * 0x1p-53 < population->config.ipv6_share;
 }
 
 /* The number of rows of a square grid that has at least n fields. */
@@ -165,9 +167,9 @@ grid_side(uint32_t n)
 }
 
 static uint32_t
-as_number(const BsKeys *keys, uint32_t i)
+as_number(const BsPopulation *population, uint32_t i)
 {
-	return keys->config.as_base + (uint32_t) ((uint64_t) (i + 1) * AS_STEP % AS_PRIME);
+	return population->config.as_base + (uint32_t) ((uint64_t) (i + 1) * AS_STEP % AS_PRIME);
 }
 
 /* Sources in 10.0.0.0/8, destinations in 172.16.0.0/12, or 2001:db8:1::/48 and 2001:db8:2::/48. */
@@ -201,22 +203,22 @@ flow_addresses(BsExportFlow *flow, uint32_t src, uint32_t dst)
 }
 
 void
-bs_keys_flow(const BsKeys *keys, uint32_t k, BsExportFlow *flow)
+bs_population_flow(const BsPopulation *population, uint32_t k, BsExportFlow *flow)
 {
 	static const uint16_t services[8] = {443, 443, 443, 80, 53, 123, 22, 25};
 	static const uint8_t protos[8] = {6, 6, 17, 6, 17, 17, 6, 6};
-	uint32_t pair = k % keys->config.addresses;
-	uint32_t as_pair = k % keys->config.as_pairs;
-	uint32_t side = grid_side(keys->config.addresses);
-	uint32_t as_side = grid_side(keys->config.as_pairs);
-	uint64_t bits = bs_mix64(keys->config.seed * 31 + k);
+	uint32_t pair = k % population->config.addresses;
+	uint32_t as_pair = k % population->config.as_pairs;
+	uint32_t side = grid_side(population->config.addresses);
+	uint32_t as_side = grid_side(population->config.as_pairs);
+	uint64_t bits = bs_mix64(population->config.seed * 31 + k);
 	uint32_t service = bits & 7;
 
 	memset(flow, 0, sizeof(*flow));
-	flow->is_ipv6 = bs_keys_is_ipv6(keys, k);
+	flow->is_ipv6 = bs_population_is_ipv6(population, k);
 	flow_addresses(flow, pair / side, pair % side);
-	flow->src_as = as_number(keys, as_pair / as_side);
-	flow->dst_as = as_number(keys, as_pair % as_side);
+	flow->src_as = as_number(population, as_pair / as_side);
+	flow->dst_as = as_number(population, as_pair % as_side);
 	flow->src_port = (uint16_t) (1024 + (bits >> 8) % 64512);
 	flow->dst_port = services[service];
 	flow->proto = protos[service];

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * keys.h: the flows that the generator exports, and which one comes next.
+ * population.h: the flows that the generator exports, and which one comes next.
  *
  * There are max(as_pairs, addresses) flows.  Flow k has address pair k mod addresses and AS pair
  * k mod as_pairs; equal numbers of a pair mean equal pairs, different ones different pairs.  Ports,
  * protocol and the rest are drawn from k.  The order is never a fixed cycle: tables whose rows
  * stand in order of first arrival would then be walked sequentially, which no real traffic does.
  */
-#ifndef BS_KEYS_H
-#define BS_KEYS_H
+#ifndef BS_POPULATION_H
+#define BS_POPULATION_H
 
 #include "export.h"
 
 /* Record images take 64 or 128 bytes per flow and version. */
-#define BS_KEYS_MAX (1u << 23)
+#define BS_POPULATION_MAX (1u << 23)
 
-typedef enum BsKeyOrder
+typedef enum BsFlowOrder
 {
-	BS_KEYS_UNIFORM,   /* each record any flow, with equal chance */
-	BS_KEYS_ZIPF,      /* the flow of rank r with a chance in proportion to 1 / r^s */
-	BS_KEYS_SEQUENTIAL /* every flow once per round, each round in another order */
-} BsKeyOrder;
+	BS_ORDER_UNIFORM,   /* each record any flow, with equal chance */
+	BS_ORDER_ZIPF,      /* the flow of rank r with a chance in proportion to 1 / r^s */
+	BS_ORDER_SEQUENTIAL /* every flow once per round, each round in another order */
+} BsFlowOrder;
 
 /* splitmix64 (Steele, Lea, Flood 2014). */
 typedef struct BsRandom
@@ -50,20 +50,20 @@ bs_random_scale(uint32_t bits, uint32_t n)
 	return (uint32_t) (((uint64_t) bits * n) >> 32);
 }
 
-typedef struct BsKeysConfig
+typedef struct BsPopulationConfig
 {
-	BsKeyOrder order;
+	BsFlowOrder order;
 	double zipf_exponent;
-	uint32_t as_pairs;  /* 1..BS_KEYS_MAX */
-	uint32_t addresses; /* 1..BS_KEYS_MAX */
+	uint32_t as_pairs;  /* 1..BS_POPULATION_MAX */
+	uint32_t addresses; /* 1..BS_POPULATION_MAX */
 	uint32_t as_base;   /* added to AS numbers, which are 1..65520 without it */
 	double ipv6_share;  /* share of the flows, 0..1 */
 	uint64_t seed;
-} BsKeysConfig;
+} BsPopulationConfig;
 
-typedef struct BsKeys
+typedef struct BsPopulation
 {
-	BsKeysConfig config;
+	BsPopulationConfig config;
 	uint32_t nflows;
 	/* Zipf, by the alias method (Vose 1991): one draw, one look-up. */
 	struct BsAlias
@@ -75,25 +75,25 @@ typedef struct BsKeys
 	uint32_t place;
 	uint32_t nbits;
 	uint64_t round_key;
-} BsKeys;
+} BsPopulation;
 
 /* NULL when memory is out. */
-extern BsKeys *bs_keys_create(const BsKeysConfig *config);
-extern void bs_keys_free(BsKeys *keys);
+extern BsPopulation *bs_population_create(const BsPopulationConfig *config);
+extern void bs_population_free(BsPopulation *population);
 
 /* What flow k is.  Deterministic in the seed. */
-extern void bs_keys_flow(const BsKeys *keys, uint32_t k, BsExportFlow *flow);
-extern bool bs_keys_is_ipv6(const BsKeys *keys, uint32_t k);
+extern void bs_population_flow(const BsPopulation *population, uint32_t k, BsExportFlow *flow);
+extern bool bs_population_is_ipv6(const BsPopulation *population, uint32_t k);
 
-extern uint32_t bs_keys_draw_slow(BsKeys *keys, BsRandom *random);
+extern uint32_t bs_population_draw_slow(BsPopulation *population, BsRandom *random);
 
 /* The flow of the next record. */
 static inline uint32_t
-bs_keys_draw(BsKeys *keys, BsRandom *random)
+bs_population_draw(BsPopulation *population, BsRandom *random)
 {
-	if (keys->config.order == BS_KEYS_UNIFORM)
-		return bs_random_scale((uint32_t) (bs_random(random) >> 32), keys->nflows);
-	return bs_keys_draw_slow(keys, random);
+	if (population->config.order == BS_ORDER_UNIFORM)
+		return bs_random_scale((uint32_t) (bs_random(random) >> 32), population->nflows);
+	return bs_population_draw_slow(population, random);
 }
 
 #endif

@@ -199,12 +199,14 @@ check(const BsGenerateConfig *config)
 	Decoded decoded;
 	BsDecoderConfig decoder_config = {
 		.stats = slots, .max_exporters = MAX_EXPORTERS, .sink = {flush, &decoded}};
-	BsDecoder *decoder = bs_decoder_create(&decoder_config);
+	BsDecoder *decoder;
 	BsBatch *batch = bs_batch_create(bs_flow_column_types, BS_FLOW_NCOLUMNS, NULL, 512);
 	uint8_t buffer[BS_GENERATE_BUFFER];
 	BsOutgoing out = {.data = buffer};
 
+	/* Slots in use would be taken over. */
 	memset(slots, 0, sizeof(slots));
+	decoder = bs_decoder_create(&decoder_config);
 	decoded_init(&decoded, config, bs_generator_population(generator));
 	for (uint64_t made = 0; made < NRECORDS; made += out.nrecords)
 	{

@@ -39,3 +39,9 @@ SELECT backstream.scaled(9223372036854775807, 2);
 
 -- ANALYZE does not wait for records
 ANALYZE backstream.flow;
+
+-- settings that cannot be
+ALTER SYSTEM SET backstream.listen = 'localhost';
+ALTER SYSTEM SET backstream.allow = '10.0.0.0/33';
+ALTER SYSTEM SET backstream.listen = '*:2055, [::1]:4739';
+ALTER SYSTEM RESET backstream.listen;

@@ -7,6 +7,8 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "../receiver/allow.h"
+#include "../receiver/listen.h"
 #include "ddl.h"
 #include "literal.h"
 #include "views.h"
@@ -27,6 +29,11 @@ int bs_setting_max_views;
 int bs_setting_max_exporters;
 int bs_setting_max_templates;
 int bs_setting_listen_for_msec;
+
+#define ERROR_TEXT 256
+
+static bool check_listen(char **newval, void **extra, GucSource source);
+static bool check_allow(char **newval, void **extra, GucSource source);
 
 typedef struct StringSetting
 {
@@ -57,15 +64,15 @@ static const StringSetting string_settings[] = {
 	 "There is one in a server.", &bs_setting_database, "postgres", PGC_POSTMASTER, NULL},
 	{"backstream.listen", "Addresses and UDP ports on which exports are received.",
 	 "A list separated by commas: host:port, [ipv6]:port, or *:port for all addresses.  NetFlow "
-	 "v5, "
-	 "v9 and IPFIX are told apart by each datagram, so any port takes any of them.  Empty: receive "
+	 "v5, v9 and IPFIX are told apart by each datagram, so any port takes any of them.  Empty: "
+	 "receive "
 	 "nothing.",
-	 &bs_setting_listen, "localhost:2055", PGC_SIGHUP, NULL},
+	 &bs_setting_listen, "localhost:2055", PGC_SIGHUP, check_listen},
 	{"backstream.allow", "Networks from which exports are taken.",
 	 "A list of addresses and networks (10.0.0.0/8, 2001:db8::/32) separated by commas.  Datagrams "
 	 "of other senders are counted as rejected before they are decoded.  Empty: everybody may "
 	 "export.",
-	 &bs_setting_allow, "", PGC_SIGHUP, NULL},
+	 &bs_setting_allow, "", PGC_SIGHUP, check_allow},
 };
 
 static const IntSetting int_settings[] = {
@@ -99,6 +106,33 @@ static const IntSetting int_settings[] = {
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 };
+
+/* The syntax alone: names are looked up by the workers, where a slow resolver hurts nobody else. */
+static bool
+check_listen(char **newval, void **extra, GucSource source)
+{
+	char error[ERROR_TEXT];
+
+	if (bs_listen_parse(*newval, false, NULL, 0, error, sizeof(error)) >= 0)
+		return true;
+	GUC_check_errdetail("%s", error);
+	return false;
+}
+
+static bool
+check_allow(char **newval, void **extra, GucSource source)
+{
+	char error[ERROR_TEXT];
+	BsAllowList allow;
+
+	if (!bs_allow_parse(*newval, &allow, error, sizeof(error)))
+	{
+		GUC_check_errdetail("%s", error);
+		return false;
+	}
+	bs_allow_free(&allow);
+	return true;
+}
 
 static void
 settings_define(void)

@@ -97,6 +97,8 @@ static const Refusal no_grouping_sets = {
 	"Create a continuous view grouped by all columns, and use grouping sets where it is read."};
 static const Refusal no_set_returning = {"a continuous view cannot use functions that return sets",
 										 "Use them in a query that reads the continuous view."};
+static const Refusal no_into = {"a continuous view cannot have SELECT INTO",
+								"The view itself holds the result."};
 static const Refusal no_from = {"a continuous view must have a stream in FROM",
 								"Write FROM backstream.flow, or another stream."};
 static const Refusal no_joins = {
@@ -189,7 +191,9 @@ void
 bs_query_check(Query *query, const char *source_text, int stmt_location,
 			   const BsViewOptions *options)
 {
-	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
+	if (query->utilityStmt != NULL)
+		refuse(&no_into, source_text, stmt_location);
+	if (query->commandType != CMD_SELECT)
 		refuse(&no_from, source_text, stmt_location);
 	check_shape(query, source_text, stmt_location);
 	check_from(query, source_text, stmt_location);

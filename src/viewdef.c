@@ -15,6 +15,7 @@
 #include "commands/defrem.h"
 #include "executor/executor.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "parser/analyze.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
@@ -295,6 +296,25 @@ relation_owner(Oid relid)
 	return owner;
 }
 
+/*
+ * As the owner, and in a restricted operation: reading a constant can run code that is the owner's
+ * (the CHECK of a domain in an array literal), whoever it is that reads the definition.
+ */
+static Query *
+parse_as_owner(const BsViewDef *def)
+{
+	Query *query;
+	Oid user;
+	int context;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(def->owner,
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	query = bs_viewdef_parse(def->query_text, def->name, NULL);
+	SetUserIdAndSecContext(user, context);
+	return query;
+}
+
 BsViewDef *
 bs_viewdef_load(Oid relid, bool missing_ok)
 {
@@ -318,7 +338,7 @@ bs_viewdef_load(Oid relid, bool missing_ok)
 	def->schema = get_namespace_name(get_rel_namespace(relid));
 	bs_view_options_parse(stored.options, &def->options);
 	def->query_text = def->options.query;
-	def->query = bs_viewdef_parse(def->query_text, def->name, NULL);
+	def->query = parse_as_owner(def);
 	def->stream = bs_query_stream(def->query);
 	return def;
 }

@@ -30,7 +30,7 @@ typedef struct BsViewDef
 /*
  * Read a view's definition and analyse its text.  NULL if there is no such view and missing_ok.
  * Raises whatever the analysis raises (the text names something that is gone), with the text as the
- * internal query.  Takes AccessShareLock on the stream until the end of the transaction, and may
+ * internal query.  The analysis runs with the owner's rights.  Takes AccessShareLock on the stream until the end of the transaction, and may
  * wait for it: a process that must not wait sets lock_timeout or takes the lock before.  Reads the
  * catalog under the newest snapshot, not through the cache.
  */

@@ -16,6 +16,7 @@
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -103,15 +104,25 @@ columns_name(BsViewDef *def)
 	table_close(relation, NoLock);
 }
 
+/*
+ * Whoever may rename something may not be the owner of what names it: the text is changed for the
+ * owner.
+ */
 static void
-text_store(Oid relid, char *text)
+option_store(Oid relid, Oid owner, const char *option, const char *value)
 {
 	AlterTableCmd *command = makeNode(AlterTableCmd);
-	DefElem *query = makeDefElemExtended(NULL, "query", (Node *) makeString(text), DEFELEM_SET, -1);
+	DefElem *def = makeDefElemExtended(NULL, pstrdup(option), (Node *) makeString(pstrdup(value)),
+									   DEFELEM_SET, -1);
+	Oid user;
+	int context;
 
 	command->subtype = AT_GenericOptions;
-	command->def = (Node *) list_make1(query);
+	command->def = (Node *) list_make1(def);
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	AlterTableInternal(relid, list_make1(command), false);
+	SetUserIdAndSecContext(user, context);
 	bs_views_changed();
 }
 
@@ -129,7 +140,7 @@ all_store(List *defs)
 		columns_name(def);
 		text = bs_viewdef_deparse(def->query);
 		if (strcmp(text, def->query_text) != 0)
-			text_store(def->relid, text);
+			option_store(def->relid, def->owner, "query", text);
 	}
 }
 
@@ -174,15 +185,9 @@ static void
 watermark_follow(Oid relid, const char *old_name, const char *new_name)
 {
 	DefElem *watermark_by = bs_option_find(bs_viewdef_stored_options(relid), "watermark_by");
-	AlterTableCmd *command;
 
-	if (watermark_by == NULL || strcmp(defGetString(watermark_by), old_name) != 0)
-		return;
-	command = makeNode(AlterTableCmd);
-	command->subtype = AT_GenericOptions;
-	command->def = (Node *) list_make1(makeDefElemExtended(
-		NULL, "watermark_by", (Node *) makeString(pstrdup(new_name)), DEFELEM_SET, -1));
-	AlterTableInternal(relid, list_make1(command), false);
+	if (watermark_by != NULL && strcmp(defGetString(watermark_by), old_name) == 0)
+		option_store(relid, GetUserId(), "watermark_by", new_name);
 }
 
 static void

@@ -285,6 +285,19 @@ bs_registry_unlock(void)
 	LWLockRelease(&shared->registry_lock);
 }
 
+BsSharedView *
+bs_registry_find_any(Oid relid)
+{
+	BsSharedView *view;
+
+	if (shared == NULL)
+		return NULL;
+	LWLockAcquire(&shared->registry_lock, LW_SHARED);
+	view = slot_of(relid);
+	LWLockRelease(&shared->registry_lock);
+	return view;
+}
+
 /* ---- attaching and removing ------------------------------------------------------------------- */
 
 /* Give back what every writer has counted; the registry lock is held exclusively. */
@@ -474,9 +487,19 @@ bs_view_report_error(BsSharedView *view, const char *message)
 }
 
 void
-bs_view_suspend(BsSharedView *view, const char *reason)
+bs_view_suspend(BsSharedView *view, BsViewState state, const char *reason)
 {
+	if (pg_atomic_exchange_u32(&view->state, state) == state)
+		return;
 	bs_view_report_error(view, reason);
-	pg_atomic_write_u32(&view->state, BS_VIEW_SUSPENDED);
 	ereport(LOG, (errmsg("continuous view with OID %u is suspended: %s", view->relid, reason)));
+}
+
+void
+bs_view_resume(BsSharedView *view, BsViewState state)
+{
+	uint32 expected = state;
+
+	if (pg_atomic_compare_exchange_u32(&view->state, &expected, BS_VIEW_ACTIVE))
+		ereport(LOG, (errmsg("continuous view with OID %u is no longer suspended", view->relid)));
 }

@@ -41,7 +41,8 @@
 typedef enum BsViewState
 {
 	BS_VIEW_ACTIVE = 1,
-	BS_VIEW_SUSPENDED /* its own code kept failing or took too long; last_error says why */
+	BS_SUSPENDED_CODE,  /* its own code took too long or kept failing; last_error says why */
+	BS_SUSPENDED_RIGHTS /* its owner may not read the stream */
 } BsViewState;
 
 /* What everybody must know of a view to close and drop its windows.  Set when attached. */
@@ -129,6 +130,9 @@ extern BsSharedView *bs_registry_attach(Oid relid, const BsProgram *program,
 /* The slot of a view if this definition is being counted, else NULL. */
 extern BsSharedView *bs_registry_find(Oid relid, uint64 fingerprint);
 
+/* The slot of a view under whatever definition, or NULL. */
+extern BsSharedView *bs_registry_find_any(Oid relid);
+
 /* Free the slot and memory of a view that is no more. */
 extern void bs_registry_remove(Oid relid);
 
@@ -158,6 +162,9 @@ extern int64 bs_applied_until(void);
 extern int64 bs_view_now(BsSharedView *view);
 extern int64 bs_view_future_limit(BsSharedView *view);
 
+/* A record of this time has been added: the clock of clock = 'data' goes on. */
+extern void bs_view_note_time(BsSharedView *view, int64 highest);
+
 /*
  * Compute the watermark, close the windows before it in every partial, drop those past retention.
  * Cannot fail.
@@ -165,7 +172,10 @@ extern int64 bs_view_future_limit(BsSharedView *view);
 extern void bs_view_advance(BsSharedView *view);
 
 extern void bs_view_report_error(BsSharedView *view, const char *message);
-extern void bs_view_suspend(BsSharedView *view, const char *reason);
+/* Nothing more is counted from now on. */
+extern void bs_view_suspend(BsSharedView *view, BsViewState state, const char *reason);
+/* End a suspension of this kind, if there is one. */
+extern void bs_view_resume(BsSharedView *view, BsViewState state);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include "../receiver/allow.h"
 #include "../receiver/listen.h"
 #include "ddl.h"
+#include "feed.h"
 #include "literal.h"
 #include "views.h"
 
@@ -173,5 +174,6 @@ _PG_init(void)
 	settings_define();
 	bs_views_init();
 	bs_ddl_init();
+	bs_feed_init();
 	bs_literal_init();
 }

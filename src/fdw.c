@@ -8,6 +8,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "insert.h"
+
 BS_SQL_FUNCTION(bs_fdw_handler);
 
 static void
@@ -75,5 +77,6 @@ bs_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReScanForeignScan = scan_nothing;
 	routine->EndForeignScan = scan_nothing;
 	routine->AnalyzeForeignTable = analyze;
+	bs_insert_routine(routine);
 	PG_RETURN_POINTER(routine);
 }

@@ -285,7 +285,11 @@ find_facts(Compiler *compiler)
 	const BsElementRule *rules = bs_element_rules(BS_FLOW_TIME_FLOW_END, &nrules);
 
 	for (uint32_t i = 0; i < BS_NSAMPLING_FIELDS; i++)
+	{
 		compiler->plan->sampling[i] = fixed_field(compiler, elements[i], BS_FORM_UINT);
+		if (i != BS_SAMPLED_INTERFACE && compiler->plan->sampling[i].width != 0)
+			compiler->plan->has_sampling = true;
+	}
 	for (uint32_t i = 0; i < nrules; i++)
 		compiler->plan->has_end |= has_element(compiler, &rules[i]);
 	for (BsFlowColumn column = BS_FLOW_BYTES; column <= BS_FLOW_PACKETS; column++)
@@ -313,6 +317,7 @@ bs_copy_compile(BsCopyPlan *plan, const struct BsField *fields, uint32_t nfields
 
 		if (!compiler.needed[column] || special == BS_COPY_EVENT_TIME)
 			continue;
+		plan->uses_scratch |= !wanted->columns[column];
 		if (special != 0)
 			emit(&compiler, special, (BsFlowColumn) column);
 		else

@@ -25,7 +25,6 @@ typedef struct Target
 	{
 		int64_t *i64;
 		BsInet *inet;
-		BsBytes *bytes;
 	};
 	uint8_t *nulls;
 	bool *has_nulls;
@@ -46,22 +45,32 @@ scratch_of(BsFlowColumn column)
 	return column == BS_FLOW_PROTO ? 0 : column == BS_FLOW_DST_PORT ? 1 : 2;
 }
 
-static Target
+/* A column of 8-byte values; a scratch one when it is only needed for others. */
+ALWAYS_INLINE Target
 target_of(const Run *run, BsFlowColumn column)
 {
 	BsLane *lane = &run->batch->columns[column];
-	uint32_t row = run->first_row;
-	uint32_t slot = scratch_of(column);
+	uint32_t slot;
 
-	if (!bs_lane_wanted(lane))
-		return (Target){.i64 = run->scratch->values[slot],
-						.nulls = run->scratch->nulls[slot],
-						.has_nulls = &run->scratch->has_nulls};
-	if (lane->type == BS_INET)
-		return (Target){.inet = lane->inet + row, .nulls = lane->nulls + row, .has_nulls = &lane->has_nulls};
-	if (lane->type == BS_BYTES)
-		return (Target){.bytes = lane->bytes + row, .nulls = lane->nulls + row, .has_nulls = &lane->has_nulls};
-	return (Target){.i64 = lane->i64 + row, .nulls = lane->nulls + row, .has_nulls = &lane->has_nulls};
+	if (bs_lane_wanted(lane))
+		return (Target){.i64 = lane->i64 + run->first_row,
+						.nulls = lane->nulls + run->first_row,
+						.has_nulls = &lane->has_nulls};
+	slot = scratch_of(column);
+	return (Target){.i64 = run->scratch->values[slot],
+					.nulls = run->scratch->nulls[slot],
+					.has_nulls = &run->scratch->has_nulls};
+}
+
+/* A column of addresses, which is always wanted when it is written. */
+ALWAYS_INLINE Target
+inet_target_of(const Run *run, BsFlowColumn column)
+{
+	BsLane *lane = &run->batch->columns[column];
+
+	return (Target){.inet = lane->inet + run->first_row,
+					.nulls = lane->nulls + run->first_row,
+					.has_nulls = &lane->has_nulls};
 }
 
 ALWAYS_INLINE const uint8_t *
@@ -205,22 +214,42 @@ set_null(Target *target, uint32_t row)
 	*target->has_nulls = true;
 }
 
-ALWAYS_INLINE BsInet
-inet4(const uint8_t *at)
+/* Written as three words: a BsInet put together on the stack is read back before its bytes are there. */
+ALWAYS_INLINE void
+store_inet(BsInet *to, uint64_t first, uint64_t second, uint8_t family, uint8_t bits)
 {
-	BsInet inet = {.family = 4, .bits = 32};
+	uint8_t tail_bytes[8] = {family, bits};
+	uint64_t tail;
 
-	memcpy(inet.address, at, 4);
-	return inet;
+	_Static_assert(offsetof(BsInet, family) == 16 && sizeof(BsInet) == 24, "three words");
+	memcpy(&tail, tail_bytes, 8);
+	memcpy((uint8_t *) to, &first, 8);
+	memcpy((uint8_t *) to + 8, &second, 8);
+	memcpy((uint8_t *) to + 16, &tail, 8);
 }
 
-ALWAYS_INLINE BsInet
-inet6(const uint8_t *at)
+ALWAYS_INLINE void
+store_inet4(BsInet *to, const uint8_t *at)
 {
-	BsInet inet = {.family = 6, .bits = 128};
+	uint32_t four;
 
-	memcpy(inet.address, at, 16);
-	return inet;
+	memcpy(&four, at, 4);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	store_inet(to, four, 0, 4, 32);
+#else
+	store_inet(to, (uint64_t) four << 32, 0, 4, 32);
+#endif
+}
+
+ALWAYS_INLINE void
+store_inet6(BsInet *to, const uint8_t *at)
+{
+	uint64_t first;
+	uint64_t second;
+
+	memcpy(&first, at, 8);
+	memcpy(&second, at + 8, 8);
+	store_inet(to, first, second, 6, 128);
 }
 
 ALWAYS_INLINE bool
@@ -236,9 +265,12 @@ is_zero(const uint8_t *at, uint32_t width)
 static void
 fill_nulls(const Run *run, BsFlowColumn column, uint32_t nrows)
 {
+	size_t width = bs_type_lane_width(bs_flow_column_types[column]);
 	Target target = target_of(run, column);
 
-	memset(target.i64, 0, nrows * bs_type_lane_width(bs_flow_column_types[column]));
+	if (width != sizeof(int64_t))
+		target = inet_target_of(run, column);
+	memset(target.i64, 0, nrows * width);
 	memset(target.nulls, 1, nrows);
 	*target.has_nulls = true;
 }
@@ -257,7 +289,7 @@ static void
 run_constant(const Run *run, BsFlowColumn column, uint32_t nrows)
 {
 	const BsCopyContext *context = run->context;
-	Target target = target_of(run, column);
+	BsLane *lane = &run->batch->columns[column];
 
 	switch (column)
 	{
@@ -275,12 +307,11 @@ run_constant(const Run *run, BsFlowColumn column, uint32_t nrows)
 			break;
 		case BS_FLOW_EXPORTER:
 			for (uint32_t row = 0; row < nrows; row++)
-				target.inet[row] = *context->exporter;
+				lane->inet[run->first_row + row] = *context->exporter;
 			break;
 		default: /* flow_type */
 			for (uint32_t row = 0; row < nrows; row++)
-				target.bytes[row] = (BsBytes){.data = (const uint8_t *) context->flow_type,
-											  .len = context->flow_type_len};
+				lane->bytes[run->first_row + row] = context->flow_type;
 	}
 }
 
@@ -315,7 +346,7 @@ run_family(const Run *run, const BsRows *rows, bool strided)
 ALWAYS_INLINE void
 run_address_pick(const Run *run, const BsCopyOp *op, const BsRows *rows, bool strided)
 {
-	Target target = target_of(run, (BsFlowColumn) op->column);
+	Target target = inet_target_of(run, (BsFlowColumn) op->column);
 
 	for (uint32_t row = 0; row < rows->nrows; row++)
 	{
@@ -324,7 +355,10 @@ run_address_pick(const Run *run, const BsCopyOp *op, const BsRows *rows, bool st
 		bool zero4 = is_zero(four, 4);
 		bool take6 = zero4 != is_zero(six, 16) ? zero4 : run->scratch->family[row] == 6;
 
-		target.inet[row] = take6 ? inet6(six) : inet4(four);
+		if (take6)
+			store_inet6(&target.inet[row], six);
+		else
+			store_inet4(&target.inet[row], four);
 	}
 }
 
@@ -349,21 +383,23 @@ run_mask_pick(const Run *run, const BsCopyOp *op, const BsRows *rows, bool strid
 ALWAYS_INLINE void
 run_address(const Run *run, const BsCopyOp *op, const BsRows *rows, bool strided)
 {
-	Target target = target_of(run, (BsFlowColumn) op->column);
+	Target target = inet_target_of(run, (BsFlowColumn) op->column);
 
 	for (uint32_t row = 0; row < rows->nrows; row++)
 	{
 		uint32_t width;
 		const uint8_t *at = field_value(field_at(rows, &op->ref, row, strided), &op->ref, &width);
 
-		if (bs_form_accepts((BsForm) op->form, width))
-			target.inet[row] = width == 4 ? inet4(at) : inet6(at);
-		else
+		if (!bs_form_accepts((BsForm) op->form, width))
 		{
 			target.inet[row] = (BsInet){0};
 			target.nulls[row] = 1;
 			*target.has_nulls = true;
 		}
+		else if (width == 4)
+			store_inet4(&target.inet[row], at);
+		else
+			store_inet6(&target.inet[row], at);
 	}
 }
 
@@ -438,8 +474,10 @@ run_event_time(const Run *run, uint32_t nrows)
 	Target end = target_of(run, BS_FLOW_TIME_FLOW_END);
 	int64_t otherwise = context->export_known ? context->export_usec : context->received_usec;
 
-	for (uint32_t row = 0; row < nrows; row++)
-		target.i64[row] = end.nulls[row] ? otherwise : end.i64[row];
+	memcpy(target.i64, end.i64, nrows * sizeof(int64_t));
+	for (uint32_t row = 0; *end.has_nulls && row < nrows; row++)
+		if (end.nulls[row])
+			target.i64[row] = otherwise;
 }
 
 /* Item 30: a start kept from before the last export does not belong to what is counted here. */
@@ -463,6 +501,8 @@ run_untimed(const Run *run, uint32_t nrows)
 	Target end = target_of(run, BS_FLOW_TIME_FLOW_END);
 	uint32_t untimed = 0;
 
+	if (!*end.has_nulls)
+		return;
 	for (uint32_t row = 0; row < nrows; row++)
 		untimed += end.nulls[row];
 	run->context->untimed += untimed;
@@ -519,85 +559,184 @@ run_sampling(const Run *run, const BsRows *rows, bool strided)
 	}
 }
 
-#define EACH_FIELD(statement)                                                \
-	for (uint32_t row = 0; row < rows->nrows; row++)                         \
-	{                                                                        \
-		const uint8_t *at = field_at(rows, &op->ref, row, strided);          \
-		statement;                                                           \
+/*
+ * The plain loads: one field of each record into one column.  Each is compiled for records at a stride
+ * and for records with anchors.
+ */
+#define EACH_FIELD(statement)                                                                     \
+	if (strided)                                                                                  \
+	{                                                                                             \
+		const uint8_t *at = rows->base + ref->offset;                                             \
+		const size_t stride = rows->stride;                                                       \
+                                                                                                  \
+		_Pragma("GCC unroll 4")                                                                  \
+		for (uint32_t row = 0; row < nrows; row++, at += stride)                                  \
+			statement;                                                                            \
+	}                                                                                             \
+	else                                                                                          \
+	{                                                                                             \
+		const uint8_t *const *anchors = &rows->anchors[ref->anchor * BS_VARIABLE_ROWS];           \
+		const size_t offset = ref->offset;                                                        \
+                                                                                                  \
+		for (uint32_t row = 0; row < nrows; row++)                                                \
+		{                                                                                         \
+			const uint8_t *at = anchors[row] + offset;                                            \
+			statement;                                                                            \
+		}                                                                                         \
 	}
 
+#define LOAD_ARGUMENTS const BsRows *rows, const BsFieldRef *ref, bool strided
+
 ALWAYS_INLINE void
-run_u64(Target target, const BsCopyOp *op, const BsRows *rows, bool strided)
+load_u8(int64_t *restrict to, LOAD_ARGUMENTS)
 {
+	const uint32_t nrows = rows->nrows;
+
+	EACH_FIELD(to[row] = at[0])
+}
+
+ALWAYS_INLINE void
+load_u16(int64_t *restrict to, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	EACH_FIELD(to[row] = bs_load_u16(at))
+}
+
+ALWAYS_INLINE void
+load_u32(int64_t *restrict to, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	EACH_FIELD(to[row] = bs_load_u32(at))
+}
+
+/* Returns all values or'ed: negative when one is above INT64_MAX. */
+ALWAYS_INLINE int64_t
+load_u64(int64_t *restrict to, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+	int64_t all = 0;
+
 	EACH_FIELD({
-		uint64_t value = bs_load_u64(at);
-
-		if (value <= INT64_MAX)
-			target.i64[row] = (int64_t) value;
-		else
-			set_null(&target, row);
+		to[row] = (int64_t) bs_load_u64(at);
+		all |= to[row];
 	})
+	return all;
 }
 
 ALWAYS_INLINE void
-run_uptime32(const BsCopyContext *context, Target target, const BsCopyOp *op, const BsRows *rows,
-			 bool strided)
+load_uptime32(int64_t *restrict to, LOAD_ARGUMENTS, int64_t uptime_usec,
+			  uint32_t uptime_msec)
 {
-	int64_t uptime_usec = context->uptime_usec;
-	uint32_t uptime_msec = context->uptime_msec;
+	const uint32_t nrows = rows->nrows;
 
-	if (context->export_known && context->uptime_known)
-		EACH_FIELD(target.i64[row] = uptime_usec -
-									 (int64_t) (int32_t) (uptime_msec - bs_load_u32(at)) * 1000)
-	else
-		for (uint32_t row = 0; row < rows->nrows; row++)
-			set_null(&target, row);
+	EACH_FIELD(to[row] =
+				   uptime_usec - (int64_t) (int32_t) (uptime_msec - bs_load_u32(at)) * 1000)
 }
 
-ALWAYS_INLINE void
-run_milliseconds64(Target target, const BsCopyOp *op, const BsRows *rows, bool strided)
+/* Returns whether all are credible as stamps. */
+ALWAYS_INLINE bool
+load_milliseconds64(int64_t *restrict to, LOAD_ARGUMENTS)
 {
+	const uint32_t nrows = rows->nrows;
+	bool credible = true;
+
 	EACH_FIELD({
 		uint64_t msec = bs_load_u64(at);
 
-		if (msec != 0 && msec < (uint64_t) LAST_UNIX_SECONDS * 1000)
-			target.i64[row] = (int64_t) msec * 1000 - BS_UNIX_TO_PG_USEC;
-		else
+		credible &= msec - 1 < (uint64_t) LAST_UNIX_SECONDS * 1000 - 1;
+		to[row] = (int64_t) (msec * 1000 - (uint64_t) BS_UNIX_TO_PG_USEC);
+	})
+	return credible;
+}
+
+ALWAYS_INLINE void
+load_address4(BsInet *restrict to, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	EACH_FIELD(store_inet4(&to[row], at))
+}
+
+ALWAYS_INLINE void
+load_address6(BsInet *restrict to, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	EACH_FIELD(store_inet6(&to[row], at))
+}
+
+ALWAYS_INLINE void
+run_u64(Target target, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	if (load_u64(target.i64, rows, ref, strided) >= 0)
+		return;
+	for (uint32_t row = 0; row < nrows; row++)
+		if (target.i64[row] < 0)
+			set_null(&target, row);
+}
+
+ALWAYS_INLINE void
+run_milliseconds64(Target target, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	if (load_milliseconds64(target.i64, rows, ref, strided))
+		return;
+	EACH_FIELD({
+		uint64_t msec = bs_load_u64(at);
+
+		if (msec - 1 >= (uint64_t) LAST_UNIX_SECONDS * 1000 - 1)
 			set_null(&target, row);
 	})
 }
 
-/* The plain loads of one field into one column. */
+ALWAYS_INLINE void
+run_uptime32(const BsCopyContext *context, Target target, LOAD_ARGUMENTS)
+{
+	const uint32_t nrows = rows->nrows;
+
+	if (context->export_known && context->uptime_known)
+		load_uptime32(target.i64, rows, ref, strided, context->uptime_usec, context->uptime_msec);
+	else
+		for (uint32_t row = 0; row < nrows; row++)
+			set_null(&target, row);
+}
+
 ALWAYS_INLINE void
 run_field(const Run *run, const BsCopyOp *op, const BsRows *rows, bool strided)
 {
+	const BsFieldRef *ref = &op->ref;
 	Target target = target_of(run, (BsFlowColumn) op->column);
 
 	switch ((BsCopyKind) op->kind)
 	{
 		case BS_COPY_U8:
-			EACH_FIELD(target.i64[row] = at[0])
+			load_u8(target.i64, rows, ref, strided);
 			break;
 		case BS_COPY_U16:
-			EACH_FIELD(target.i64[row] = bs_load_u16(at))
+			load_u16(target.i64, rows, ref, strided);
 			break;
 		case BS_COPY_U32:
-			EACH_FIELD(target.i64[row] = bs_load_u32(at))
+			load_u32(target.i64, rows, ref, strided);
 			break;
 		case BS_COPY_U64:
-			run_u64(target, op, rows, strided);
+			run_u64(target, rows, ref, strided);
 			break;
 		case BS_COPY_UPTIME32:
-			run_uptime32(run->context, target, op, rows, strided);
+			run_uptime32(run->context, target, rows, ref, strided);
 			break;
 		case BS_COPY_MILLISECONDS64:
-			run_milliseconds64(target, op, rows, strided);
+			run_milliseconds64(target, rows, ref, strided);
 			break;
 		case BS_COPY_ADDRESS4:
-			EACH_FIELD(target.inet[row] = inet4(at))
+			load_address4(inet_target_of(run, (BsFlowColumn) op->column).inet, rows, ref, strided);
 			break;
 		case BS_COPY_ADDRESS6:
-			EACH_FIELD(target.inet[row] = inet6(at))
+			load_address6(inet_target_of(run, (BsFlowColumn) op->column).inet, rows, ref, strided);
 			break;
 		default:
 			break;
@@ -679,14 +818,18 @@ bs_copy_run(const BsCopyPlan *plan, const BsRows *rows, BsCopyContext *context,
 
 	if (rows->nrows == 0)
 		return;
-	for (uint32_t i = 0; i < BS_NSCRATCH; i++)
+	for (uint32_t i = 0; plan->uses_scratch && i < BS_NSCRATCH; i++)
+	{
 		memset(scratch->nulls[i], 0, rows->nrows);
+		scratch->has_nulls = false;
+	}
 	if (!plan->has_end)
 		context->untimed += rows->nrows;
 	if (rows->anchors == NULL)
 		run_strided(&run, *rows);
 	else
 		run_anchored(&run, *rows);
-	context->sampling_rate =
-		sampling_rate_of(&run, rows, rows->nrows - 1, rows->anchors == NULL);
+	if (plan->has_sampling)
+		context->sampling_rate =
+			sampling_rate_of(&run, rows, rows->nrows - 1, rows->anchors == NULL);
 }

@@ -93,6 +93,8 @@ typedef struct BsCopyPlan
 	uint64_t generation; /* of the wanted columns; 0: not compiled */
 	uint32_t nops;
 	bool totals_used; /* bytes or packets come from total counters (item 19) */
+	bool uses_scratch; /* some column is needed and not wanted */
+	bool has_sampling; /* records can tell their sampling rate */
 	bool has_end;     /* some field can tell when the flow ended */
 	bool six_first;   /* the IPv6 address stands before the IPv4 one */
 	BsFieldRef src4, src6, dst4, dst6, ip_version; /* for BS_COPY_FAMILY */
@@ -120,12 +122,11 @@ typedef struct BsCopyContext
 	bool uptime_in_header; /* v5, v9 */
 	int64_t obs_domain;
 	const BsInet *exporter;
-	const char *flow_type;
-	uint32_t flow_type_len;
+	BsBytes flow_type;
 	uint16_t template_id;
 	int64_t longest_flow_usec; /* 0: no limit */
 	const struct BsSampling *sampling; /* what is known of the sampling of this domain */
-	int64_t sampling_rate;     /* in and out: that of the last record, 0 unknown */
+	int64_t sampling_rate;     /* out: that of the last record, if records can tell; 0 unknown */
 	uint64_t untimed;          /* out: records without an end */
 } BsCopyContext;
 

@@ -8,12 +8,13 @@
 static const struct
 {
 	BsFlowType type;
+	uint32_t len;
 	const char *name;
 } flow_types[] = {
-	{BS_NETFLOW_V5, "netflow_v5"},
-	{BS_NETFLOW_V9, "netflow_v9"},
-	{BS_IPFIX, "ipfix"},
-	{BS_SFLOW_V5, "sflow_v5"},
+	{BS_NETFLOW_V5, 10, "netflow_v5"},
+	{BS_NETFLOW_V9, 10, "netflow_v9"},
+	{BS_IPFIX, 5, "ipfix"},
+	{BS_SFLOW_V5, 8, "sflow_v5"},
 };
 
 /* The versions that this decoder knows: the first 16 bits of a datagram. */
@@ -27,13 +28,19 @@ static const struct
 	{10, bs_ipfix_decode},
 };
 
-const char *
-bs_flow_type_name(BsFlowType type)
+static BsBytes
+flow_type_text(BsFlowType type)
 {
 	for (size_t i = 0; i < sizeof(flow_types) / sizeof(flow_types[0]); i++)
 		if (flow_types[i].type == type)
-			return flow_types[i].name;
-	return "unknown";
+			return (BsBytes){.data = (const uint8_t *) flow_types[i].name, .len = flow_types[i].len};
+	return (BsBytes){.data = (const uint8_t *) "unknown", .len = 7};
+}
+
+const char *
+bs_flow_type_name(BsFlowType type)
+{
+	return (const char *) flow_type_text(type).data;
 }
 
 BsDecoder *
@@ -108,27 +115,27 @@ bs_decoding_begin(BsDecoding *decoding, BsFlowType flow_type, uint32_t domain_id
 	const BsDatagram *datagram = decoding->datagram;
 	BsDomain *domain =
 		bs_domain_get(&decoder->exporters, &datagram->exporter, flow_type, domain_id);
-	BsCopyContext *context = &decoding->context;
 
 	if (domain == NULL)
 		return false;
 	decoding->domain = domain;
-	decoding->stats = domain->stats;
-	decoding->countable = true;
+	decoding->domain0 = NULL;
 	if (domain_id != 0 && flow_type != BS_NETFLOW_V5)
 		decoding->domain0 = domain->exporter->domain0[flow_type == BS_IPFIX];
+	decoding->stats = domain->stats;
 	decoding->sampling =
 		(BsSampling){.own = &domain->sampling,
 					 .domain0 = decoding->domain0 ? &decoding->domain0->sampling : NULL,
 					 .default_rate = domain->exporter->default_rate,
 					 .override_rate = domain->exporter->override_rate};
-	context->received_usec = datagram->received_usec;
-	context->obs_domain = domain_id;
-	context->exporter = &domain->exporter->address;
-	context->flow_type = bs_flow_type_name(flow_type);
-	context->flow_type_len = (uint32_t) strlen(context->flow_type);
-	context->longest_flow_usec = decoder->config.longest_flow_usec;
-	context->sampling = &decoding->sampling;
+	decoding->context = (BsCopyContext){.received_usec = datagram->received_usec,
+										.obs_domain = domain_id,
+										.exporter = &domain->exporter->address,
+										.flow_type = flow_type_text(flow_type),
+										.longest_flow_usec = decoder->config.longest_flow_usec,
+										.sampling = &decoding->sampling};
+	decoding->units = 0;
+	decoding->countable = true;
 	return true;
 }
 
@@ -160,6 +167,19 @@ count_losses(BsDecoding *decoding)
 	stats->resyncs += change.resyncs;
 }
 
+/* The rate last seen in a record, or what holds for all of the domain's. */
+static void
+note_sampling(const BsDecoding *decoding)
+{
+	static const BsSamplingValues none = {0};
+	int64_t rate = decoding->context.sampling_rate;
+
+	if (rate == 0)
+		rate = bs_sampling_rate(&decoding->sampling, &none, 0);
+	if (rate != 0)
+		decoding->stats->sampling_rate = rate;
+}
+
 static void
 count_datagram(BsDecoding *decoding)
 {
@@ -169,8 +189,7 @@ count_datagram(BsDecoding *decoding)
 	stats->bytes += decoding->datagram->len_bytes;
 	stats->last_seen_usec = decoding->datagram->received_usec;
 	stats->untimed += decoding->context.untimed;
-	if (decoding->context.sampling_rate != 0)
-		stats->sampling_rate = decoding->context.sampling_rate;
+	note_sampling(decoding);
 	count_losses(decoding);
 }
 
@@ -191,9 +210,12 @@ decode_version(BsDecoding *decoding)
 BsDecodeResult
 bs_decoder_decode(BsDecoder *decoder, const BsDatagram *datagram, BsBatch *batch)
 {
-	BsDecoding decoding = {.decoder = decoder, .datagram = datagram, .batch = batch};
+	BsDecoding decoding; /* what is not set here is set by bs_decoding_begin() */
 	BsDecodeResult result;
 
+	decoding.decoder = decoder;
+	decoding.datagram = datagram;
+	decoding.batch = batch;
 	if (decoder->wanted_batch != batch)
 		note_wanted(decoder, batch);
 	decoder->stats.datagrams++;

@@ -42,7 +42,13 @@ bs_load_u32(const uint8_t *at)
 static inline uint64_t
 bs_load_u64(const uint8_t *at)
 {
-	return (uint64_t) bs_load_u32(at) << 32 | bs_load_u32(at + 4);
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	value = __builtin_bswap64(value);
+#endif
+	return value;
 }
 
 /* An unsigned integer of 0 to 8 bytes. */

@@ -1,200 +1,600 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* query.c: what the query of a continuous view may be.  See query.h. */
-#include "backstream.h"
+/*
+ * query.c: the split of a continuous view's query.  See query.h.
+ *
+ * Everything is planned in palloc'ed memory first, where errors may happen; then the program is
+ * made in malloc'ed memory by code that raises none, and given back by a callback of its memory
+ * context.
+ */
+#include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/nbtree.h"
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "utils/float.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
+#include "aggregates.h"
+#include "backstream.h"
+#include "lanes.h"
+#include "native.h"
+#include "pinned.h"
 #include "query.h"
+#include "refuse.h"
 #include "viewdef.h"
 
-typedef struct Refusal
+/* What is known of a query while it is split. */
+typedef struct Split
 {
-	const char *message;
-	const char *hint;
-} Refusal;
+	Query *query;
+	const BsPlace *place;
+	const BsViewOptions *options;
+	MemoryContext context; /* of what outlives the split */
+	BsNative native;
+	BsAggregatePlans aggregates;
+	BsExpr *where;
+	List *keys; /* of BsExpr *, plans */
+	bool windowed;
+	BsWindowForm window;
+	List *scan; /* of BsScanColumn * */
+	BsViewProgram *view;
+} Split;
 
-static void
-refuse(const Refusal *refusal, const char *source, int location)
+static const BsPlace nowhere = {NULL, -1};
+
+/* ---------- keys ---------- */
+
+/*
+ * How a type's values are made such that equal ones are equal bytes.  The types that are not listed
+ * must say of themselves that they are so already.
+ */
+typedef enum KeyForm
 {
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", _(refusal->message)),
-					errhint("%s", _(refusal->hint)), bs_error_position(source, location)));
+	KEY_PLAIN,
+	KEY_FLOAT,
+	KEY_COMPUTED, /* by a form of computed.h */
+	KEY_REFUSED
+} KeyForm;
+
+/* Does the type's btree operator class say that equal values are the same bytes? */
+static bool
+is_equalimage(Oid type, Oid collation)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+	Oid function;
+
+	if (!OidIsValid(entry->btree_opf))
+		return false;
+	function = get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype,
+								 BTEQUALIMAGE_PROC);
+	return OidIsValid(function) &&
+		   DatumGetBool(
+			   OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(entry->btree_opintype)));
 }
 
-/* ---------- where something stands ---------- */
-
-typedef struct NodeSearch
+static KeyForm
+key_form(Node *expr, BsComputedForm *form)
 {
-	NodeTag tag;
-	int location;
-} NodeSearch;
+	Oid type = getBaseType(exprType(expr));
+
+	*form = BS_COMPUTED_PLAIN;
+	switch (type)
+	{
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return KEY_FLOAT;
+		case NUMERICOID:
+			*form = BS_COMPUTED_NUMERIC;
+			return KEY_COMPUTED;
+		case INTERVALOID:
+			*form = BS_COMPUTED_INTERVAL;
+			return KEY_COMPUTED;
+		case INETOID: /* their bytes are compared after the lane, which leaves nothing out */
+		case CIDROID:
+		case MACADDROID:
+			return KEY_PLAIN;
+		case BPCHAROID:
+			if (get_collation_isdeterministic(exprCollation(expr)))
+			{
+				*form = BS_COMPUTED_BPCHAR;
+				return KEY_COMPUTED;
+			}
+			return KEY_REFUSED;
+		default:
+			return is_equalimage(type, exprCollation(expr)) ? KEY_PLAIN : KEY_REFUSED;
+	}
+}
+
+/* -0 is 0, and one NaN is like the other. */
+static BsExpr *
+canonical_float(BsExpr *plan)
+{
+	BsValue zero = {.f64 = 0.0};
+	BsValue nan = {.f64 = get_float8_nan()};
+	BsExpr *zero_plan = bs_native_plan_const(plan->type, zero);
+	BsExpr *nan_plan = bs_native_plan_const(plan->type, nan);
+	BsExpr *is_zero[2] = {plan, zero_plan};
+	BsExpr *is_nan[2] = {plan, nan_plan};
+	BsExpr *args[5] = {bs_native_plan_op(BS_OP_EQ, BS_BOOL, 2, is_zero), zero_plan,
+					   bs_native_plan_op(BS_OP_EQ, BS_BOOL, 2, is_nan), nan_plan, plan};
+
+	return bs_native_plan_op(BS_OP_CASE, plan->type, 5, args);
+}
+
+static BsExpr *
+computed_key(Split *split, Expr *simple, BsComputedForm form)
+{
+	BsExpr *plan = palloc0(sizeof(BsExpr));
+
+	plan->op = BS_OP_FOREIGN;
+	plan->foreign =
+		bs_computed_add_form(split->native.computed, form, list_make1(simple), &plan->type);
+	return plan;
+}
+
+static BsScanColumn *
+add_scan_column(Split *split, BsScanSource source, Node *expr)
+{
+	BsScanColumn *column = palloc0(sizeof(BsScanColumn));
+
+	column->source = source;
+	column->expr = copyObject(expr);
+	column->type = exprType(expr);
+	column->typmod = exprTypmod(expr);
+	column->collation = exprCollation(expr);
+	column->shown = -1;
+	split->scan = lappend(split->scan, column);
+	return column;
+}
+
+static void
+split_key(Split *split, Node *original, Expr *simple)
+{
+	BsScanColumn *column = add_scan_column(split, BS_SCAN_KEY, original);
+	BsComputedForm form;
+	KeyForm key = key_form(original, &form);
+	BsExpr *plan;
+
+	if (key == KEY_REFUSED)
+		bs_refuse_key_type(original, exprType(original), exprCollation(original), split->place);
+	column->key = (uint32_t) list_length(split->keys);
+	plan = bs_native_plan(&split->native, simple);
+	if (key != KEY_PLAIN)
+	{
+		column->shown = (int) bs_aggregates_plan_any(&split->aggregates, plan);
+		plan = key == KEY_FLOAT ? canonical_float(plan) : computed_key(split, simple, form);
+	}
+	split->keys = lappend(split->keys, plan);
+}
+
+/* ---------- the window ---------- */
 
 static bool
-node_search_walker(Node *node, NodeSearch *search)
+is_tumble(Node *expr)
 {
-	if (node == NULL)
+	Oid function = IsA(expr, FuncExpr) ? ((FuncExpr *) expr)->funcid : InvalidOid;
+
+	return OidIsValid(function) && strcmp(get_func_name(function), "tumble") == 0 &&
+		   get_func_namespace(function) == get_namespace_oid(BS_EXTENSION, true);
+}
+
+static bool
+is_date_bin(Node *expr)
+{
+	const char *name = IsA(expr, FuncExpr) ? bs_builtin_name(((FuncExpr *) expr)->funcid) : NULL;
+
+	return name != NULL && strcmp(name, "timestamptz_bin") == 0;
+}
+
+/* tumble() and date_bin() that are no window: say why. */
+static void
+refuse_almost_window(Split *split, Node *original, Expr *simple)
+{
+	List *args = ((FuncExpr *) original)->args;
+	bool tumble = is_tumble(original);
+	Node *time = tumble ? linitial(args) : lsecond(args);
+	Expr *width = bs_native_simplify(tumble ? lsecond(args) : linitial(args));
+
+	if (!IsA(width, Const) || ((Const *) width)->constisnull)
+		bs_refuse_width(original, "the width of a window must be a constant", split->place);
+	if (DatumGetIntervalP(((Const *) width)->constvalue)->month != 0)
+		bs_refuse_width(original, "the width of a window cannot be in months or years",
+						split->place);
+	if (!IsA(time, Var))
+		bs_refuse_window_time(time, split->place);
+	bs_refuse_width(original, "the width of a window must be more than zero", split->place);
+}
+
+static bool
+split_window(Split *split, Node *original, Expr *simple)
+{
+	BsWindowForm form;
+
+	if (!bs_native_window(&split->native, simple, &form))
+	{
+		if (is_tumble(original) || is_date_bin(original))
+			refuse_almost_window(split, original, simple);
 		return false;
-	if (nodeTag(node) == search->tag)
+	}
+	if (split->windowed)
+		bs_refuse_two_windows(original, split->place);
+	if (form.width_usec < BS_MIN_WIDTH_USEC || form.width_usec > BS_MAX_WIDTH_USEC)
+		bs_refuse_width(original, "the width of a window is out of range", split->place);
+	split->windowed = true;
+	split->window = form;
+	add_scan_column(split, BS_SCAN_WINDOW, original);
+	return true;
+}
+
+static void
+split_groups(Split *split)
+{
+	ListCell *lc;
+
+	foreach (lc, split->query->groupClause)
 	{
-		search->location = exprLocation(node);
+		SortGroupClause *clause = lfirst_node(SortGroupClause, lc);
+		Node *expr = get_sortgroupclause_expr(clause, split->query->targetList);
+		Expr *simple = bs_native_simplify((Expr *) expr);
+
+		bs_refuse_simplified((Node *) simple, expr, split->place);
+		if (!split_window(split, expr, simple))
+			split_key(split, expr, simple);
+	}
+}
+
+/* ---------- output ---------- */
+
+static Var *
+scan_var(const BsScanColumn *column, int attno)
+{
+	return makeVar(INDEX_VAR, (AttrNumber) attno, column->type, column->typmod, column->collation,
+				   0);
+}
+
+/* What is kept of groups becomes a column of the scan tuple. */
+static Node *
+output_mutator(Node *node, Split *split)
+{
+	BsScanColumn *column;
+
+	if (node == NULL)
+		return NULL;
+	for (int i = 0; i < list_length(split->scan); i++)
+	{
+		column = list_nth(split->scan, i);
+		if (equal(node, column->expr))
+			return (Node *) scan_var(column, i + 1);
+	}
+	if (IsA(node, Aggref))
+	{
+		BsFinal final = bs_aggregates_plan(&split->aggregates, (Aggref *) node);
+
+		column = add_scan_column(split, BS_SCAN_AGGREGATE, node);
+		column->final = final;
+		return (Node *) scan_var(column, list_length(split->scan));
+	}
+	if (IsA(node, Var))
+		elog(ERROR, "column %d of the stream is not grouped", ((Var *) node)->varattno);
+	return expression_tree_mutator(node, output_mutator, split);
+}
+
+static Node *
+output_expr(Split *split, Node *expr)
+{
+	Node *simple;
+
+	if (expr == NULL)
+		return NULL;
+	simple = (Node *) bs_native_simplify((Expr *) output_mutator(expr, split));
+	bs_refuse_simplified(simple, expr, split->place);
+	return simple;
+}
+
+static void
+split_output(Split *split)
+{
+	BsViewProgram *view = split->view;
+	ListCell *lc;
+
+	foreach (lc, split->query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+		Node *expr;
+
+		if (entry->resjunk)
+			continue;
+		expr = output_expr(split, (Node *) entry->expr);
+		view->tlist = lappend(
+			view->tlist, makeTargetEntry((Expr *) expr, (AttrNumber) list_length(view->tlist) + 1,
+										 entry->resname ? pstrdup(entry->resname) : NULL, false));
+	}
+	view->having = output_expr(split, split->query->havingQual);
+	view->reader_settings =
+		contain_mutable_functions((Node *) view->tlist) || contain_mutable_functions(view->having);
+}
+
+/* ---------- the whole split ---------- */
+
+static void
+split_where(Split *split)
+{
+	Node *quals = split->query->jointree->quals;
+	Expr *simple;
+
+	if (quals == NULL)
+		return;
+	simple = bs_native_simplify((Expr *) quals);
+	bs_refuse_simplified((Node *) simple, quals, split->place);
+	split->where = bs_native_plan(&split->native, simple);
+}
+
+static void
+describe_scan(Split *split)
+{
+	BsViewProgram *view = split->view;
+	ListCell *lc;
+
+	view->nscan = list_length(split->scan);
+	view->scan = palloc0(sizeof(BsScanColumn) * (Size) Max(view->nscan, 1));
+	view->scan_desc = CreateTemplateTupleDesc(view->nscan);
+	for (int i = 0; i < view->nscan; i++)
+	{
+		BsScanColumn *column = list_nth(split->scan, i);
+
+		view->scan[i] = *column;
+		TupleDescInitEntry(view->scan_desc, (AttrNumber) (i + 1), NULL, column->type,
+						   column->typmod, 0);
+		TupleDescInitEntryCollation(view->scan_desc, (AttrNumber) (i + 1), column->collation);
+		if (column->source == BS_SCAN_WINDOW)
+			view->window_attno = (AttrNumber) (i + 1);
+	}
+	foreach (lc, view->tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, lc);
+
+		if (view->window_resno == 0 && view->window_attno != 0 && IsA(entry->expr, Var) &&
+			((Var *) entry->expr)->varattno == view->window_attno)
+			view->window_resno = entry->resno;
+	}
+}
+
+static void
+open_stream(Split *split, Oid owner)
+{
+	BsViewProgram *view = split->view;
+	RangeTblRef *from = linitial_node(RangeTblRef, split->query->jointree->fromlist);
+	Relation relation;
+	TupleDesc desc;
+
+	view->stream = rt_fetch(from->rtindex, split->query->rtable)->relid;
+	relation = relation_open(view->stream, AccessShareLock);
+	desc = RelationGetDescr(relation);
+	view->ncolumns = desc->natts;
+	view->wanted = palloc0(sizeof(bool) * (Size) Max(desc->natts, 1));
+	view->computed = bs_computed_create(desc, owner, split->options, split->context);
+	relation_close(relation, NoLock);
+	split->native.varno = (Index) from->rtindex;
+	split->native.computed = view->computed;
+	split->native.utc = bs_timezone_is_utc(split->options->timezone);
+}
+
+static void
+split_query(Split *split, Oid owner)
+{
+	split->view = palloc0(sizeof(BsViewProgram));
+	open_stream(split, owner);
+	split->aggregates.native = &split->native;
+	split->aggregates.owner = owner;
+	split->aggregates.place = split->place;
+	split->aggregates.context = split->context;
+	split_where(split);
+	split_groups(split);
+	split_output(split);
+	split->view->ungrouped = split->query->groupClause == NIL;
+	describe_scan(split);
+}
+
+/* ---------- the program ---------- */
+
+/* A number for the definition: equal definitions have equal ones. */
+static uint64
+fingerprint(const Split *split, const char *text)
+{
+	const char *parts[] = {text, split->options->timezone, split->options->datestyle,
+						   split->options->intervalstyle};
+	uint64 hash = split->view->stream;
+
+	for (size_t i = 0; i < lengthof(parts); i++)
+		hash = hash_combine64(
+			hash, hash_bytes_extended((const unsigned char *) (parts[i] ? parts[i] : ""),
+									  parts[i] ? (int) strlen(parts[i]) : 0, hash));
+	return hash != 0 ? hash : 1;
+}
+
+static void
+count_uses(const Split *split)
+{
+	uint32_t *uses =
+		palloc0(sizeof(uint32_t) * (Size) (bs_computed_count(split->view->computed) + 1));
+	ListCell *lc;
+
+	bs_native_plan_uses(split->where, uses);
+	foreach (lc, split->keys)
+		bs_native_plan_uses(lfirst(lc), uses);
+	foreach (lc, split->aggregates.states)
+	{
+		BsStatePlan *state = lfirst(lc);
+
+		bs_native_plan_uses(state->argument, uses);
+		bs_native_plan_uses(state->filter, uses);
+	}
+	bs_computed_seal(split->view->computed, uses);
+}
+
+/* Make one tree; false when memory is out. */
+static bool
+make_tree(const BsExpr *plan, BsExpr **tree)
+{
+	if (plan == NULL)
 		return true;
-	}
-	return expression_tree_walker(node, node_search_walker, search);
+	*tree = bs_native_make(plan);
+	return *tree != NULL;
 }
 
-/* Location of the first node with this tag among the query's own expressions. */
-static int
-node_location(Query *query, NodeTag tag)
+/* Everything that is malloc'ed; raises nothing.  False when memory is out. */
+static bool
+make_program(const Split *split, BsProgram *program)
 {
-	NodeSearch search = {.tag = tag, .location = -1};
+	ListCell *lc;
 
-	(void) query_tree_walker(query, node_search_walker, &search, QTW_IGNORE_RT_SUBQUERIES);
-	return search.location;
-}
-
-static int
-clause_location(Query *query, List *clauses)
-{
-	TargetEntry *entry;
-
-	if (clauses == NIL)
-		return -1;
-	entry = get_sortgroupclause_tle(linitial_node(SortGroupClause, clauses), query->targetList);
-	return exprLocation((Node *) entry->expr);
-}
-
-static int
-cte_location(Query *query)
-{
-	return query->cteList ? linitial_node(CommonTableExpr, query->cteList)->location : -1;
-}
-
-/* ---------- the shape ---------- */
-
-static const Refusal no_set_operations = {
-	"a continuous view cannot combine SELECTs with UNION, INTERSECT or EXCEPT",
-	"Create a continuous view for each, and an ordinary view that combines them."};
-static const Refusal no_with = {"the query of a continuous view cannot have WITH",
-								"Write the expressions where they are used."};
-static const Refusal no_window_functions = {
-	"a continuous view cannot use window functions",
-	"Use them in a query, or an ordinary view, that reads the continuous view."};
-static const Refusal no_sub_selects = {
-	"a continuous view cannot have sub-selects",
-	"Join with other tables in a query, or an ordinary view, that reads the continuous view."};
-static const Refusal no_distinct = {"a continuous view cannot have SELECT DISTINCT",
-									"Use GROUP BY over the same columns."};
-static const Refusal no_order = {"a continuous view cannot have ORDER BY",
-								 "Write ORDER BY in the query that reads it."};
-static const Refusal no_limit = {"a continuous view cannot have LIMIT or OFFSET",
-								 "Write LIMIT in the query that reads it."};
-static const Refusal no_row_locks = {"a continuous view cannot lock rows",
-									 "Leave out FOR UPDATE or FOR SHARE."};
-static const Refusal no_grouping_sets = {
-	"a continuous view cannot have GROUPING SETS, ROLLUP or CUBE",
-	"Create a continuous view grouped by all columns, and use grouping sets where it is read."};
-static const Refusal no_set_returning = {"a continuous view cannot use functions that return sets",
-										 "Use them in a query that reads the continuous view."};
-static const Refusal no_into = {"a continuous view cannot have SELECT INTO",
-								"The view itself holds the result."};
-static const Refusal no_from = {"a continuous view must have a stream in FROM",
-								"Write FROM backstream.flow, or another stream."};
-static const Refusal no_joins = {
-	"a continuous view reads one stream",
-	"Join in a query, or an ordinary view, that reads the continuous view."};
-
-static void
-check_shape(Query *query, const char *source, int location)
-{
-	const struct
+	program->windowed = split->windowed;
+	if (split->windowed)
 	{
-		bool refused;
-		const Refusal *why;
-		int location;
-	} checks[] = {
-		{query->setOperations != NULL, &no_set_operations, location},
-		{query->cteList != NIL, &no_with, cte_location(query)},
-		{query->hasWindowFuncs, &no_window_functions, node_location(query, T_WindowFunc)},
-		{query->hasSubLinks, &no_sub_selects, node_location(query, T_SubLink)},
-		{query->distinctClause != NIL, &no_distinct, clause_location(query, query->distinctClause)},
-		{query->sortClause != NIL, &no_order, clause_location(query, query->sortClause)},
-		{query->limitCount != NULL, &no_limit, exprLocation(query->limitCount)},
-		{query->limitOffset != NULL, &no_limit, exprLocation(query->limitOffset)},
-		{query->rowMarks != NIL, &no_row_locks, location},
-		{query->groupingSets != NIL, &no_grouping_sets, location},
-		{query->hasTargetSRFs, &no_set_returning, location},
-	};
-
-	for (size_t i = 0; i < lengthof(checks); i++)
-	{
-		if (checks[i].refused)
-			refuse(checks[i].why, source, checks[i].location);
+		program->time_column = (uint32_t) (split->window.time->varattno - 1);
+		program->width_usec = split->window.width_usec;
+		program->origin = split->window.origin;
 	}
-}
+	program->keys = calloc((size_t) list_length(split->keys) + 1, sizeof(BsKey));
+	program->aggregates =
+		calloc((size_t) list_length(split->aggregates.states) + 1, sizeof(BsAggregate));
+	if (program->keys == NULL || program->aggregates == NULL ||
+		!make_tree(split->where, &program->where))
+		return false;
+	foreach (lc, split->keys)
+	{
+		const BsExpr *plan = lfirst(lc);
+		BsKey *key = &program->keys[program->nkeys++];
 
-/* ---------- FROM ---------- */
+		key->type = plan->type;
+		if (!make_tree(plan, &key->expr))
+			return false;
+	}
+	foreach (lc, split->aggregates.states)
+	{
+		const BsStatePlan *state = lfirst(lc);
+		BsAggregate *aggregate = &program->aggregates[program->naggregates++];
 
-static RangeTblEntry *
-single_from(const Query *query)
-{
-	Node *from;
-
-	if (query->jointree == NULL || list_length(query->jointree->fromlist) != 1)
-		return NULL;
-	from = linitial(query->jointree->fromlist);
-	if (!IsA(from, RangeTblRef))
-		return NULL;
-	return rt_fetch(((RangeTblRef *) from)->rtindex, query->rtable);
+		aggregate->kind = state->kind;
+		aggregate->type = state->type;
+		aggregate->foreign = state->foreign;
+		if (!make_tree(state->argument, &aggregate->argument) ||
+			!make_tree(state->filter, &aggregate->filter))
+			return false;
+	}
+	return true;
 }
 
 static void
-check_from(Query *query, const char *source, int location)
+free_program(void *argument)
 {
-	RangeTblEntry *entry;
+	BsViewProgram *view = argument;
 
-	if (query->jointree->fromlist == NIL)
-		refuse(&no_from, source, location);
-	entry = single_from(query);
-	if (entry == NULL)
-		refuse(&no_joins, source, location);
-	if (entry->rtekind == RTE_SUBQUERY)
-		refuse(&no_sub_selects, source, location);
-	if (entry->rtekind != RTE_RELATION)
-		refuse(&no_from, source, location);
-	if (bs_relation_is_view(entry->relid))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a continuous view over a continuous view is not supported yet"),
-						errhint("Write an ordinary view over \"%s\".", get_rel_name(entry->relid)),
-						bs_error_position(source, location)));
-	if (!bs_relation_is_stream(entry->relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a stream", get_rel_name(entry->relid)),
-				 errdetail("A continuous view sees records as they arrive, not the rows of a "
-						   "table."),
-				 errhint("Write FROM backstream.flow, or declare a stream: CREATE FOREIGN "
-						 "TABLE ... SERVER backstream."),
-				 bs_error_position(source, location)));
+	bs_program_free(&view->program);
 }
 
-Oid
-bs_query_stream(const Query *query)
+static void
+finish_view(Split *split, const char *text, uint32_t capacity)
 {
-	RangeTblEntry *entry = single_from(query);
+	BsViewProgram *view = split->view;
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	const char *problem;
+	ListCell *lc;
 
-	return entry && entry->rtekind == RTE_RELATION ? entry->relid : InvalidOid;
+	count_uses(split);
+	view->foreign =
+		palloc0(sizeof(BsForeignAgg *) * (Size) (list_length(split->aggregates.foreign) + 1));
+	foreach (lc, split->aggregates.foreign)
+		view->foreign[view->nforeign++] = lfirst(lc);
+	callback->func = free_program;
+	callback->arg = view;
+	MemoryContextRegisterResetCallback(split->context, callback);
+	if (!make_program(split, &view->program))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	view->program.fingerprint = fingerprint(split, text);
+	problem = bs_program_finish(&view->program, capacity);
+	if (problem != NULL)
+		bs_refuse_size(problem, split->place);
+	bs_program_columns(&view->program, view->wanted);
+	bs_computed_columns(view->computed, view->wanted);
+}
+
+/* Split and make, under the view's settings, with everything in a child of parent. */
+static BsViewProgram *
+compile(Query *query, const char *text, const BsPlace *place, const BsViewOptions *options,
+		Oid owner, uint32_t capacity, MemoryContext parent)
+{
+	MemoryContext context =
+		AllocSetContextCreate(parent, "BackStream view program", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Split split = {
+		.query = copyObject(query), .place = place, .options = options, .context = context};
+	int level;
+
+	level = bs_pinned_enter_evaluation(options);
+	split_query(&split, owner);
+	finish_view(&split, text, capacity);
+	bs_pinned_leave(level);
+	split.view->context = context;
+	MemoryContextSwitchTo(old);
+	return split.view;
+}
+
+BsViewProgram *
+bs_query_compile(const struct BsViewDef *def, uint32_t capacity, MemoryContext cxt)
+{
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "BackStream compilation", ALLOCSET_SMALL_SIZES);
+	BsViewProgram *view;
+	Oid user;
+	int security;
+	bool pushed = !ActiveSnapshotSet();
+
+	/* Folding constants runs functions: with the owner's rights, and no way out of them. */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(def->owner,
+						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	if (pushed)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	/* In scratch until it is whole: an error leaves nothing in cxt. */
+	view = compile(def->query, def->query_text, &nowhere, &def->options, def->owner, capacity,
+				   scratch);
+	MemoryContextSetParent(view->context, cxt);
+	if (pushed)
+		PopActiveSnapshot();
+	SetUserIdAndSecContext(user, security);
+	MemoryContextDelete(scratch);
+	return view;
+}
+
+void
+bs_query_free(BsViewProgram *view)
+{
+	MemoryContextDelete(view->context);
 }
 
 void
 bs_query_check(Query *query, const char *source_text, int stmt_location,
 			   const BsViewOptions *options)
 {
-	if (query->utilityStmt != NULL)
-		refuse(&no_into, source_text, stmt_location);
-	if (query->commandType != CMD_SELECT)
-		refuse(&no_from, source_text, stmt_location);
-	check_shape(query, source_text, stmt_location);
-	check_from(query, source_text, stmt_location);
+	BsPlace place = {source_text, stmt_location};
+	BsViewProgram *view;
+
+	bs_refuse_query(query, &place);
+	view = compile(query, "", &place, options, GetUserId(), BS_BATCH_ROWS, CurrentMemoryContext);
+	bs_query_free(view);
 }

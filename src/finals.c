@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* finals.c: from the states of a group to PostgreSQL's values.  See finals.h. */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "engine/table.h"
+#include "finals.h"
+#include "lanes.h"
+#include "query.h"
+
+/* What a final works on. */
+typedef struct Input
+{
+	const BsFinal *final;
+	const BsProgram *program;
+	const BsAggregate *state;
+	const BsAggregate *second;
+	const BsGroupRow *group;
+} Input;
+
+static BsBytes
+handle_bytes(const BsGroupRow *group, const void *cell)
+{
+	BsHandle handle;
+	BsBytes bytes = {0};
+
+	memcpy(&handle, cell, sizeof(handle));
+	bytes.len = handle.len;
+	bytes.data = handle.len > 0 ? group->resolve(group->context, handle.offset) : NULL;
+	return bytes;
+}
+
+/* ---------- integers ---------- */
+
+/* Decimal digits of a number, for those beyond 64 bits. */
+static Numeric
+int128_to_numeric(int128 value)
+{
+	char text[48];
+	char *at = text + sizeof(text) - 1;
+	bool negative = value < 0;
+	uint128 rest = negative ? -(uint128) value : (uint128) value;
+
+	if (value >= PG_INT64_MIN && value <= PG_INT64_MAX)
+		return int64_to_numeric((int64) value);
+	*at = '\0';
+	for (; rest > 0; rest /= 10)
+		*--at = (char) ('0' + (int) (rest % 10));
+	if (negative)
+		*--at = '-';
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(at),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+static int64
+count_of(const BsAggregate *aggregate, const BsGroupRow *group)
+{
+	return *(const int64 *) bs_state_at(aggregate, group->row);
+}
+
+static Datum
+final_records(const Input *input)
+{
+	return Int64GetDatum(*(const int64 *) (input->group->row + input->program->count_offset));
+}
+
+static Datum
+final_count(const Input *input)
+{
+	return Int64GetDatum(count_of(input->state, input->group));
+}
+
+static Datum
+final_sum_bigint(const Input *input)
+{
+	int128 sum = bs_state_sum(input->state, input->group->row);
+
+	if (sum < PG_INT64_MIN || sum > PG_INT64_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("bigint out of range")));
+	return Int64GetDatum((int64) sum);
+}
+
+static Datum
+final_sum_numeric(const Input *input)
+{
+	return NumericGetDatum(int128_to_numeric(bs_state_sum(input->state, input->group->row)));
+}
+
+static Datum
+final_avg_int(const Input *input)
+{
+	Numeric sum = int128_to_numeric(bs_state_sum(input->state, input->group->row));
+	Numeric count = int64_to_numeric(count_of(input->second, input->group));
+
+	return DirectFunctionCall2(numeric_div, NumericGetDatum(sum), NumericGetDatum(count));
+}
+
+/* ---------- floats ---------- */
+
+static Datum
+final_sum_float(const Input *input)
+{
+	double sum = *(const double *) bs_state_at(input->state, input->group->row);
+
+	return input->final->type == FLOAT4OID ? Float4GetDatum((float4) sum) : Float8GetDatum(sum);
+}
+
+static Datum
+final_avg_float(const Input *input)
+{
+	double sum = *(const double *) bs_state_at(input->state, input->group->row);
+
+	return Float8GetDatum(sum / (double) count_of(input->second, input->group));
+}
+
+/* The final functions of PostgreSQL take {n, sum, sxx} as float8[]; some answer NULL. */
+static Datum
+final_accum(const Input *input, bool *isnull)
+{
+	const BsAccum *accum = bs_state_at(input->state, input->group->row);
+	Datum elements[3] = {Float8GetDatum(accum->n), Float8GetDatum(accum->sum),
+						 Float8GetDatum(accum->sxx)};
+	ArrayType *state = construct_array(elements, lengthof(elements), FLOAT8OID, sizeof(float8),
+									   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	LOCAL_FCINFO(fcinfo, 1);
+	FmgrInfo info;
+	Datum result;
+
+	fmgr_info(input->final->function, &info);
+	InitFunctionCallInfoData(*fcinfo, &info, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = PointerGetDatum(state);
+	fcinfo->args[0].isnull = false;
+	result = FunctionCallInvoke(fcinfo);
+	*isnull = fcinfo->isnull;
+	return result;
+}
+
+/* ---------- values ---------- */
+
+static Datum
+final_value(const Input *input)
+{
+	const BsAggregate *aggregate = input->state;
+	const void *state = bs_state_at(aggregate, input->group->row);
+	BsValue value = {0};
+
+	if (aggregate->type == BS_BYTES)
+		value.bytes = handle_bytes(input->group, state);
+	else
+		memcpy(&value, state, bs_type_lane_width(aggregate->type));
+	return bs_value_to_datum(aggregate->type, &value, input->final->type);
+}
+
+/* A foreign state is a list of packed states. */
+static Datum
+final_foreign(const Input *input, bool *isnull)
+{
+	const BsGroupRow *group = input->group;
+	const BsHandle *handle = bs_state_at(input->state, group->row);
+	uint64_t at = handle->offset;
+	const BsBlob *blob = at != 0 ? group->resolve(group->context, at) : NULL;
+	int nstates = blob != NULL ? (int) blob->nblobs : 0;
+	BsBytes *states = palloc(sizeof(BsBytes) * (Size) Max(nstates, 1));
+	Datum result;
+
+	for (int i = 0; i < nstates; i++)
+	{
+		states[i] = (BsBytes){.data = blob->data, .len = blob->len};
+		if (blob->next != 0)
+			blob = group->resolve(group->context, blob->next);
+	}
+	result = bs_foreignagg_final(input->final->foreign, states, nstates, isnull);
+	pfree(states);
+	return result;
+}
+
+/* ---------- the table ---------- */
+
+static const struct
+{
+	Datum (*value)(const Input *input);
+	Datum (*nullable)(const Input *input,
+					  bool *isnull); /* instead: may be NULL with a value there */
+	bool needs_value;                /* NULL where the state has none */
+} finals[BS_NFINALS] = {
+	[BS_FINAL_RECORDS] = {final_records, NULL, false},
+	[BS_FINAL_COUNT] = {final_count, NULL, false},
+	[BS_FINAL_SUM_BIGINT] = {final_sum_bigint, NULL, true},
+	[BS_FINAL_SUM_NUMERIC] = {final_sum_numeric, NULL, true},
+	[BS_FINAL_AVG_INT] = {final_avg_int, NULL, true},
+	[BS_FINAL_SUM_FLOAT] = {final_sum_float, NULL, true},
+	[BS_FINAL_AVG_FLOAT] = {final_avg_float, NULL, true},
+	[BS_FINAL_ACCUM] = {NULL, final_accum, true},
+	[BS_FINAL_VALUE] = {final_value, NULL, true},
+	[BS_FINAL_FOREIGN] = {NULL, final_foreign, false},
+};
+
+static void
+check_overflow(const Input *input)
+{
+	if (!bs_state_overflowed(input->state, input->group->row))
+		return;
+	if (input->state->kind == BS_AGG_SUM_INT)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("sum out of range")));
+	float_overflow_error();
+}
+
+Datum
+bs_final_value(const BsFinal *final, const BsProgram *program, const BsGroupRow *group,
+			   bool *isnull)
+{
+	Input input = {.final = final, .program = program, .group = group};
+
+	*isnull = false;
+	if (final->kind == BS_FINAL_RECORDS)
+		return final_records(&input);
+	input.state = &program->aggregates[final->state];
+	input.second = &program->aggregates[final->second];
+	if (finals[final->kind].needs_value && !bs_state_has_value(input.state, group->row))
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
+	check_overflow(&input);
+	if (finals[final->kind].nullable != NULL)
+		return finals[final->kind].nullable(&input, isnull);
+	return finals[final->kind].value(&input);
+}
+
+/* ---------- keys ---------- */
+
+/* The cell of a key as it was packed (engine/keys.c): as narrow as its type allows. */
+static BsValue
+cell_value(const BsKey *key, const BsGroupRow *group)
+{
+	const uint8_t *cell = group->row + key->offset;
+	BsValue value = {0};
+	int16_t int2;
+	int32_t int4;
+	float float4_value;
+
+	switch (key->type)
+	{
+		case BS_BOOL:
+			value.i64 = *cell;
+			break;
+		case BS_INT2:
+			memcpy(&int2, cell, sizeof(int2));
+			value.i64 = int2;
+			break;
+		case BS_INT4:
+			memcpy(&int4, cell, sizeof(int4));
+			value.i64 = int4;
+			break;
+		case BS_FLOAT4:
+			memcpy(&float4_value, cell, sizeof(float4_value));
+			value.f64 = float4_value;
+			break;
+		case BS_BYTES:
+			value.bytes = handle_bytes(group, cell);
+			break;
+		default:
+			memcpy(&value, cell, key->width);
+			break;
+	}
+	return value;
+}
+
+Datum
+bs_final_key(const BsProgram *program, uint32_t key, Oid type, const BsGroupRow *group,
+			 bool *isnull)
+{
+	const BsKey *cell = &program->keys[key];
+	BsValue value;
+
+	*isnull = (group->row[program->null_offset + key / 8] & (1u << (key % 8))) != 0;
+	if (*isnull)
+		return (Datum) 0;
+	value = cell_value(cell, group);
+	return bs_value_to_datum(cell->type, &value, type);
+}
+
+/* ---------- the scan tuple ---------- */
+
+static Datum
+scan_key(const BsViewProgram *view, const BsScanColumn *column, const BsGroupRow *group,
+		 bool *isnull)
+{
+	BsFinal shown = {.kind = BS_FINAL_VALUE, .type = column->type};
+
+	if (column->shown < 0)
+		return bs_final_key(&view->program, column->key, column->type, group, isnull);
+	shown.state = (uint32_t) column->shown;
+	return bs_final_value(&shown, &view->program, group, isnull);
+}
+
+void
+bs_finals_fill(const BsViewProgram *view, const BsGroupRow *group, Datum *values, bool *nulls)
+{
+	for (int i = 0; i < view->nscan; i++)
+	{
+		const BsScanColumn *column = &view->scan[i];
+
+		switch (column->source)
+		{
+			case BS_SCAN_WINDOW:
+				values[i] = TimestampTzGetDatum(group->window);
+				nulls[i] = false;
+				break;
+			case BS_SCAN_KEY:
+				values[i] = scan_key(view, column, group, &nulls[i]);
+				break;
+			case BS_SCAN_AGGREGATE:
+				values[i] = bs_final_value(&column->final, &view->program, group, &nulls[i]);
+				break;
+		}
+	}
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * finals.h: from the states of a group to PostgreSQL's values: what the reader computes.
+ *
+ * A final is one way from one or two states to a value; finals.c has a row for each.
+ */
+#ifndef BS_FINALS_H
+#define BS_FINALS_H
+
+#include "postgres.h"
+
+#include "engine/program.h"
+#include "foreignagg.h"
+
+/* A row of a table of groups, where its bytes outside the row are, and its window. */
+typedef struct BsGroupRow
+{
+	const uint8_t *row;
+	int64_t window; /* start; BS_NO_WINDOW in a view without */
+	/* The address of what lies at an offset of the arena that the row belongs to. */
+	const void *(*resolve)(void *context, uint64_t offset);
+	void *context;
+} BsGroupRow;
+
+typedef enum BsFinalKind
+{
+	BS_FINAL_RECORDS,     /* bigint: number of records of the group */
+	BS_FINAL_COUNT,       /* bigint: state */
+	BS_FINAL_SUM_BIGINT,  /* bigint: state, or an error when out of range */
+	BS_FINAL_SUM_NUMERIC, /* numeric: state */
+	BS_FINAL_AVG_INT,     /* numeric: state by second (a count) */
+	BS_FINAL_SUM_FLOAT,   /* float4 or float8: state */
+	BS_FINAL_AVG_FLOAT,   /* float8: state by second (a count) */
+	BS_FINAL_ACCUM,       /* function of float8[] {n, sum, sxx} */
+	BS_FINAL_VALUE,       /* the state is the value */
+	BS_FINAL_FOREIGN,     /* foreign aggregate */
+	BS_NFINALS
+} BsFinalKind;
+
+typedef struct BsFinal
+{
+	BsFinalKind kind;
+	uint32_t state; /* number of an aggregate of the program */
+	uint32_t second;
+	Oid type;              /* of the result */
+	Oid function;          /* BS_FINAL_ACCUM */
+	BsForeignAgg *foreign; /* BS_FINAL_FOREIGN */
+} BsFinal;
+
+/* The value of a final over a group. */
+extern Datum bs_final_value(const BsFinal *final, const BsProgram *program, const BsGroupRow *group,
+							bool *isnull);
+
+/* The value of a key cell; type is its PostgreSQL type. */
+extern Datum bs_final_key(const BsProgram *program, uint32_t key, Oid type, const BsGroupRow *group,
+						  bool *isnull);
+
+#endif

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* refuse.c: what cannot be the query of a continuous view.  See refuse.h. */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+
+#include "foreignagg.h"
+#include "native.h"
+#include "options.h"
+#include "query.h"
+#include "refuse.h"
+#include "viewdef.h"
+
+typedef struct Refusal
+{
+	const char *message;
+	const char *hint;
+} Refusal;
+
+static void
+refuse(const Refusal *refusal, const BsPlace *place, int location)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", _(refusal->message)),
+					errhint("%s", _(refusal->hint)),
+					bs_error_position(place->source, location >= 0 ? location : place->statement)));
+}
+
+/* ---------- before the analysis ---------- */
+
+static const struct
+{
+	const char *name;
+	Refusal refusal;
+} later_functions[] = {
+	{"hop",
+	 {"hopping windows are not supported yet",
+	  "Use tumble() with the width of the hop, and add up its windows where the view is read."}},
+	{"spread",
+	 {"windows over the duration of a flow are not supported yet",
+	  "Use tumble() over time_flow_end."}},
+	{"portion",
+	 {"windows over the duration of a flow are not supported yet",
+	  "Use tumble() over time_flow_end, and the value as it is."}},
+	{"approx_count_distinct",
+	 {"approximate aggregates are not supported yet",
+	  "Group by the argument too, and count the groups where the view is read."}},
+	{"approx_percentile",
+	 {"approximate aggregates are not supported yet",
+	  "Use avg, stddev and max, or count(*) FILTER (WHERE ...) for each range of values."}},
+	{"approx_top_k",
+	 {"approximate aggregates are not supported yet",
+	  "Group by the argument too, and use ORDER BY and LIMIT where the view is read."}},
+};
+
+static void
+check_later_function(List *name, int location, const char *source)
+{
+	BsPlace place = {source, location};
+	char *schema;
+	char *function;
+
+	if (list_length(name) > 2)
+		return;
+	DeconstructQualifiedName(name, &schema, &function);
+	if (schema != NULL && strcmp(schema, "backstream") != 0)
+		return;
+	for (size_t i = 0; i < lengthof(later_functions); i++)
+		if (strcmp(later_functions[i].name, function) == 0 &&
+			FuncnameGetCandidates(name, -1, NIL, false, false, false, true) == NULL)
+			refuse(&later_functions[i].refusal, &place, location);
+}
+
+static bool
+raw_walker(Node *node, void *source)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncCall))
+		check_later_function(((FuncCall *) node)->funcname, ((FuncCall *) node)->location, source);
+	return raw_expression_tree_walker(node, raw_walker, source);
+}
+
+void
+bs_refuse_raw(Node *select, const char *source)
+{
+	if (select != NULL && IsA(select, SelectStmt))
+		(void) raw_walker(select, (void *) source);
+}
+
+/* ---------- where a clause stands ---------- */
+
+typedef struct NodeSearch
+{
+	NodeTag tag;
+	int location;
+} NodeSearch;
+
+static bool
+node_search_walker(Node *node, NodeSearch *search)
+{
+	if (node == NULL)
+		return false;
+	if (nodeTag(node) == search->tag)
+	{
+		search->location = exprLocation(node);
+		return true;
+	}
+	return expression_tree_walker(node, node_search_walker, search);
+}
+
+/* Of the first node with this tag among the query's own expressions. */
+static int
+node_location(Query *query, NodeTag tag)
+{
+	NodeSearch search = {.tag = tag, .location = -1};
+
+	(void) query_tree_walker(query, node_search_walker, &search, QTW_IGNORE_RT_SUBQUERIES);
+	return search.location;
+}
+
+static int
+clause_location(Query *query, List *clauses)
+{
+	TargetEntry *entry;
+
+	if (clauses == NIL)
+		return -1;
+	entry = get_sortgroupclause_tle(linitial_node(SortGroupClause, clauses), query->targetList);
+	return exprLocation((Node *) entry->expr);
+}
+
+static int
+cte_location(Query *query)
+{
+	return query->cteList ? linitial_node(CommonTableExpr, query->cteList)->location : -1;
+}
+
+static int
+grouping_set_location(Query *query)
+{
+	return query->groupingSets ? linitial_node(GroupingSet, query->groupingSets)->location : -1;
+}
+
+/* ---------- the shape ---------- */
+
+static const Refusal no_select = {"a continuous view must be a SELECT",
+								  "Write SELECT ... FROM backstream.flow GROUP BY ..."};
+static const Refusal no_set_operations = {
+	"a continuous view cannot combine SELECTs with UNION, INTERSECT or EXCEPT",
+	"Create a continuous view for each, and an ordinary view that combines them."};
+static const Refusal no_with = {"the query of a continuous view cannot have WITH",
+								"Write the expressions where they are used."};
+static const Refusal no_window_functions = {
+	"a continuous view cannot use window functions",
+	"Use them in a query, or an ordinary view, that reads the continuous view."};
+static const Refusal no_sub_selects = {
+	"a continuous view cannot have sub-selects",
+	"Join with other tables in a query, or an ordinary view, that reads the continuous view."};
+static const Refusal no_distinct = {"a continuous view cannot have SELECT DISTINCT",
+									"Use GROUP BY over the same columns."};
+static const Refusal no_order = {"a continuous view cannot have ORDER BY",
+								 "Write ORDER BY in the query that reads it."};
+static const Refusal no_limit = {"a continuous view cannot have LIMIT or OFFSET",
+								 "Write LIMIT in the query that reads it."};
+static const Refusal no_row_locks = {"a continuous view cannot lock rows",
+									 "Leave out FOR UPDATE or FOR SHARE."};
+static const Refusal no_grouping_sets = {
+	"a continuous view cannot have GROUPING SETS, ROLLUP or CUBE",
+	"Create a continuous view grouped by all columns, and use grouping sets where it is read."};
+static const Refusal no_set_returning = {"a continuous view cannot use functions that return sets",
+										 "Use them in a query that reads the continuous view."};
+static const Refusal no_into = {"a continuous view cannot have SELECT INTO",
+								"The view itself holds the result."};
+static const Refusal no_from = {"a continuous view must have a stream in FROM",
+								"Write FROM backstream.flow, or another stream."};
+static const Refusal no_joins = {
+	"a continuous view reads one stream",
+	"Join in a query, or an ordinary view, that reads the continuous view."};
+static const Refusal no_rows = {
+	"a continuous view must aggregate: raw records are not kept",
+	"Use GROUP BY over what the records are to be counted by, and aggregates such as count(*) or "
+	"sum(bytes)."};
+static const Refusal no_sample = {"a continuous view cannot sample its stream with TABLESAMPLE",
+								  "Use a condition in WHERE."};
+
+static void
+check_shape(Query *query, const BsPlace *place)
+{
+	const struct
+	{
+		bool refused;
+		const Refusal *why;
+		int location;
+	} checks[] = {
+		{query->setOperations != NULL, &no_set_operations, -1},
+		{query->cteList != NIL, &no_with, cte_location(query)},
+		{query->hasWindowFuncs, &no_window_functions, node_location(query, T_WindowFunc)},
+		{query->hasSubLinks, &no_sub_selects, node_location(query, T_SubLink)},
+		{query->distinctClause != NIL, &no_distinct, clause_location(query, query->distinctClause)},
+		{query->sortClause != NIL, &no_order, clause_location(query, query->sortClause)},
+		{query->limitCount != NULL, &no_limit, exprLocation(query->limitCount)},
+		{query->limitOffset != NULL, &no_limit, exprLocation(query->limitOffset)},
+		{query->rowMarks != NIL, &no_row_locks, -1},
+		{query->groupingSets != NIL, &no_grouping_sets, grouping_set_location(query)},
+	};
+
+	if (query->utilityStmt != NULL)
+		refuse(&no_into, place, -1);
+	if (query->commandType != CMD_SELECT)
+		refuse(&no_select, place, -1);
+	for (size_t i = 0; i < lengthof(checks); i++)
+		if (checks[i].refused)
+			refuse(checks[i].why, place, checks[i].location);
+}
+
+/* ---------- FROM ---------- */
+
+static RangeTblEntry *
+single_from(const Query *query)
+{
+	Node *from;
+
+	if (query->jointree == NULL || list_length(query->jointree->fromlist) != 1)
+		return NULL;
+	from = linitial(query->jointree->fromlist);
+	if (!IsA(from, RangeTblRef))
+		return NULL;
+	return rt_fetch(((RangeTblRef *) from)->rtindex, query->rtable);
+}
+
+Oid
+bs_query_stream(const Query *query)
+{
+	RangeTblEntry *entry = single_from(query);
+
+	return entry && entry->rtekind == RTE_RELATION ? entry->relid : InvalidOid;
+}
+
+static void
+check_relation(Oid relid, const BsPlace *place)
+{
+	if (bs_relation_is_view(relid))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a continuous view over a continuous view is not supported yet"),
+						errhint("Write an ordinary view over \"%s\".", get_rel_name(relid)),
+						bs_error_position(place->source, place->statement)));
+	if (!bs_relation_is_stream(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a stream", get_rel_name(relid)),
+				 errdetail("A continuous view sees records as they arrive, not the rows of a "
+						   "table."),
+				 errhint("Write FROM backstream.flow, or declare a stream: CREATE FOREIGN "
+						 "TABLE ... SERVER backstream."),
+				 bs_error_position(place->source, place->statement)));
+}
+
+static void
+check_from(Query *query, const BsPlace *place)
+{
+	RangeTblEntry *entry;
+
+	if (query->jointree->fromlist == NIL)
+		refuse(&no_from, place, -1);
+	entry = single_from(query);
+	if (entry == NULL)
+		refuse(&no_joins, place, -1);
+	if (entry->rtekind == RTE_SUBQUERY)
+		refuse(&no_sub_selects, place, -1);
+	if (entry->rtekind == RTE_VALUES)
+		refuse(&no_select, place, -1);
+	if (entry->rtekind != RTE_RELATION)
+		refuse(&no_from, place, -1);
+	if (entry->tablesample != NULL)
+		refuse(&no_sample, place, -1);
+	check_relation(entry->relid, place);
+}
+
+/* ---------- expressions ---------- */
+
+static const Refusal no_whole_row = {"a continuous view cannot use a whole row of its stream",
+									 "Name the columns that are wanted."};
+static const Refusal no_system_columns = {
+	"a continuous view cannot use system columns: records of a stream have none", "Leave it out."};
+static const Refusal no_parameters = {
+	"a continuous view cannot have parameters",
+	"Write the value, or the condition in the query that reads the view."};
+static const Refusal no_grouping_function = {"a continuous view cannot use GROUPING()",
+											 "Use grouping sets where the view is read."};
+static const Refusal no_current_values = {
+	"a continuous view cannot ask for the time, the role or the schema of the moment",
+	"Records are evaluated as they arrive, by background workers, and results are read at any "
+	"time. "
+	"Use a column such as time_received, or write the condition in the query that reads the view."};
+
+/*
+ * Stable functions of PostgreSQL's own whose value is not a matter of the view's definition and its
+ * records: what they return differs between writers, readers and moments.  A star stands for any
+ * end.
+ */
+static const char *const unsettled[] = {
+	"now",
+	"statement_timestamp",
+	"current_*",
+	"session_user",
+	"show_config_*",
+	"inet_client_*",
+	"inet_server_*",
+	"has_*",
+	"row_security_*",
+	"xid_age",
+	"mxid_age",
+	"database_to_xml*",
+	"schema_to_xml*",
+	"table_to_xml*",
+	"pg_backend_*",
+	"pg_client_encoding",
+	"pg_column_*",
+	"pg_conf_*",
+	"pg_current_*",
+	"pg_describe_*",
+	"pg_event_*",
+	"pg_filenode_*",
+	"pg_get_*",
+	"pg_has_*",
+	"pg_identify_*",
+	"pg_index*",
+	"pg_is_*",
+	"pg_my_*",
+	"pg_postmaster_*",
+	"pg_relation_*",
+	"pg_replication_*",
+	"pg_sequence_*",
+	"pg_settings_*",
+	"pg_stat_*",
+	"pg_tablespace_*",
+	"pg_trigger_depth",
+	"to_reg*",
+};
+
+static bool
+matches(const char *name, const char *pattern)
+{
+	size_t len = strlen(pattern);
+
+	if (pattern[len - 1] == '*')
+		return strncmp(name, pattern, len - 1) == 0;
+	return strcmp(name, pattern) == 0;
+}
+
+static bool
+is_unsettled(Oid function)
+{
+	const char *name = bs_builtin_name(function);
+
+	if (name == NULL || func_volatile(function) != PROVOLATILE_STABLE)
+		return false;
+	for (size_t i = 0; i < lengthof(unsettled); i++)
+		if (matches(name, unsettled[i]))
+			return true;
+	return false;
+}
+
+typedef struct Check
+{
+	const BsPlace *place;
+	int location; /* of the node in hand */
+	bool fixed;   /* it stays there: locations in the tree are not those of the source */
+} Check;
+
+static void
+refuse_function(Oid function, const char *message, const char *hint, const Check *check)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg(message, format_procedure(function)),
+			 errhint("%s", hint), bs_error_position(check->place->source, check->location)));
+}
+
+static bool
+check_function(Oid function, void *argument)
+{
+	const Check *check = argument;
+
+	if (func_volatile(function) == PROVOLATILE_VOLATILE)
+		refuse_function(
+			function, "volatile function %s cannot be used in a continuous view",
+			"A continuous view must come to the same for the same records. If the function "
+			"does, declare it IMMUTABLE or STABLE.",
+			check);
+	if (is_unsettled(function))
+		refuse_function(function, "function %s cannot be used in a continuous view",
+						no_current_values.hint, check);
+	return false;
+}
+
+static void
+refuse_aggregate(const Aggref *aggref, const char *detail, const char *hint, const Check *check)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("aggregate function %s cannot be used in a continuous view",
+						   format_procedure(aggref->aggfnoid)),
+					errdetail("%s", detail), errhint("%s", hint),
+					bs_error_position(check->place->source, aggref->location)));
+}
+
+static void
+check_aggregate(const Aggref *aggref, const Check *check)
+{
+	static const Refusal distinct = {
+		"aggregates over DISTINCT values are not supported yet",
+		"Group by the argument too, and count the groups where the view is read."};
+	static const Refusal ordered = {
+		"a continuous view cannot have ORDER BY in an aggregate",
+		"Records are aggregated as they arrive. Order what is read from the view."};
+	const char *why;
+
+	if (aggref->aggdistinct != NIL)
+		refuse(&distinct, check->place, aggref->location);
+	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
+		refuse_aggregate(
+			aggref, "It needs all values at once, in order.",
+			"Use avg, min and max, or count(*) FILTER (WHERE ...) for each range of values.",
+			check);
+	if (aggref->aggorder != NIL)
+		refuse(&ordered, check->place, aggref->location);
+	why = bs_foreignagg_refusal(aggref);
+	if (why != NULL)
+		refuse_aggregate(aggref, why,
+						 "Group by the argument too, and use the aggregate where the view is read.",
+						 check);
+}
+
+static void
+check_var(const Var *var, const Check *check)
+{
+	if (var->varattno == InvalidAttrNumber)
+		refuse(&no_whole_row, check->place, check->location);
+	if (var->varattno < 0)
+		refuse(&no_system_columns, check->place, check->location);
+}
+
+static bool
+expression_walker(Node *node, Check *check)
+{
+	int outer = check->location;
+	bool result;
+
+	if (node == NULL)
+		return false;
+	if (!check->fixed && exprLocation(node) >= 0)
+		check->location = exprLocation(node);
+	if (IsA(node, Var))
+		check_var((Var *) node, check);
+	else if (IsA(node, Aggref))
+		check_aggregate((Aggref *) node, check);
+	else if (IsA(node, Param))
+		refuse(&no_parameters, check->place, check->location);
+	else if (IsA(node, GroupingFunc))
+		refuse(&no_grouping_function, check->place, check->location);
+	else if (IsA(node, SQLValueFunction))
+		refuse(&no_current_values, check->place, check->location);
+	else if ((IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset) ||
+			 (IsA(node, OpExpr) && ((OpExpr *) node)->opretset))
+		refuse(&no_set_returning, check->place, check->location);
+	/* Aggregates are of no volatility; their functions are checked like any other's. */
+	if (!IsA(node, Aggref))
+		(void) check_functions_in_node(node, check_function, check);
+	result = expression_tree_walker(node, expression_walker, check);
+	check->location = outer;
+	return result;
+}
+
+static void
+check_expressions(Query *query, const BsPlace *place)
+{
+	Check check = {place, place->statement, false};
+
+	(void) expression_walker((Node *) query->targetList, &check);
+	(void) expression_walker(query->jointree->quals, &check);
+	(void) expression_walker(query->havingQual, &check);
+}
+
+void
+bs_refuse_query(Query *query, const BsPlace *place)
+{
+	check_shape(query, place);
+	check_from(query, place);
+	check_expressions(query, place);
+	if (!query->hasAggs && query->groupClause == NIL && query->havingQual == NULL)
+		refuse(&no_rows, place, -1);
+}
+
+void
+bs_refuse_simplified(Node *expr, Node *original, const BsPlace *place)
+{
+	int location = exprLocation(original);
+	Check check = {place, location >= 0 ? location : place->statement, true};
+
+	(void) expression_walker(expr, &check);
+}
+
+/* ---------- found by the split ---------- */
+
+void
+bs_refuse_two_windows(Node *node, const BsPlace *place)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a continuous view can have only one window"),
+			 errhint("Create a continuous view for each, or bring the windows of one into longer "
+					 "ones where it is read."),
+			 bs_error_position(place->source, exprLocation(node))));
+	pg_unreachable();
+}
+
+void
+bs_refuse_width(Node *node, const char *why, const BsPlace *place)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", why),
+		 errhint("Use a constant of fixed length, from 1 ms to 366 days, such as '5 min' or '30 "
+				 "days'. Months can be put together where the view is read."),
+		 bs_error_position(place->source, exprLocation(node))));
+	pg_unreachable();
+}
+
+void
+bs_refuse_window_time(Node *node, const BsPlace *place)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the time of a window must be a column of the stream"),
+			 errdetail("The time decides when windows close."),
+			 errhint("Use a column of type timestamp with time zone, such as time_flow_end, as it "
+					 "is."),
+			 bs_error_position(place->source, exprLocation(node))));
+	pg_unreachable();
+}
+
+void
+bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
+{
+	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a continuous view cannot group by a value with nondeterministic collation "
+						"\"%s\"",
+						get_collation_name(collation)),
+				 errhint("Add COLLATE with a deterministic collation, such as \"C\"."),
+				 bs_error_position(place->source, exprLocation(node))));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a continuous view cannot group by values of type %s", format_type_be(type)),
+			 errdetail("Values of this type can be equal without being the same bytes."),
+			 errhint("Group by a part of it, or by its text: (...)::text."),
+			 bs_error_position(place->source, exprLocation(node))));
+	pg_unreachable();
+}
+
+void
+bs_refuse_size(const char *why, const BsPlace *place)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("the query is too large for a continuous view"), errdetail("%s.", why),
+					errhint("Divide it into several continuous views."),
+					bs_error_position(place->source, place->statement)));
+	pg_unreachable();
+}

@@ -90,13 +90,6 @@ raw_walker(Node *node, void *source)
 	return raw_expression_tree_walker(node, raw_walker, source);
 }
 
-void
-bs_refuse_raw(Node *select, const char *source)
-{
-	if (select != NULL && IsA(select, SelectStmt))
-		(void) raw_walker(select, (void *) source);
-}
-
 /* ---------- where a clause stands ---------- */
 
 typedef struct NodeSearch
@@ -263,6 +256,77 @@ check_relation(Oid relid, const BsPlace *place)
 				 errhint("Write FROM backstream.flow, or declare a stream: CREATE FOREIGN "
 						 "TABLE ... SERVER backstream."),
 				 bs_error_position(place->source, place->statement)));
+}
+
+/* Where an item of FROM stands, as far as the grammar says. */
+static int
+from_location(Node *item)
+{
+	switch (nodeTag(item))
+	{
+		case T_JoinExpr:
+			return from_location(((JoinExpr *) item)->rarg);
+		case T_RangeFunction:
+			return exprLocation(linitial(linitial(((RangeFunction *) item)->functions)));
+		case T_RangeTableSample:
+			return ((RangeTableSample *) item)->location;
+		case T_RangeVar:
+			return ((RangeVar *) item)->location;
+		default:
+			return -1;
+	}
+}
+
+static const Refusal *
+from_refusal(Node *item)
+{
+	switch (nodeTag(item))
+	{
+		case T_RangeVar:
+			return NULL;
+		case T_RangeSubselect:
+			return &no_sub_selects;
+		case T_RangeTableSample:
+			return &no_sample;
+		case T_JoinExpr:
+			return &no_joins;
+		default:
+			return &no_from;
+	}
+}
+
+/* The analysed query does not tell where the items of FROM stood. */
+static void
+check_raw_from(List *from, const BsPlace *place)
+{
+	Node *item = from != NIL ? linitial(from) : NULL;
+	BsPlace here = *place;
+	Oid relid;
+
+	if (list_length(from) > 1)
+		refuse(&no_joins, place, from_location(lsecond(from)));
+	if (item == NULL)
+		return;
+	if (from_refusal(item) != NULL)
+		refuse(from_refusal(item), place, from_location(item));
+	relid = RangeVarGetRelid((RangeVar *) item, NoLock, true);
+	if (!OidIsValid(relid))
+		return; /* the analysis will say so */
+	here.statement = from_location(item);
+	check_relation(relid, &here);
+}
+
+void
+bs_refuse_raw(Node *select, const char *source, int location)
+{
+	BsPlace place = {source, location};
+	SelectStmt *statement = (SelectStmt *) select;
+
+	if (select == NULL || !IsA(select, SelectStmt))
+		return;
+	(void) raw_walker(select, (void *) source);
+	if (statement->op == SETOP_NONE && statement->withClause == NULL)
+		check_raw_from(statement->fromClause, &place);
 }
 
 static void

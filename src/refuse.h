@@ -18,10 +18,11 @@ typedef struct BsPlace
 } BsPlace;
 
 /*
- * Before the analysis: functions that later versions will have, while nobody has made ones of that
- * name.  select is a raw parse tree.
+ * Before the analysis: what only the raw parse tree knows the place of (items of FROM), and functions
+ * that later versions will have, while nobody has made ones of that name.  location is the byte offset
+ * of the SELECT in source, or -1.
  */
-extern void bs_refuse_raw(Node *select, const char *source);
+extern void bs_refuse_raw(Node *select, const char *source, int location);
 
 /*
  * The shape of an analysed query (clauses, FROM) and what stands in its expressions.  What passes

@@ -28,6 +28,7 @@
 #include "utils/syscache.h"
 
 #include "query.h"
+#include "refuse.h"
 #include "viewdef.h"
 
 /* ---------- the catalog ---------- */
@@ -176,6 +177,7 @@ analyse(Node *select, const char *source, int location, int len)
 	RawStmt *raw = makeNode(RawStmt);
 	Query *query;
 
+	bs_refuse_raw(select, source, location);
 	raw->stmt = select;
 	raw->stmt_location = location;
 	raw->stmt_len = len;

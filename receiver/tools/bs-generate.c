@@ -43,6 +43,7 @@ typedef struct Options
 	uint64_t count;
 	double seconds;
 	uint32_t quantum_usec;
+	uint32_t linger_msec;
 	bool allow_any;
 	bool dry_run;
 	bool quiet;
@@ -216,6 +217,9 @@ parse_options(Options *options, int argc, char **argv)
 		 &config->skew_msec},
 		{"loss", "P", "0", "chance of a datagram to be left out, its sequence used", set_share,
 		 &config->loss},
+		{"linger", "MSEC", "0",
+		 "after the end wait, then send one more record per stream: shows what was lost",
+		 bs_option_u32, &options->linger_msec},
 		{"first-sequence", "N", "0", "sequence to start from", bs_option_u32,
 		 &config->first_sequence},
 		{"seed", "N", "1", "of everything random", bs_option_u64, &config->population.seed},
@@ -392,6 +396,33 @@ send_all(Run *run)
 	return true;
 }
 
+/*
+ * A loss shows in sequence numbers when another datagram follows.  Once the receiver had time to
+ * empty its buffer, send each stream's last word.
+ */
+static bool
+send_last_words(Run *run)
+{
+	struct timespec pause = {run->options->linger_msec / 1000,
+							 run->options->linger_msec % 1000 * INT64_C(1000000)};
+	uint32_t nstreams = bs_generator_totals(run->generator)->nstreams;
+
+	nanosleep(&pause, NULL);
+	bs_generator_end_loss(run->generator);
+	for (uint32_t told = 0; told < nstreams;)
+	{
+		BsOutgoing out = {.data = bs_sender_buffer(run->sender)};
+
+		/* Streams take turns; templates, where they are due, come between. */
+		bs_generator_next(run->generator, clock_nsec(CLOCK_REALTIME) / 1000, 1, &out);
+		told += out.nrecords;
+		bs_sender_add(run->sender, out.len_bytes, out.exporter);
+		if (!bs_sender_flush(run->sender))
+			return false;
+	}
+	return true;
+}
+
 /* The same datagrams into a file, at the times at which they would have been sent. */
 static bool
 write_capture(Run *run)
@@ -523,6 +554,7 @@ main(int argc, char **argv)
 	struct sigaction action = {.sa_handler = on_signal};
 	const char *error;
 	int64_t begin_nsec;
+	double elapsed_secs;
 	bool sent;
 	int status = parse_options(&options, argc, argv);
 
@@ -549,9 +581,12 @@ main(int argc, char **argv)
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	begin_nsec = clock_nsec(CLOCK_MONOTONIC);
 	sent = options.pcap_file != NULL ? write_capture(&run) : send_all(&run);
+	elapsed_secs = (double) (clock_nsec(CLOCK_MONOTONIC) - begin_nsec) / 1e9;
+	if (sent && options.linger_msec > 0 && !options.dry_run && options.pcap_file == NULL)
+		sent = send_last_words(&run);
 	if (!sent)
 		fprintf(stderr, "bs-generate: sending failed: %s\n", strerror(errno));
-	if (!report(&options, &run, (double) (clock_nsec(CLOCK_MONOTONIC) - begin_nsec) / 1e9))
+	if (!report(&options, &run, elapsed_secs))
 		sent = false;
 	bs_sender_close(run.sender);
 	bs_generator_free(run.generator);

@@ -507,6 +507,12 @@ bs_generator_next(BsGenerator *generator, int64_t now_usec, uint32_t max_records
 	generator->nrecords += n;
 }
 
+void
+bs_generator_end_loss(BsGenerator *generator)
+{
+	generator->loss_below = 0;
+}
+
 uint32_t
 bs_generator_records(const BsGenerator *generator, uint32_t exporter)
 {

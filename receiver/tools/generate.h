@@ -66,6 +66,9 @@ extern void bs_generator_free(BsGenerator *generator);
 extern void bs_generator_next(BsGenerator *generator, int64_t now_usec, uint32_t max_records,
 							  BsOutgoing *out);
 
+/* From now on lose nothing on purpose. */
+extern void bs_generator_end_loss(BsGenerator *generator);
+
 /* Records that a datagram of exporter e holds when it is full. */
 extern uint32_t bs_generator_records(const BsGenerator *generator, uint32_t exporter);
 

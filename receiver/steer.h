@@ -11,8 +11,9 @@
  * and, when one is closed, moves the last into the hole.  So socket i need not be worker i's; while
  * one of n is missing, sources that hash to n-1 are spread by the kernel's own hash over the rest;
  * and after it is back the sources of two workers, its own and those of the one that was last, may
- * have changed places. Those exporters' sets are counted as unknown_template until they send their
- * templates again. docs/decisions/0002-steering.md says why this is good enough.
+ * have changed places.  Those exporters' sets are counted as unknown_template until they send their
+ * templates again, and an exporter that comes back to a worker shows it a gap in the sequence that is
+ * no loss: docs/decisions/0002-steering.md.
  */
 #ifndef BS_STEER_H
 #define BS_STEER_H

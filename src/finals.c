@@ -303,25 +303,26 @@ scan_key(const BsViewProgram *view, const BsScanColumn *column, const BsGroupRow
 	return bs_final_value(&shown, &view->program, group, isnull);
 }
 
+Datum
+bs_finals_column(const BsViewProgram *view, int column, const BsGroupRow *group, bool *isnull)
+{
+	const BsScanColumn *scan = &view->scan[column];
+
+	*isnull = false;
+	switch (scan->source)
+	{
+		case BS_SCAN_WINDOW:
+			return TimestampTzGetDatum(group->window);
+		case BS_SCAN_KEY:
+			return scan_key(view, scan, group, isnull);
+		default:
+			return bs_final_value(&scan->final, &view->program, group, isnull);
+	}
+}
+
 void
 bs_finals_fill(const BsViewProgram *view, const BsGroupRow *group, Datum *values, bool *nulls)
 {
 	for (int i = 0; i < view->nscan; i++)
-	{
-		const BsScanColumn *column = &view->scan[i];
-
-		switch (column->source)
-		{
-			case BS_SCAN_WINDOW:
-				values[i] = TimestampTzGetDatum(group->window);
-				nulls[i] = false;
-				break;
-			case BS_SCAN_KEY:
-				values[i] = scan_key(view, column, group, &nulls[i]);
-				break;
-			case BS_SCAN_AGGREGATE:
-				values[i] = bs_final_value(&column->final, &view->program, group, &nulls[i]);
-				break;
-		}
-	}
+		values[i] = bs_finals_column(view, i, group, &nulls[i]);
 }

@@ -107,9 +107,11 @@ extern void bs_query_check(Query *query, const char *source_text, int stmt_locat
 extern Oid bs_query_stream(const Query *query);
 
 /*
- * The scan tuple of a group: values and nulls of nscan columns.  What is passed by reference is in
+ * The scan tuple of a group: one of its columns (from 0), or values and nulls of all.  What is passed by reference is in
  * CurrentMemoryContext.  May raise an error (a sum out of range).
  */
+extern Datum bs_finals_column(const BsViewProgram *view, int column, const BsGroupRow *group,
+							  bool *isnull);
 extern void bs_finals_fill(const BsViewProgram *view, const BsGroupRow *group, Datum *values,
 						   bool *nulls);
 

@@ -12,8 +12,8 @@
  * one of n is missing, sources that hash to n-1 are spread by the kernel's own hash over the rest;
  * and after it is back the sources of two workers, its own and those of the one that was last, may
  * have changed places.  Those exporters' sets are counted as unknown_template until they send their
- * templates again, and an exporter that comes back to a worker shows it a gap in the sequence that is
- * no loss: docs/decisions/0002-steering.md.
+ * templates again, and an exporter that comes back to a worker shows it a gap in the sequence that
+ * is no loss: docs/decisions/0002-steering.md.
  */
 #ifndef BS_STEER_H
 #define BS_STEER_H

@@ -144,6 +144,18 @@ pool_fill(BsImagePool *pool, const BsPopulation *population)
 	return true;
 }
 
+/* A v5 exporter of a mix draws until it has an IPv4 flow: there must be one. */
+static bool
+has_ipv4_flow(const BsPopulationConfig *config)
+{
+	BsPopulation population = {.config = *config};
+	uint32_t k = 0;
+
+	while (k < config->addresses && bs_population_is_ipv6(&population, k))
+		k++;
+	return k < config->addresses;
+}
+
 const char *
 bs_generator_check(const BsGenerateConfig *config)
 {
@@ -175,6 +187,8 @@ bs_generator_check(const BsGenerateConfig *config)
 		if (config->versions[i] == BS_EXPORT_V5 && config->nversions == 1 &&
 			config->population.ipv6_share > 0)
 			return "NetFlow v5 has no IPv6";
+		if (config->versions[i] == BS_EXPORT_V5 && !has_ipv4_flow(&config->population))
+			return "so few flows, and all are IPv6: NetFlow v5 has none to send";
 		if (config->records_per_datagram > pool.nrecords)
 			return "so many records do not fit a datagram of 1464 bytes";
 	}
@@ -511,12 +525,6 @@ void
 bs_generator_end_loss(BsGenerator *generator)
 {
 	generator->loss_below = 0;
-}
-
-uint32_t
-bs_generator_records(const BsGenerator *generator, uint32_t exporter)
-{
-	return generator->streams[exporter].pool->nrecords;
 }
 
 const BsTotals *

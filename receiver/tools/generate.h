@@ -69,9 +69,6 @@ extern void bs_generator_next(BsGenerator *generator, int64_t now_usec, uint32_t
 /* From now on lose nothing on purpose. */
 extern void bs_generator_end_loss(BsGenerator *generator);
 
-/* Records that a datagram of exporter e holds when it is full. */
-extern uint32_t bs_generator_records(const BsGenerator *generator, uint32_t exporter);
-
 /* The sums of all datagrams made so far. */
 extern const BsTotals *bs_generator_totals(BsGenerator *generator);
 

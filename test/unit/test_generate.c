@@ -1037,6 +1037,14 @@ test_refused(void **state)
 	config = base_config();
 	config.first_domain = 65536;
 	assert_non_null(bs_generator_check(&config));
+	/* One flow, IPv6: the v5 exporter of a mix would look for another for ever. */
+	config = base_config();
+	config.nversions = 2;
+	config.versions[1] = BS_EXPORT_V9;
+	config.nexporters = 2;
+	config.population.addresses = config.population.as_pairs = 1;
+	config.population.ipv6_share = 0.999999;
+	assert_non_null(bs_generator_check(&config));
 }
 
 int

@@ -12,6 +12,7 @@
 #include "ddl.h"
 #include "feed.h"
 #include "literal.h"
+#include "registry.h"
 #include "views.h"
 
 PG_MODULE_MAGIC;
@@ -173,6 +174,7 @@ _PG_init(void)
 
 	settings_define();
 	bs_views_init();
+	bs_registry_init();
 	bs_ddl_init();
 	bs_feed_init();
 	bs_literal_init();

@@ -1,61 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* fdw.c: reading and writing views and streams.  For now neither is possible, and says so. */
+/* fdw.c: the foreign-data wrapper: which function does what for views and streams. */
 #include "backstream.h"
 
 #include "commands/vacuum.h"
 #include "foreign/fdwapi.h"
-#include "optimizer/planmain.h"
-#include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 #include "insert.h"
+#include "scan.h"
 
 BS_SQL_FUNCTION(bs_fdw_handler);
-
-static void
-not_supported(Oid relid)
-{
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("reading \"%s\" is not supported yet", get_rel_name(relid)),
-					errhint("Define a continuous view over the stream and read that.")));
-}
-
-static void
-rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	not_supported(relid);
-}
-
-static void
-paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	not_supported(relid);
-}
-
-static ForeignScan *
-plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, List *tlist,
-	 List *scan_clauses, Plan *outer_plan)
-{
-	not_supported(relid);
-	return NULL;
-}
-
-static void
-scan_begin(ForeignScanState *node, int eflags)
-{
-	not_supported(RelationGetRelid(node->ss.ss_currentRelation));
-}
-
-static TupleTableSlot *
-scan_next(ForeignScanState *node)
-{
-	return NULL;
-}
-
-static void
-scan_nothing(ForeignScanState *node)
-{
-}
 
 /* ANALYZE skips our tables with a warning: it must not wait for records. */
 static bool
@@ -69,13 +22,14 @@ bs_fdw_handler(PG_FUNCTION_ARGS)
 {
 	FdwRoutine *routine = makeNode(FdwRoutine);
 
-	routine->GetForeignRelSize = rel_size;
-	routine->GetForeignPaths = paths;
-	routine->GetForeignPlan = plan;
-	routine->BeginForeignScan = scan_begin;
-	routine->IterateForeignScan = scan_next;
-	routine->ReScanForeignScan = scan_nothing;
-	routine->EndForeignScan = scan_nothing;
+	routine->GetForeignRelSize = bs_scan_rel_size;
+	routine->GetForeignPaths = bs_scan_paths;
+	routine->GetForeignPlan = bs_scan_plan;
+	routine->BeginForeignScan = bs_scan_begin;
+	routine->IterateForeignScan = bs_scan_next;
+	routine->ReScanForeignScan = bs_scan_again;
+	routine->EndForeignScan = bs_scan_end;
+	routine->ExplainForeignScan = bs_scan_explain;
 	routine->AnalyzeForeignTable = analyze;
 	bs_insert_routine(routine);
 	PG_RETURN_POINTER(routine);

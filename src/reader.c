@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* reader.c: the rows of a continuous view.  See reader.h. */
+#include "backstream.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/ruleutils.h"
+
+#include "engine/writer.h"
+#include "reader.h"
+
+/* Records per batch of the program: for reading, the number of groups that are merged at a time. */
+#define READ_CAPACITY 1024
+/* Rows that are made ahead when that needs other settings than the session's. */
+#define MAX_AHEAD 256
+
+typedef struct BsReaderRows
+{
+	BsWriter *writer;
+	ExprContext *econtext;
+	TupleTableSlot *scan; /* the scan tuple */
+	uint8
+		scan_level[MaxTupleAttributeNumber]; /* BsReadLevel of its columns; UNUSED: nobody looks */
+	ProjectionInfo *projections[BS_NLEVELS];
+	ExprState *having; /* NULL: none */
+
+	/* What is loaded: */
+	MemoryContext window_context;
+	BsWindowData *data;
+	int64 shown;
+	uint32 chunk;
+	uint32 place;      /* in the chunk, of the next group */
+	bool zero_row_due; /* the one row of a view without GROUP BY that has counted nothing */
+	uint8 *zero_row;
+
+	/* Rows made ahead: */
+	bool ahead;     /* this view needs it */
+	int batch_rows; /* size of the next batch */
+	MemoryContext ahead_context;
+	TupleTableSlot *ahead_slot;
+	MinimalTuple *ready;
+	int nready;
+	int next_ready;
+	const uint8 **accepted;
+} BsReaderRows;
+
+#define UNUSED 0xff
+
+/* ---- what the columns depend on ----------------------------------------------------------------
+ */
+
+static BsReadLevel
+source_level(BsScanSource source)
+{
+	switch (source)
+	{
+		case BS_SCAN_WINDOW:
+			return BS_LEVEL_WINDOW;
+		case BS_SCAN_KEY:
+			return BS_LEVEL_KEYS;
+		case BS_SCAN_AGGREGATE:
+			break;
+	}
+	return BS_LEVEL_ALL;
+}
+
+/* Does an output expression say the same under all settings and at all times?  Only then is it
+ * early. */
+static BsReadLevel
+expr_level(const BsViewProgram *view, Node *expr)
+{
+	List *vars = pull_var_clause(expr, 0);
+	BsReadLevel level = BS_LEVEL_WINDOW;
+	ListCell *cell;
+
+	if (contain_mutable_functions(expr))
+		return BS_LEVEL_ALL;
+	foreach (cell, vars)
+	{
+		Var *var = lfirst_node(Var, cell);
+
+		level = Max(level, source_level(view->scan[var->varattno - 1].source));
+	}
+	list_free(vars);
+	return level;
+}
+
+static BsViewShape *
+make_shape(const BsViewDef *def, const BsViewProgram *view, MemoryContext context)
+{
+	int natts = list_length(view->tlist);
+	BsViewShape *shape = MemoryContextAllocZero(context, offsetof(BsViewShape, levels) +
+															 (Size) natts * sizeof(BsReadLevel));
+	ListCell *cell;
+
+	shape->fingerprint = view->program.fingerprint;
+	shape->windowed = view->program.windowed;
+	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
+	shape->window_attno = view->window_resno;
+	shape->natts = natts;
+	foreach (cell, view->tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		shape->levels[entry->resno - 1] = expr_level(view, (Node *) entry->expr);
+	}
+	return shape;
+}
+
+/* ---- compiling ---------------------------------------------------------------------------------
+ */
+
+/* The definition and what it compiles to, in CurrentMemoryContext. */
+static BsViewProgram *
+compile(Oid relid, uint32 capacity, BsViewDef **def)
+{
+	*def = bs_viewdef_load(relid, false);
+	return bs_query_compile(*def, capacity, CurrentMemoryContext);
+}
+
+BsViewShape *
+bs_view_shape(Oid relid)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(outer, "backstream view shape", ALLOCSET_DEFAULT_SIZES);
+	BsViewShape *shape;
+	BsViewProgram *view;
+	BsViewDef *def;
+
+	MemoryContextSwitchTo(context);
+	view = compile(relid, 1, &def);
+	shape = make_shape(def, view, outer);
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+	return shape;
+}
+
+List *
+bs_view_computed(Oid relid)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(outer, "backstream view", ALLOCSET_DEFAULT_SIZES);
+	List *texts = NIL;
+	BsViewProgram *view;
+	BsViewDef *def;
+	List *names;
+
+	MemoryContextSwitchTo(context);
+	view = compile(relid, 1, &def);
+	names = deparse_context_for(get_rel_name(view->stream), view->stream);
+	for (int i = 0; i < bs_computed_count(view->computed); i++)
+	{
+		char *text = deparse_expression((Node *) bs_computed_expr(view->computed, (uint32_t) i),
+										names, false, false);
+
+		MemoryContextSwitchTo(outer);
+		texts = lappend(texts, pstrdup(text));
+		MemoryContextSwitchTo(context);
+	}
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+	return texts;
+}
+
+/* ---- expressions -------------------------------------------------------------------------------
+ */
+
+/* Is this output column looked at, in rows of this level? */
+static bool
+is_wanted(const BsReader *reader, const Bitmapset *needed, AttrNumber attno, BsReadLevel level)
+{
+	return reader->shape->levels[attno - 1] <= level &&
+		   (needed == NULL || bms_is_member(attno, needed));
+}
+
+/* Note that the scan tuple's columns in expr are needed for rows of this level and above. */
+static void
+note_columns(BsReaderRows *rows, Node *expr, BsReadLevel level)
+{
+	List *vars = pull_var_clause(expr, 0);
+	ListCell *cell;
+
+	foreach (cell, vars)
+	{
+		uint8 *noted = &rows->scan_level[lfirst_node(Var, cell)->varattno - 1];
+
+		*noted = Min(*noted, (uint8) level);
+	}
+}
+
+static ProjectionInfo *
+make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed, BsReadLevel level)
+{
+	BsReaderRows *rows = reader->rows;
+	List *tlist = NIL;
+	ListCell *cell;
+
+	foreach (cell, reader->view->tlist)
+	{
+		TargetEntry *entry = copyObject(lfirst_node(TargetEntry, cell));
+		Form_pg_attribute attribute = TupleDescAttr(desc, entry->resno - 1);
+
+		if (is_wanted(reader, needed, entry->resno, level))
+		{
+			note_columns(rows, (Node *) entry->expr, reader->shape->levels[entry->resno - 1]);
+		}
+		else
+			entry->expr = (Expr *) makeNullConst(attribute->atttypid, attribute->atttypmod,
+												 attribute->attcollation);
+		tlist = lappend(tlist, entry);
+	}
+	return ExecBuildProjectionInfo(tlist, rows->econtext,
+								   MakeSingleTupleTableSlot(desc, &TTSOpsVirtual), NULL,
+								   reader->view->scan_desc);
+}
+
+static void
+set_up_expressions(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
+{
+	BsReaderRows *rows = reader->rows;
+
+	memset(rows->scan_level, UNUSED, sizeof(rows->scan_level));
+	rows->econtext = CreateStandaloneExprContext();
+	rows->scan = MakeSingleTupleTableSlot(reader->view->scan_desc, &TTSOpsVirtual);
+	rows->econtext->ecxt_scantuple = rows->scan;
+	for (int level = 0; level < BS_NLEVELS; level++)
+		rows->projections[level] = make_projection(reader, desc, needed, (BsReadLevel) level);
+	if (reader->view->having != NULL)
+	{
+		note_columns(rows, reader->view->having, BS_LEVEL_ALL);
+		rows->having = ExecInitQual(make_ands_implicit((Expr *) reader->view->having), NULL);
+	}
+}
+
+/* ---- opening -----------------------------------------------------------------------------------
+ */
+
+static void
+free_writer(void *arg)
+{
+	bs_writer_free(arg);
+}
+
+static void
+make_writer(BsReader *reader)
+{
+	MemoryContextCallback *callback = MemoryContextAllocZero(reader->context, sizeof(*callback));
+
+	reader->rows->writer = bs_writer_create(&reader->view->program);
+	if (reader->rows->writer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	callback->func = free_writer;
+	callback->arg = reader->rows->writer;
+	MemoryContextRegisterResetCallback(reader->context, callback);
+}
+
+static void
+require_counting(const BsViewDef *def)
+{
+	if (!bs_registry_ready())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot read continuous view \"%s\" here", def->name),
+						errdetail("Nothing is counted on a server in recovery."),
+						errhint("Read it on the primary.")));
+}
+
+static void
+warn_if_suspended(const BsReader *reader)
+{
+	BsSharedView *view = bs_registry_find(reader->def->relid, reader->shape->fingerprint);
+
+	if (view != NULL && pg_atomic_read_u32(&view->state) != BS_VIEW_ACTIVE)
+		ereport(WARNING, (errmsg("continuous view \"%s\" is suspended", reader->def->name),
+						  errdetail("It shows what was counted before."),
+						  errhint("backstream.views says why; CREATE OR REPLACE starts it anew.")));
+}
+
+static void
+check_columns(const BsReader *reader, TupleDesc desc)
+{
+	bool same = desc->natts == reader->shape->natts;
+	ListCell *cell;
+
+	foreach (cell, reader->view->tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		same = same &&
+			   TupleDescAttr(desc, entry->resno - 1)->atttypid == exprType((Node *) entry->expr);
+	}
+	if (!same)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the columns of continuous view \"%s\" are not those of its query",
+							   reader->def->name),
+						errhint("Create it anew.")));
+}
+
+static BsReaderRows *
+make_rows(BsReader *reader)
+{
+	BsReaderRows *rows = MemoryContextAllocZero(reader->context, sizeof(BsReaderRows));
+
+	rows->window_context =
+		AllocSetContextCreate(reader->context, "backstream window", ALLOCSET_DEFAULT_SIZES);
+	rows->zero_row = MemoryContextAllocZero(reader->context, reader->view->program.row_bytes);
+	/* Final functions that are not built in may depend on settings as well. */
+	rows->ahead = reader->view->reader_settings || reader->view->nforeign > 0;
+	return rows;
+}
+
+static void
+prepare_ahead(BsReaderRows *rows, MemoryContext context, TupleDesc desc)
+{
+	rows->ahead_context = AllocSetContextCreate(context, "backstream rows", ALLOCSET_DEFAULT_SIZES);
+	rows->ahead_slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	rows->ready = palloc(MAX_AHEAD * sizeof(*rows->ready));
+	rows->accepted = palloc(MAX_AHEAD * sizeof(*rows->accepted));
+	rows->batch_rows = 1;
+}
+
+BsReader *
+bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed, MemoryContext parent)
+{
+	MemoryContext context =
+		AllocSetContextCreate(parent, "backstream reader", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	BsReader *reader = palloc0(sizeof(BsReader));
+
+	reader->context = context;
+	reader->view = compile(relid, READ_CAPACITY, &reader->def);
+	require_counting(reader->def);
+	reader->view->program.hash_seed = bs_shared_hash_seed();
+	reader->shape = make_shape(reader->def, reader->view, context);
+	check_columns(reader, desc);
+	warn_if_suspended(reader);
+	reader->rows = make_rows(reader);
+	make_writer(reader);
+	desc = CreateTupleDescCopy(desc);
+	set_up_expressions(reader, desc, needed);
+	if (reader->rows->ahead)
+		prepare_ahead(reader->rows, context, desc);
+	MemoryContextSwitchTo(outer);
+	return reader;
+}
+
+void
+bs_reader_close(BsReader *reader)
+{
+	FreeExprContext(reader->rows->econtext, true);
+	MemoryContextDelete(reader->context);
+}
+
+/* ---- windows -----------------------------------------------------------------------------------
+ */
+
+BsWindowInfo *
+bs_reader_windows(BsReader *reader, int *nwindows)
+{
+	BsWindowInfo *windows =
+		bs_view_windows(reader->def->relid, reader->shape->fingerprint, nwindows);
+	int shown = 0;
+
+	if (!reader->shape->windowed)
+	{
+		if (*nwindows == 0)
+		{
+			windows = palloc0(sizeof(BsWindowInfo));
+			windows->window = BS_NO_WINDOW;
+			*nwindows = 1;
+		}
+		return windows;
+	}
+	for (int i = 0; i < *nwindows; i++)
+		if (windows[i].closed || !reader->shape->closed_only)
+			windows[shown++] = windows[i];
+	*nwindows = shown;
+	return windows;
+}
+
+void
+bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
+{
+	BsReaderRows *rows = reader->rows;
+	MemoryContext outer;
+
+	MemoryContextReset(rows->window_context);
+	rows->data = NULL;
+	outer = MemoryContextSwitchTo(rows->window_context);
+	rows->data = bs_view_read(reader->def->relid, &reader->view->program, rows->writer, first, last,
+							  rows->window_context);
+	MemoryContextSwitchTo(outer);
+	rows->shown = shown;
+	rows->chunk = 0;
+	rows->place = 0;
+	rows->zero_row_due =
+		reader->view->ungrouped && (rows->data->table == NULL || rows->data->table->nrows == 0);
+	rows->nready = 0;
+	rows->next_ready = 0;
+}
+
+/* ---- groups ------------------------------------------------------------------------------------
+ */
+
+static const void *
+resolve(void *context, uint64_t offset)
+{
+	return bs_arena_at(context, offset);
+}
+
+/* The next group's row in the table of groups, or NULL after the last. */
+static const uint8 *
+next_group(BsReader *reader)
+{
+	BsReaderRows *rows = reader->rows;
+	const BsTable *table = rows->data->table;
+	const BsProgram *program = &reader->view->program;
+
+	if (rows->zero_row_due)
+	{
+		rows->zero_row_due = false;
+		return rows->zero_row;
+	}
+	if (table == NULL)
+		return NULL;
+	while (rows->chunk < table->nchunks &&
+		   rows->place >= bs_table_chunk_rows(table, &program->layout, rows->chunk))
+	{
+		rows->chunk++;
+		rows->place = 0;
+	}
+	if (rows->chunk >= table->nchunks)
+		return NULL;
+	reader->groups_read++;
+	return bs_table_row(rows->data->arena, table, program,
+						rows->chunk << BS_ROW_SHIFT | rows->place++);
+}
+
+/* Put the columns of this level and below into the scan tuple. */
+static void
+fill_scan(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
+{
+	BsReaderRows *rows = reader->rows;
+	BsWindowData *data = rows->data;
+	BsGroupRow group = {.row = row,
+						.window = window,
+						.resolve = resolve,
+						.context = data != NULL ? data->arena : NULL};
+
+	ExecClearTuple(rows->scan);
+	for (int i = 0; i < reader->view->nscan; i++)
+	{
+		rows->scan->tts_isnull[i] = true;
+		if (rows->scan_level[i] <= level)
+			rows->scan->tts_values[i] =
+				bs_finals_column(reader->view, i, &group, &rows->scan->tts_isnull[i]);
+	}
+	ExecStoreVirtualTuple(rows->scan);
+}
+
+/* The row of a group as far as it is known at this level.  Lives until the ExprContext is reset. */
+static TupleTableSlot *
+project(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
+{
+	BsReaderRows *rows = reader->rows;
+	MemoryContext outer = MemoryContextSwitchTo(rows->econtext->ecxt_per_tuple_memory);
+	TupleTableSlot *slot = NULL;
+
+	fill_scan(reader, row, window, level);
+	if (level < BS_LEVEL_ALL || rows->having == NULL || ExecQual(rows->having, rows->econtext))
+		slot = ExecProject(rows->projections[level]);
+	else
+		reader->groups_without_having++;
+	MemoryContextSwitchTo(outer);
+	return slot;
+}
+
+TupleTableSlot *
+bs_reader_window_row(BsReader *reader, int64 window)
+{
+	ResetExprContext(reader->rows->econtext);
+	return project(reader, NULL, window, BS_LEVEL_WINDOW);
+}
+
+/* The next group that is accepted, or NULL. */
+static const uint8 *
+next_accepted(BsReader *reader, BsReaderAccept accept, void *context)
+{
+	BsReaderRows *rows = reader->rows;
+	const uint8 *row;
+
+	while ((row = next_group(reader)) != NULL)
+	{
+		ResetExprContext(rows->econtext);
+		if (accept == NULL || accept(context, project(reader, row, rows->shown, BS_LEVEL_KEYS)))
+			break;
+		reader->groups_not_accepted++;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return row;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------
+ */
+
+/*
+ * Make rows of the accepted groups under the view's settings.  Changing them takes a while, so it
+ * is done for many rows at once.
+ */
+static void
+make_accepted(BsReader *reader, int naccepted)
+{
+	BsReaderRows *rows = reader->rows;
+	int level = bs_pinned_enter_evaluation(&reader->def->options);
+
+	for (int i = 0; i < naccepted; i++)
+	{
+		TupleTableSlot *slot;
+		MemoryContext outer;
+
+		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(rows->econtext);
+		slot = project(reader, rows->accepted[i], rows->shown, BS_LEVEL_ALL);
+		if (slot == NULL)
+			continue;
+		outer = MemoryContextSwitchTo(rows->ahead_context);
+		rows->ready[rows->nready++] = ExecCopySlotMinimalTuple(slot);
+		MemoryContextSwitchTo(outer);
+	}
+	bs_pinned_leave(level);
+}
+
+/*
+ * The first row of a window is made by itself, then more and more at a time: an error in the
+ * hundredth does not keep LIMIT 1 from its row.
+ */
+static TupleTableSlot *
+next_ahead(BsReader *reader, BsReaderAccept accept, void *context)
+{
+	BsReaderRows *rows = reader->rows;
+
+	ExecClearTuple(rows->ahead_slot);
+	while (rows->next_ready == rows->nready)
+	{
+		int naccepted = 0;
+
+		rows->nready = 0;
+		rows->next_ready = 0;
+		MemoryContextReset(rows->ahead_context);
+		while (naccepted < rows->batch_rows &&
+			   (rows->accepted[naccepted] = next_accepted(reader, accept, context)) != NULL)
+			naccepted++;
+		if (naccepted == 0)
+			return NULL;
+		rows->batch_rows = Min(rows->batch_rows * 2, MAX_AHEAD);
+		make_accepted(reader, naccepted);
+	}
+	return ExecStoreMinimalTuple(rows->ready[rows->next_ready++], rows->ahead_slot, false);
+}
+
+TupleTableSlot *
+bs_reader_next(BsReader *reader, BsReaderAccept accept, void *context)
+{
+	BsReaderRows *rows = reader->rows;
+	const uint8 *row;
+
+	if (rows->ahead)
+		return next_ahead(reader, accept, context);
+	while ((row = next_accepted(reader, accept, context)) != NULL)
+	{
+		TupleTableSlot *slot;
+
+		ResetExprContext(rows->econtext);
+		slot = project(reader, row, rows->shown, BS_LEVEL_ALL);
+		if (slot != NULL)
+			return slot;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return NULL;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * reader.h: the rows of a continuous view, made of the groups of its windows.
+ *
+ * A reader belongs to one statement of one backend.  It compiles the view's definition, takes
+ * windows out of shared memory one at a time (registry.h: nothing is pinned, no lock is kept), and
+ * turns each group into a row: final functions, HAVING, output expressions.
+ *
+ * What can be known of a row before its final functions are computed has a level: the columns that
+ * depend on the window alone are the same for all its rows, those that depend on group keys are
+ * cheap. Conditions on such columns choose windows and groups early.
+ *
+ * Expressions are evaluated with the rights of who reads, as those of an ordinary view, and under
+ * the settings that the view was created with (pinned.h) where these matter.
+ */
+#ifndef BS_READER_H
+#define BS_READER_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
+
+#include "query.h"
+#include "registry.h"
+#include "viewdef.h"
+
+typedef enum BsReadLevel
+{
+	BS_LEVEL_WINDOW, /* known of a window before it is read */
+	BS_LEVEL_KEYS,   /* known of a group without its aggregates */
+	BS_LEVEL_ALL,
+	BS_NLEVELS
+} BsReadLevel;
+
+/* What a planner must know of a view. */
+typedef struct BsViewShape
+{
+	uint64 fingerprint;
+	bool windowed;
+	bool closed_only;        /* show = 'closed' */
+	AttrNumber window_attno; /* the view's first column that is the start of the window; 0: none */
+	int natts;
+	BsReadLevel levels[FLEXIBLE_ARRAY_MEMBER]; /* [natts] */
+} BsViewShape;
+
+/* palloc'ed.  Raises an error when the view's text can no longer be read. */
+extern BsViewShape *bs_view_shape(Oid relid);
+
+/* What of a view's query PostgreSQL computes for each record, the engine not knowing how: texts. */
+extern List *bs_view_computed(Oid relid);
+
+typedef struct BsReader
+{
+	MemoryContext context; /* all of the reader */
+	BsViewDef *def;
+	BsViewProgram *view;
+	BsViewShape *shape;
+	struct BsReaderRows *rows; /* reader.c's */
+	uint64 groups_read;
+	uint64 groups_not_accepted;
+	uint64 groups_without_having; /* HAVING was not true */
+} BsReader;
+
+/*
+ * Open a view, on which the caller holds a lock.  desc is its row type.  needed has the attribute
+ * numbers of the columns that will be looked at (NULL: all); the others are NULL in all rows.
+ * Raises an error where continuous views are not counted (on a standby), a warning when the view
+ * has been suspended.  Closed with parent, or by bs_reader_close().
+ */
+extern BsReader *bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed,
+								MemoryContext parent);
+extern void bs_reader_close(BsReader *reader);
+
+/*
+ * The windows that can be read now, in order of time, in CurrentMemoryContext; open ones are not
+ * among them where the view does not show them.  A view without windows has exactly one.
+ */
+extern BsWindowInfo *bs_reader_windows(BsReader *reader, int *nwindows);
+
+/* The columns of level BS_LEVEL_WINDOW of a window's rows; the others are NULL.  Good until the
+ * next call. */
+extern TupleTableSlot *bs_reader_window_row(BsReader *reader, int64 window);
+
+/*
+ * Take out of shared memory the windows first .. last, merged; they are shown as window shown. What
+ * was loaded before is freed.
+ */
+extern void bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown);
+
+/*
+ * The next row of what is loaded, or NULL after the last.  Good until the next call.  accept,
+ * unless NULL, is asked first, with a row that has the columns up to BS_LEVEL_KEYS: groups for
+ * which it answers false are passed over.
+ */
+typedef bool (*BsReaderAccept)(void *context, TupleTableSlot *keys);
+
+extern TupleTableSlot *bs_reader_next(BsReader *reader, BsReaderAccept accept, void *context);
+
+#endif

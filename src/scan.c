@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* scan.c: executing the scan of a continuous view, and explaining it.  See scan.h. */
+#include "backstream.h"
+
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "reader.h"
+#include "scan.h"
+
+/* ForeignScanState.fdw_state */
+typedef struct ViewScan
+{
+	BsReader *reader;
+	ExprContext *econtext;
+	ExprState *window_conditions;
+	ExprState *key_conditions;
+	bool backward;
+
+	bool started;
+	MemoryContext list_context; /* of windows */
+	BsWindowInfo *windows;      /* to be read, in the order in which they are */
+	int nwindows;
+	int next_window;
+	bool loaded;
+
+	/* For EXPLAIN, over all loops: */
+	uint64 windows_seen;
+	uint64 windows_read;
+} ViewScan;
+
+static List *
+conditions_of(ForeignScan *plan, BsScanConditions which)
+{
+	return list_nth(plan->fdw_exprs, which);
+}
+
+/* ---- begin and end -----------------------------------------------------------------------------
+ */
+
+static Bitmapset *
+needed_of(ForeignScan *plan)
+{
+	Bitmapset *needed = NULL;
+	ListCell *cell;
+
+	if (boolVal(list_nth(plan->fdw_private, BS_SCAN_NEEDS_ALL)))
+		return NULL;
+	/* Not NULL, which would be all. */
+	needed = bms_make_singleton(0);
+	foreach (cell, (List *) list_nth(plan->fdw_private, BS_SCAN_NEEDED))
+		needed = bms_add_member(needed, lfirst_int(cell));
+	return needed;
+}
+
+/*
+ * A definition that changes makes plans over the view invalid, but the definition is more than the
+ * options of the view.
+ */
+static void
+check_fingerprint(const BsReader *reader, ForeignScan *plan)
+{
+	const char *planned = strVal(list_nth(plan->fdw_private, BS_SCAN_FINGERPRINT));
+	char *now = psprintf(UINT64_FORMAT, reader->shape->fingerprint);
+
+	if (strcmp(planned, now) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the definition of continuous view \"%s\" has changed since this statement "
+						"was planned",
+						reader->def->name),
+				 errhint("Run the statement again; DEALLOCATE it if it is a prepared one.")));
+}
+
+void
+bs_scan_begin(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Relation relation = node->ss.ss_currentRelation;
+	ViewScan *scan;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	scan = palloc0(sizeof(ViewScan));
+	scan->reader = bs_reader_open(RelationGetRelid(relation), RelationGetDescr(relation),
+								  needed_of(plan), CurrentMemoryContext);
+	check_fingerprint(scan->reader, plan);
+	scan->econtext = node->ss.ps.ps_ExprContext;
+	scan->window_conditions =
+		ExecInitQual(conditions_of(plan, BS_SCAN_WINDOW_CONDITIONS), &node->ss.ps);
+	scan->key_conditions = ExecInitQual(conditions_of(plan, BS_SCAN_KEY_CONDITIONS), &node->ss.ps);
+	scan->backward = boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD));
+	scan->list_context =
+		AllocSetContextCreate(scan->reader->context, "backstream windows", ALLOCSET_SMALL_SIZES);
+	node->fdw_state = scan;
+}
+
+void
+bs_scan_again(ForeignScanState *node)
+{
+	ViewScan *scan = node->fdw_state;
+
+	scan->started = false;
+	scan->loaded = false;
+}
+
+void
+bs_scan_end(ForeignScanState *node)
+{
+	ViewScan *scan = node->fdw_state;
+
+	if (scan != NULL)
+		bs_reader_close(scan->reader);
+	node->fdw_state = NULL;
+}
+
+/* ---- windows and rows --------------------------------------------------------------------------
+ */
+
+/* Conditions may leave memory in the per-tuple context, and nothing in there is needed between
+ * rows. */
+static bool
+holds(ViewScan *scan, ExprState *conditions, TupleTableSlot *slot)
+{
+	ResetExprContext(scan->econtext);
+	scan->econtext->ecxt_scantuple = slot;
+	return ExecQual(conditions, scan->econtext);
+}
+
+static void
+reverse(BsWindowInfo *windows, int nwindows)
+{
+	for (int i = 0, j = nwindows - 1; i < j; i++, j--)
+	{
+		BsWindowInfo swapped = windows[i];
+
+		windows[i] = windows[j];
+		windows[j] = swapped;
+	}
+}
+
+/* List the windows that the conditions choose, by the values that parameters have now. */
+static void
+start(ViewScan *scan)
+{
+	MemoryContext outer;
+	int chosen = 0;
+
+	MemoryContextReset(scan->list_context);
+	outer = MemoryContextSwitchTo(scan->list_context);
+	scan->windows = bs_reader_windows(scan->reader, &scan->nwindows);
+	MemoryContextSwitchTo(outer);
+
+	scan->windows_seen += scan->nwindows;
+	for (int i = 0; scan->window_conditions != NULL && i < scan->nwindows; i++)
+	{
+		int64 window = scan->windows[i].window;
+
+		CHECK_FOR_INTERRUPTS();
+		if (holds(scan, scan->window_conditions, bs_reader_window_row(scan->reader, window)))
+			scan->windows[chosen++] = scan->windows[i];
+	}
+	if (scan->window_conditions != NULL)
+		scan->nwindows = chosen;
+	if (scan->backward)
+		reverse(scan->windows, scan->nwindows);
+	scan->next_window = 0;
+	scan->started = true;
+	scan->loaded = false;
+}
+
+static bool
+accept(void *context, TupleTableSlot *keys)
+{
+	ViewScan *scan = context;
+
+	return holds(scan, scan->key_conditions, keys);
+}
+
+TupleTableSlot *
+bs_scan_next(ForeignScanState *node)
+{
+	ViewScan *scan = node->fdw_state;
+
+	if (!scan->started)
+		start(scan);
+	for (;;)
+	{
+		TupleTableSlot *slot = NULL;
+		int64 window;
+
+		if (scan->loaded)
+			slot = bs_reader_next(scan->reader, scan->key_conditions ? accept : NULL, scan);
+		if (slot != NULL)
+			return slot;
+		if (scan->next_window == scan->nwindows)
+			return ExecClearTuple(node->ss.ss_ScanTupleSlot);
+		CHECK_FOR_INTERRUPTS();
+		window = scan->windows[scan->next_window++].window;
+		bs_reader_load(scan->reader, window, window, window);
+		scan->windows_read++;
+		scan->loaded = true;
+	}
+}
+
+/* ---- EXPLAIN -----------------------------------------------------------------------------------
+ */
+
+static void
+explain_conditions(ForeignScanState *node, const char *label, List *conditions, ExplainState *es)
+{
+	List *context;
+	bool prefix = list_length(es->rtable) > 1 || es->verbose;
+
+	if (conditions == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, NIL);
+	ExplainPropertyText(
+		label, deparse_expression((Node *) make_ands_explicit(conditions), context, prefix, false),
+		es);
+}
+
+static void
+explain_counts(const ViewScan *scan, ExplainState *es)
+{
+	const BsReader *reader = scan->reader;
+
+	if (reader->shape->windowed)
+	{
+		ExplainPropertyUInteger("Windows", NULL, scan->windows_seen, es);
+		ExplainPropertyUInteger("Windows Read", NULL, scan->windows_read, es);
+	}
+	ExplainPropertyUInteger("Groups Read", NULL, reader->groups_read, es);
+	if (reader->groups_not_accepted > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Groups Removed by Key Cond", NULL, reader->groups_not_accepted,
+								es);
+	if (reader->groups_without_having > 0 || es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Groups Removed by HAVING", NULL, reader->groups_without_having,
+								es);
+}
+
+void
+bs_scan_explain(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	ViewScan *scan = node->fdw_state;
+
+	explain_conditions(node, "Window Cond", conditions_of(plan, BS_SCAN_WINDOW_CONDITIONS), es);
+	explain_conditions(node, "Key Cond", conditions_of(plan, BS_SCAN_KEY_CONDITIONS), es);
+	if (boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD)))
+		ExplainPropertyText("Window Order", "newest first", es);
+	if (es->verbose)
+	{
+		List *computed = bs_view_computed(RelationGetRelid(node->ss.ss_currentRelation));
+
+		if (computed != NIL)
+			ExplainPropertyList("Computed per Record", computed, es);
+	}
+	if (es->analyze && scan != NULL)
+		explain_counts(scan, es);
+}

@@ -173,3 +173,187 @@ CREATE FUNCTION backstream.execute(statement text) RETURNS void
 	AS 'MODULE_PATHNAME', 'bs_execute' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.execute(text) IS
 'Run one CREATE, ALTER or DROP CONTINUOUS VIEW statement in the current transaction: for clients and places that cannot send it as it is.';
+
+/* ---------- reading windows ---------- */
+
+CREATE FUNCTION backstream.latest(continuous_view anyelement) RETURNS SETOF anyelement
+	AS 'MODULE_PATHNAME', 'bs_latest' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.latest(anyelement) IS
+'Rows of the newest closed window of a continuous view, which is named by its type: backstream.latest(NULL::v).  None while no window is closed.';
+
+CREATE FUNCTION backstream.merged(continuous_view anyelement, "from" timestamptz, "to" timestamptz)
+	RETURNS SETOF anyelement
+	AS 'MODULE_PATHNAME', 'bs_merged' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.merged(anyelement, timestamptz, timestamptz) IS
+'The windows of a continuous view that start in [from, to) merged into one answer, as if they had been one window: averages, minima and distinct counts are exact.  from is taken down to the start of its window, which is also what the window column shows.  NULL leaves an end open; with an open start the window column shows the oldest window that there is.  Open windows are among them unless the view has show = ''closed''.';
+
+CREATE FUNCTION backstream.windows(continuous_view regclass,
+	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT groups bigint,
+	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT errors bigint,
+	OUT memory_bytes bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.windows(regclass) IS
+'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
+
+/* ---------- what can be seen of the system itself ---------- */
+
+CREATE FUNCTION backstream.exporter_counters(
+	OUT exporter inet, OUT obs_domain bigint, OUT flow_type text, OUT datagrams bigint,
+	OUT records bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
+	OUT unknown_template bigint, OUT decode_errors bigint, OUT last_seen timestamptz,
+	OUT clock_skew interval, OUT sampling_rate bigint, OUT bytes bigint, OUT option_records bigint,
+	OUT resyncs bigint, OUT template_errors bigint, OUT templates_refused bigint,
+	OUT withdrawals_ignored bigint, OUT untimed bigint, OUT totals_used bigint,
+	OUT templates bigint, OUT worker integer)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_exporter_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.exporter_counters() IS
+'Counters of exporters: see the view backstream.exporters.';
+
+CREATE VIEW backstream.exporters AS
+SELECT e.exporter, c.name, e.obs_domain, e.flow_type, e.datagrams, e.records, e.records_lost,
+	e.datagrams_lost, e.unknown_template, e.decode_errors, e.last_seen, e.clock_skew,
+	e.sampling_rate, e.bytes, e.option_records, e.resyncs, e.template_errors, e.templates_refused,
+	e.withdrawals_ignored, e.untimed, e.totals_used, e.templates, e.worker
+  FROM backstream.exporter_counters() e
+  LEFT JOIN LATERAL (SELECT x.name FROM backstream.exporter_config x
+                      WHERE e.exporter OPERATOR(pg_catalog.<<=) x.exporter
+                      ORDER BY pg_catalog.masklen(x.exporter) DESC LIMIT 1) c ON true;
+COMMENT ON VIEW backstream.exporters IS
+'Who exports flows here: one row for each sender, observation domain and kind of export, since the server started.';
+COMMENT ON COLUMN backstream.exporters.exporter IS 'source address of the datagrams';
+COMMENT ON COLUMN backstream.exporters.name IS 'as in backstream.exporter_config';
+COMMENT ON COLUMN backstream.exporters.obs_domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + id (v5)';
+COMMENT ON COLUMN backstream.exporters.flow_type IS 'netflow_v5, netflow_v9, ipfix';
+COMMENT ON COLUMN backstream.exporters.datagrams IS 'received';
+COMMENT ON COLUMN backstream.exporters.records IS 'data records decoded, options records not among them';
+COMMENT ON COLUMN backstream.exporters.records_lost IS 'missing by the sequence numbers of v5 and IPFIX, which count records';
+COMMENT ON COLUMN backstream.exporters.datagrams_lost IS 'missing by the sequence numbers of v9, which count datagrams';
+COMMENT ON COLUMN backstream.exporters.unknown_template IS 'sets that could not be decoded because their template had not come (yet)';
+COMMENT ON COLUMN backstream.exporters.decode_errors IS 'datagrams or sets that were malformed';
+COMMENT ON COLUMN backstream.exporters.last_seen IS 'arrival of the last datagram';
+COMMENT ON COLUMN backstream.exporters.clock_skew IS 'export time less arrival, of the last datagram';
+COMMENT ON COLUMN backstream.exporters.sampling_rate IS 'last one seen or configured; NULL: unknown';
+COMMENT ON COLUMN backstream.exporters.bytes IS 'of the datagrams';
+COMMENT ON COLUMN backstream.exporters.option_records IS 'options data records decoded';
+COMMENT ON COLUMN backstream.exporters.resyncs IS 'times the sequence could not be followed: restarts, unknown templates';
+COMMENT ON COLUMN backstream.exporters.template_errors IS 'templates refused because they were malformed';
+COMMENT ON COLUMN backstream.exporters.templates_refused IS 'templates refused because there was no room (backstream.max_templates)';
+COMMENT ON COLUMN backstream.exporters.withdrawals_ignored IS 'withdrawals of templates that were not followed';
+COMMENT ON COLUMN backstream.exporters.untimed IS 'records without a usable time of the flow';
+COMMENT ON COLUMN backstream.exporters.totals_used IS 'records whose bytes or packets came from total counters';
+COMMENT ON COLUMN backstream.exporters.templates IS 'templates held now, options templates among them';
+COMMENT ON COLUMN backstream.exporters.worker IS 'receiver that hears it';
+
+CREATE FUNCTION backstream.listener_counters(
+	OUT address text, OUT worker integer, OUT datagrams bigint, OUT bytes bigint,
+	OUT kernel_drops bigint, OUT rejected bigint, OUT state text, OUT error text,
+	OUT receive_buffer_bytes bigint, OUT not_export bigint, OUT truncated bigint,
+	OUT receive_errors bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_listener_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.listener_counters() IS
+'Counters of sockets: see the view backstream.listeners.';
+
+CREATE VIEW backstream.listeners AS SELECT * FROM backstream.listener_counters();
+COMMENT ON VIEW backstream.listeners IS
+'Sockets on which exports are received, one row for each address and receiver.';
+COMMENT ON COLUMN backstream.listeners.address IS 'address and UDP port';
+COMMENT ON COLUMN backstream.listeners.worker IS 'receiver whose socket it is';
+COMMENT ON COLUMN backstream.listeners.datagrams IS 'received';
+COMMENT ON COLUMN backstream.listeners.bytes IS 'of the datagrams';
+COMMENT ON COLUMN backstream.listeners.kernel_drops IS 'dropped by the kernel because the socket''s buffer was full; the exporters'' sequence numbers see the same loss';
+COMMENT ON COLUMN backstream.listeners.rejected IS 'of senders that backstream.allow does not name';
+COMMENT ON COLUMN backstream.listeners.state IS 'open, or failed: it is tried again';
+COMMENT ON COLUMN backstream.listeners.error IS 'why it failed';
+COMMENT ON COLUMN backstream.listeners.receive_buffer_bytes IS 'as granted by the kernel';
+COMMENT ON COLUMN backstream.listeners.not_export IS 'of no known kind of export';
+COMMENT ON COLUMN backstream.listeners.truncated IS 'longer than the buffer';
+COMMENT ON COLUMN backstream.listeners.receive_errors IS 'calls to the kernel that failed';
+
+CREATE FUNCTION backstream.receiver_counters(
+	OUT worker integer, OUT pid integer, OUT started timestamptz, OUT applied_until timestamptz,
+	OUT datagrams bigint, OUT not_export bigint, OUT exporters_refused bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_receiver_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.receiver_counters() IS
+'Counters of receiving processes: see the view backstream.receivers.';
+
+CREATE VIEW backstream.receivers AS SELECT * FROM backstream.receiver_counters();
+COMMENT ON VIEW backstream.receivers IS 'Receiving processes.';
+COMMENT ON COLUMN backstream.receivers.worker IS 'number, from 0';
+COMMENT ON COLUMN backstream.receivers.pid IS 'NULL: not running';
+COMMENT ON COLUMN backstream.receivers.started IS 'start of the process';
+COMMENT ON COLUMN backstream.receivers.applied_until IS 'everything that arrived before this is in the views';
+COMMENT ON COLUMN backstream.receivers.datagrams IS 'given to the decoder';
+COMMENT ON COLUMN backstream.receivers.not_export IS 'of no known kind of export';
+COMMENT ON COLUMN backstream.receivers.exporters_refused IS 'datagrams of exporters for which there was no room (backstream.max_exporters)';
+
+CREATE FUNCTION backstream.view_counters(
+	OUT relid oid, OUT records bigint, OUT filtered bigint, OUT late bigint, OUT future bigint,
+	OUT untimed bigint, OUT overflowed bigint, OUT errors bigint, OUT last_error text,
+	OUT last_error_at timestamptz, OUT state text, OUT groups bigint, OUT memory_bytes bigint,
+	OUT since timestamptz, OUT received bigint, OUT unknown_rate bigint,
+	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.view_counters() IS
+'Counters of continuous views: see the view backstream.views.';
+
+CREATE VIEW backstream.views AS
+SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
+	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
+	s.memory_bytes, s.since, s.received, s.unknown_rate, s.sources_refused, s.windows,
+	s.closed_before, s.last_error_at,
+	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
+	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+	     THEN o.option_value END AS query
+  FROM pg_catalog.pg_foreign_table t
+  JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) t.ftserver
+  JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid OPERATOR(pg_catalog.=) v.srvfdw
+  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.ftrelid
+ CROSS JOIN LATERAL pg_catalog.pg_options_to_table(t.ftoptions) o
+  LEFT JOIN backstream.view_counters() s ON s.relid OPERATOR(pg_catalog.=) c.oid
+ WHERE w.fdwname OPERATOR(pg_catalog.=) 'backstream'
+   AND o.option_name OPERATOR(pg_catalog.=) 'query';
+COMMENT ON VIEW backstream.views IS
+'Continuous views and what became of the records offered to them: received = records + filtered + late + future + untimed + overflowed + errors.';
+COMMENT ON COLUMN backstream.views.view IS 'the continuous view';
+COMMENT ON COLUMN backstream.views.records IS 'added';
+COMMENT ON COLUMN backstream.views.filtered IS 'not chosen by WHERE';
+COMMENT ON COLUMN backstream.views.late IS 'came after their window was closed';
+COMMENT ON COLUMN backstream.views.future IS 'with a stamp too far ahead (max_future)';
+COMMENT ON COLUMN backstream.views.untimed IS 'whose time is NULL or infinite';
+COMMENT ON COLUMN backstream.views.overflowed IS 'of new groups for which there was no room (max_groups, backstream.memory)';
+COMMENT ON COLUMN backstream.views.errors IS 'on which the query failed';
+COMMENT ON COLUMN backstream.views.last_error IS 'why; shown to the owner and to pg_read_all_stats';
+COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views';
+COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
+COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory';
+COMMENT ON COLUMN backstream.views.since IS 'counting began';
+COMMENT ON COLUMN backstream.views.received IS 'offered to the view';
+COMMENT ON COLUMN backstream.views.unknown_rate IS 'records whose sampling rate scaled() did not know';
+COMMENT ON COLUMN backstream.views.sources_refused IS 'exporters too many whose time could not be followed';
+COMMENT ON COLUMN backstream.views.windows IS 'windows in memory';
+COMMENT ON COLUMN backstream.views.closed_before IS 'windows that start before this are closed; NULL: none is';
+COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
+COMMENT ON COLUMN backstream.views.query IS 'the definition; shown to the owner and to pg_read_all_stats';
+
+CREATE FUNCTION backstream.memory_counters(
+	OUT total bigint, OUT used bigint, OUT peak bigint, OUT failures bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_memory' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.memory_counters() IS
+'Use of backstream.memory: see the view backstream.memory.';
+
+CREATE VIEW backstream.memory AS SELECT * FROM backstream.memory_counters();
+COMMENT ON VIEW backstream.memory IS
+'Use of the memory that all windows share (backstream.memory less what the counters take), in bytes.';
+COMMENT ON COLUMN backstream.memory.total IS 'that windows can have';
+COMMENT ON COLUMN backstream.memory.used IS 'taken now';
+COMMENT ON COLUMN backstream.memory.peak IS 'most that was ever taken';
+COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; what they were for is counted as overflowed';
+
+GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.receivers, backstream.views,
+	backstream.memory TO PUBLIC;

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * statviews.c: the functions behind the views in which one looks at the system itself:
+ * backstream.exporters, listeners, receivers, views, memory, and backstream.windows(view).
+ *
+ * They copy counters out of shared memory.  Those of receivers have one writer each and are read
+ * without a lock, word by word; those of views under the locks of registry.h, held for one view at
+ * a time.
+ */
+#include "backstream.h"
+
+#include "access/relation.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "lanes.h"
+#include "reader.h"
+#include "viewdef.h"
+
+BS_SQL_FUNCTION(bs_exporter_counters);
+BS_SQL_FUNCTION(bs_listener_counters);
+BS_SQL_FUNCTION(bs_receiver_counters);
+BS_SQL_FUNCTION(bs_view_counters);
+BS_SQL_FUNCTION(bs_windows);
+BS_SQL_FUNCTION(bs_memory);
+
+/* ---- rows --------------------------------------------------------------------------------------
+ */
+
+#define MAX_COLUMNS 24
+
+/* A row being made; columns are added in the order in which the function declares them. */
+typedef struct Row
+{
+	ReturnSetInfo *result;
+	int ncolumns;
+	Datum values[MAX_COLUMNS];
+	bool nulls[MAX_COLUMNS];
+} Row;
+
+static Row
+row_begin(FunctionCallInfo fcinfo)
+{
+	return (Row){.result = (ReturnSetInfo *) fcinfo->resultinfo};
+}
+
+static void
+put(Row *row, Datum value)
+{
+	row->values[row->ncolumns] = value;
+	row->nulls[row->ncolumns++] = false;
+}
+
+static void
+put_null(Row *row)
+{
+	row->values[row->ncolumns] = (Datum) 0;
+	row->nulls[row->ncolumns++] = true;
+}
+
+static void
+put_count(Row *row, uint64 count)
+{
+	put(row, Int64GetDatum((int64) count));
+}
+
+static void
+put_time(Row *row, TimestampTz time)
+{
+	if (time != 0)
+		put(row, TimestampTzGetDatum(time));
+	else
+		put_null(row);
+}
+
+static void
+put_text(Row *row, const char *text)
+{
+	if (text != NULL)
+		put(row, CStringGetTextDatum(text));
+	else
+		put_null(row);
+}
+
+static void
+row_end(Row *row)
+{
+	Assert(row->ncolumns == row->result->setDesc->natts);
+	tuplestore_putvalues(row->result->setResult, row->result->setDesc, row->values, row->nulls);
+	row->ncolumns = 0;
+}
+
+/* ---- receivers ---------------------------------------------------------------------------------
+ */
+
+static void
+put_interval(Row *row, int64 usec)
+{
+	Interval *interval = palloc0(sizeof(Interval));
+
+	interval->time = usec;
+	put(row, IntervalPGetDatum(interval));
+}
+
+static void
+put_inet(Row *row, const BsInet *address)
+{
+	BsValue value = {.inet = *address};
+
+	put(row, bs_value_to_datum(BS_INET, &value, INETOID));
+}
+
+static void
+exporter_row(Row *row, const BsExporterStats *stats, int worker)
+{
+	put_inet(row, &stats->exporter);
+	put(row, Int64GetDatum(stats->obs_domain));
+	put_text(row, bs_flow_type_name((BsFlowType) stats->flow_type));
+	put_count(row, stats->datagrams);
+	put_count(row, stats->records);
+	put_count(row, stats->records_lost);
+	put_count(row, stats->datagrams_lost);
+	put_count(row, stats->unknown_template);
+	put_count(row, stats->decode_errors);
+	put_time(row, stats->last_seen_usec);
+	if (stats->last_seen_usec != 0)
+		put_interval(row, stats->clock_skew_usec);
+	else
+		put_null(row);
+	if (stats->sampling_rate != 0)
+		put_count(row, (uint64) stats->sampling_rate);
+	else
+		put_null(row);
+	put_count(row, stats->bytes);
+	put_count(row, stats->option_records);
+	put_count(row, stats->resyncs);
+	put_count(row, stats->template_errors);
+	put_count(row, stats->templates_refused_full);
+	put_count(row, stats->withdrawals_ignored);
+	put_count(row, stats->untimed);
+	put_count(row, stats->totals_used);
+	put_count(row, stats->templates);
+	put(row, Int32GetDatum(worker));
+	row_end(row);
+}
+
+Datum
+bs_exporter_counters(PG_FUNCTION_ARGS)
+{
+	Row row = row_begin(fcinfo);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int worker = 0; worker < bs_setting_workers; worker++)
+	{
+		const BsExporterStats *stats = bs_shared_exporters(worker);
+
+		for (int i = 0; i < bs_setting_max_exporters; i++)
+		{
+			/* Written last: whoever sees it sees whose counters these are. */
+			if (__atomic_load_n(&stats[i].flow_type, __ATOMIC_ACQUIRE) != BS_FLOW_TYPE_NONE)
+				exporter_row(&row, &stats[i], worker);
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	return (Datum) 0;
+}
+
+static const char *const listener_states[] = {
+	[BS_LISTENER_UNUSED] = NULL,
+	[BS_LISTENER_OPEN] = "open",
+	[BS_LISTENER_FAILED] = "failed",
+};
+
+static void
+listener_row(Row *row, const BsListenerStats *stats, int worker)
+{
+	BsListenerStats copy = *stats;
+	bool known = copy.state < lengthof(listener_states);
+
+	copy.address[sizeof(copy.address) - 1] = '\0';
+	put_text(row, copy.address);
+	put(row, Int32GetDatum(worker));
+	put_count(row, copy.datagrams);
+	put_count(row, copy.bytes);
+	put_count(row, copy.kernel_drops);
+	put_count(row, copy.rejected);
+	put_text(row, known ? listener_states[copy.state] : NULL);
+	put_text(row, copy.state == BS_LISTENER_FAILED ? strerror(copy.last_errno) : NULL);
+	put_count(row, copy.receive_buffer_bytes);
+	put_count(row, copy.not_export);
+	put_count(row, copy.truncated);
+	put_count(row, copy.receive_errors);
+	row_end(row);
+}
+
+Datum
+bs_listener_counters(PG_FUNCTION_ARGS)
+{
+	Row row = row_begin(fcinfo);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int worker = 0; worker < bs_setting_workers; worker++)
+	{
+		const BsListenerStats *stats = bs_shared_listeners(worker);
+
+		for (int i = 0; i < BS_MAX_LISTENERS; i++)
+			if (stats[i].state != BS_LISTENER_UNUSED)
+				listener_row(&row, &stats[i], worker);
+	}
+	return (Datum) 0;
+}
+
+Datum
+bs_receiver_counters(PG_FUNCTION_ARGS)
+{
+	Row row = row_begin(fcinfo);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < bs_setting_workers; i++)
+	{
+		BsSharedWorker *worker = bs_shared_worker(i);
+		uint32 pid = pg_atomic_read_u32(&worker->pid);
+
+		put(&row, Int32GetDatum(i));
+		if (pid != 0)
+			put(&row, Int32GetDatum((int32) pid));
+		else
+			put_null(&row);
+		put_time(&row, worker->started);
+		put_time(&row, (TimestampTz) pg_atomic_read_u64(&worker->applied_until));
+		put_count(&row, worker->decoder.datagrams);
+		put_count(&row, worker->decoder.not_export);
+		put_count(&row, worker->decoder.exporters_refused);
+		row_end(&row);
+	}
+	return (Datum) 0;
+}
+
+/* ---- views -------------------------------------------------------------------------------------
+ */
+
+/* What a view has counted, its writers taken together. */
+typedef struct ViewCounters
+{
+	Oid relid;
+	TimestampTz since;
+	uint32 state;
+	TimestampTz last_error_at;
+	char last_error[BS_ERROR_TEXT];
+	BsPartial sum; /* only its counters */
+	uint64 groups;
+	uint64 windows;
+	int64 closed_before;
+	bool windowed;
+} ViewCounters;
+
+static void
+add_partial(ViewCounters *counters, BsSharedPartial *shared)
+{
+	BsArena *arena = bs_shared_arena();
+	BsPartial *sum = &counters->sum;
+	const BsPartial *partial = &shared->partial;
+	const BsPane *panes;
+
+	bs_partial_lock_read(shared);
+	panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
+	for (uint32 i = 0; i < partial->npanes; i++)
+		if (panes[i].table != 0)
+			counters->groups += ((const BsTable *) bs_arena_at(arena, panes[i].table))->nrows;
+	sum->npanes = Max(sum->npanes, partial->npanes);
+	sum->bytes += partial->bytes;
+	sum->records += partial->records;
+	sum->received += partial->received;
+	sum->filtered += partial->filtered;
+	sum->late += partial->late;
+	sum->future += partial->future;
+	sum->untimed += partial->untimed;
+	sum->overflowed += partial->overflowed;
+	sum->errors += partial->errors;
+	sum->unknown_rate += partial->unknown_rate;
+	sum->sources_refused += partial->sources_refused;
+	if (partial->last_error != BS_ERROR_NONE)
+		sum->last_error = partial->last_error;
+	bs_partial_unlock(shared);
+}
+
+/* Copy what slot number i has; false when it is free. */
+static bool
+read_slot(int i, ViewCounters *counters)
+{
+	BsSharedView *view = bs_registry_slot(i);
+	bool used;
+
+	memset(counters, 0, sizeof(*counters));
+	bs_registry_lock_shared();
+	used = OidIsValid(view->relid);
+	if (used)
+	{
+		counters->relid = view->relid;
+		counters->since = view->since;
+		counters->windowed = view->timing.windowed;
+		counters->state = pg_atomic_read_u32(&view->state);
+		counters->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
+		SpinLockAcquire(&view->mutex);
+		counters->last_error_at = view->last_error_at;
+		memcpy(counters->last_error, view->last_error, BS_ERROR_TEXT);
+		SpinLockRelease(&view->mutex);
+		for (int w = 0; w < bs_nwriters(); w++)
+			add_partial(counters, &view->partials[w]);
+	}
+	bs_registry_unlock();
+	return used;
+}
+
+static const char *const view_states[] = {
+	[BS_VIEW_ACTIVE] = "active",
+	[BS_SUSPENDED_CODE] = "suspended: code",
+	[BS_SUSPENDED_RIGHTS] = "suspended: rights",
+};
+
+/* Texts of errors may hold values of records: they are for the owner, and for who may see all. */
+static bool
+may_see_texts(Oid relid)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		   pg_class_ownercheck(relid, GetUserId());
+}
+
+static void
+put_last_error(Row *row, const ViewCounters *counters)
+{
+	bool visible = may_see_texts(counters->relid);
+
+	if (visible && counters->last_error[0] != '\0')
+		put_text(row, counters->last_error);
+	else if (visible && counters->sum.last_error != BS_ERROR_NONE)
+		put_text(row, bs_error_message((BsError) counters->sum.last_error));
+	else
+		put_null(row);
+	put_time(row, counters->last_error_at);
+}
+
+static void
+view_row(Row *row, const ViewCounters *counters)
+{
+	const BsPartial *sum = &counters->sum;
+	bool known = counters->state < lengthof(view_states);
+
+	put(row, ObjectIdGetDatum(counters->relid));
+	put_count(row, sum->records);
+	put_count(row, sum->filtered);
+	put_count(row, sum->late);
+	put_count(row, sum->future);
+	put_count(row, sum->untimed);
+	put_count(row, sum->overflowed);
+	put_count(row, sum->errors);
+	put_last_error(row, counters);
+	put_text(row, known ? view_states[counters->state] : NULL);
+	put_count(row, counters->groups);
+	put_count(row, sum->bytes);
+	put_time(row, counters->since);
+	put_count(row, sum->received);
+	put_count(row, sum->unknown_rate);
+	put_count(row, sum->sources_refused);
+	put_count(row, sum->npanes);
+	if (counters->windowed && counters->closed_before != BS_TIME_NEG_INFINITY)
+		put(row, TimestampTzGetDatum(counters->closed_before));
+	else
+		put_null(row);
+	row_end(row);
+}
+
+Datum
+bs_view_counters(PG_FUNCTION_ARGS)
+{
+	Row row = row_begin(fcinfo);
+	ViewCounters counters;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < bs_setting_max_views; i++)
+	{
+		/* A slot whose view was dropped a moment ago is still to be freed. */
+		if (read_slot(i, &counters) && get_rel_relkind(counters.relid) != '\0')
+			view_row(&row, &counters);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return (Datum) 0;
+}
+
+/* ---- windows -----------------------------------------------------------------------------------
+ */
+
+static void
+window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
+{
+	if (reader->shape->windowed)
+	{
+		put(row, TimestampTzGetDatum(window->window));
+		put(row, TimestampTzGetDatum(window->window + reader->view->program.width_usec));
+	}
+	else
+	{
+		put_null(row);
+		put_null(row);
+	}
+	put_text(row, window->closed ? "closed" : "open");
+	put_count(row, window->groups);
+	put_count(row, window->records);
+	put_count(row, window->late);
+	put_count(row, window->overflowed);
+	put_count(row, window->errors);
+	put_count(row, window->bytes);
+	row_end(row);
+}
+
+Datum
+bs_windows(PG_FUNCTION_ARGS)
+{
+	Oid relid = PG_GETARG_OID(0);
+	Row row = row_begin(fcinfo);
+	Relation relation;
+	BsReader *reader;
+	BsWindowInfo *windows;
+	int nwindows;
+
+	InitMaterializedSRF(fcinfo, 0);
+	relation = relation_open(relid, AccessShareLock);
+	if (!bs_relation_is_view(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a continuous view", RelationGetRelationName(relation))));
+	reader = bs_reader_open(relid, RelationGetDescr(relation), bms_make_singleton(0),
+							CurrentMemoryContext);
+	windows = bs_view_windows(relid, reader->shape->fingerprint, &nwindows);
+	for (int i = 0; i < nwindows; i++)
+		window_row(&row, &windows[i], reader);
+	bs_reader_close(reader);
+	relation_close(relation, AccessShareLock);
+	return (Datum) 0;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+Datum
+bs_memory(PG_FUNCTION_ARGS)
+{
+	Row row = row_begin(fcinfo);
+	BsArenaStats stats = bs_arena_stats(bs_shared_arena());
+
+	InitMaterializedSRF(fcinfo, 0);
+	put_count(&row, stats.total_bytes);
+	put_count(&row, stats.used_bytes);
+	put_count(&row, stats.peak_bytes);
+	put_count(&row, stats.failures);
+	row_end(&row);
+	return (Datum) 0;
+}

@@ -174,6 +174,11 @@ CREATE FUNCTION backstream.execute(statement text) RETURNS void
 COMMENT ON FUNCTION backstream.execute(text) IS
 'Run one CREATE, ALTER or DROP CONTINUOUS VIEW statement in the current transaction: for clients and places that cannot send it as it is.';
 
+CREATE FUNCTION backstream.explain(query text,
+		OUT part text, OUT expression text, OUT evaluated text, OUT bytes integer) RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.explain(text) IS
+'How a continuous view of this query would be kept: what the engine evaluates by itself (native), what PostgreSQL computes for it record by record (computed), and bytes per group: of each key and state, and of a whole group without what is of variable length.';
 /* ---------- reading windows ---------- */
 
 CREATE FUNCTION backstream.latest(continuous_view anyelement) RETURNS SETOF anyelement

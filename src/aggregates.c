@@ -160,6 +160,7 @@ plan_count_all(BsAggregatePlans *plans, BsExpr *filter)
 		return final;
 	final.kind = BS_FINAL_COUNT;
 	final.state = add_state(plans, BS_AGG_COUNT, bs_native_plan_const(BS_BOOL, one), filter, 0);
+	final.second = final.state;
 	return final;
 }
 

@@ -247,8 +247,16 @@ Expr *
 bs_computed_expr(const BsComputed *set, uint32_t number)
 {
 	Column *column = list_nth(set->columns, (int) number);
+	RowExpr *row;
 
-	return linitial(column->exprs);
+	if (list_length(column->exprs) == 1)
+		return linitial(column->exprs);
+	row = makeNode(RowExpr);
+	row->args = column->exprs;
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_EXPLICIT_CALL;
+	row->location = -1;
+	return (Expr *) row;
 }
 
 void

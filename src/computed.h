@@ -70,7 +70,7 @@ extern void bs_computed_release(BsComputed *set, int mark);
 extern void bs_computed_seal(BsComputed *set, const uint32_t *uses);
 
 extern int bs_computed_count(const BsComputed *set);
-/* The expression of a column, for EXPLAIN: the first, when there are several. */
+/* The expression of a column, for EXPLAIN: ROW(...) where there are several. */
 extern Expr *bs_computed_expr(const BsComputed *set, uint32_t number);
 /* Sets wanted[] for each column of the stream that is read. */
 extern void bs_computed_columns(const BsComputed *set, bool *wanted);

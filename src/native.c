@@ -638,8 +638,6 @@ plan_equality(BsNative *native, OpExpr *op, BsOp as)
 	if (!comparable(args[0]->type, args[1]->type, false))
 		return NULL;
 	result = as == BS_OP_NULLIF ? args[0]->type : BS_BOOL;
-	if (as == BS_OP_NULLIF && args[0]->type != args[1]->type)
-		return NULL;
 	return bs_native_plan_op(as, result, 2, args);
 }
 

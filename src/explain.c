@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * explain.c: backstream.explain(query): how a continuous view of this query would be kept.
+ *
+ * Says what it would cost before it is created: which expressions the engine evaluates by itself,
+ * which PostgreSQL computes for it, and how many bytes a group takes.
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+#include "backstream.h"
+#include "pinned.h"
+#include "query.h"
+#include "viewdef.h"
+
+#define NCOLUMNS 4
+
+typedef struct Explain
+{
+	ReturnSetInfo *result;
+	List *names; /* for deparse_expression(): the stream's columns */
+	Query *query;
+	BsViewProgram *view;
+} Explain;
+
+static void
+put_row(Explain *explain, const char *part, Node *expr, const char *evaluated, int bytes)
+{
+	Datum values[NCOLUMNS] = {0};
+	bool nulls[NCOLUMNS] = {false, true, true, true};
+
+	values[0] = CStringGetTextDatum(part);
+	if (expr != NULL)
+	{
+		values[1] = CStringGetTextDatum(deparse_expression(expr, explain->names, false, false));
+		nulls[1] = false;
+	}
+	if (evaluated != NULL)
+	{
+		values[2] = CStringGetTextDatum(evaluated);
+		nulls[2] = false;
+	}
+	if (bytes >= 0)
+	{
+		values[3] = Int32GetDatum(bytes);
+		nulls[3] = false;
+	}
+	tuplestore_putvalues(explain->result->setResult, explain->result->setDesc, values, nulls);
+}
+
+static bool
+has_foreign(const BsExpr *expr)
+{
+	if (expr == NULL)
+		return false;
+	if (expr->op == BS_OP_FOREIGN)
+		return true;
+	for (uint32_t i = 0; i < expr->nargs; i++)
+		if (has_foreign(expr->args[i]))
+			return true;
+	return false;
+}
+
+/* Who evaluates a tree. */
+static const char *
+evaluation(const BsExpr *expr)
+{
+	if (expr != NULL && expr->op == BS_OP_FOREIGN)
+		return "computed";
+	return has_foreign(expr) ? "native over computed" : "native";
+}
+
+static void
+put_key(Explain *explain, const BsScanColumn *column)
+{
+	const BsProgram *program = &explain->view->program;
+	const BsKey *key = &program->keys[column->key];
+	int bytes = key->width;
+
+	if (column->shown >= 0)
+		bytes +=
+			(int) bs_aggregate_state_bytes(BS_AGG_ANY, program->aggregates[column->shown].type);
+	put_row(explain, "key", column->expr, evaluation(key->expr), bytes);
+}
+
+static int
+state_bytes(const BsAggregate *aggregate)
+{
+	int carry = aggregate->kind == BS_AGG_SUM_INT ? (int) sizeof(int32) : 0;
+
+	return (int) bs_aggregate_state_bytes(aggregate->kind, aggregate->type) + carry;
+}
+
+static void
+put_aggregate(Explain *explain, const BsScanColumn *column)
+{
+	const BsFinal *final = &column->final;
+	const BsAggregate *aggregates = explain->view->program.aggregates;
+	const char *evaluated;
+	int bytes;
+
+	if (final->kind == BS_FINAL_RECORDS)
+	{
+		put_row(explain, "aggregate", column->expr, "native", (int) sizeof(uint64));
+		return;
+	}
+	evaluated = evaluation(aggregates[final->state].argument);
+	if (has_foreign(aggregates[final->state].filter) && strcmp(evaluated, "native") == 0)
+		evaluated = "native over computed";
+	bytes = state_bytes(&aggregates[final->state]);
+	if (final->second != final->state)
+		bytes += state_bytes(&aggregates[final->second]);
+	put_row(explain, "aggregate", column->expr,
+			final->kind == BS_FINAL_FOREIGN ? "state by PostgreSQL's functions" : evaluated, bytes);
+}
+
+static void
+put_program(Explain *explain)
+{
+	BsViewProgram *view = explain->view;
+
+	if (view->program.where != NULL)
+		put_row(explain, "filter", explain->query->jointree->quals, evaluation(view->program.where),
+				-1);
+	for (int i = 0; i < view->nscan; i++)
+	{
+		const BsScanColumn *column = &view->scan[i];
+
+		if (column->source == BS_SCAN_WINDOW)
+			put_row(explain, "window", column->expr, "native", -1);
+		else if (column->source == BS_SCAN_KEY)
+			put_key(explain, column);
+		else
+			put_aggregate(explain, column);
+	}
+	for (int i = 0; i < bs_computed_count(view->computed); i++)
+		put_row(explain, "computed per record",
+				(Node *) bs_computed_expr(view->computed, (uint32_t) i), "PostgreSQL", -1);
+	put_row(explain, "group", NULL, NULL, (int) view->program.row_bytes);
+}
+
+/* The only SELECT in a text. */
+static RawStmt *
+parse_select(const char *source)
+{
+	List *statements = raw_parser(source, RAW_PARSE_DEFAULT);
+
+	if (list_length(statements) != 1 || !IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("backstream.explain() takes one SELECT statement")));
+	return linitial_node(RawStmt, statements);
+}
+
+/* Positions are in the text that was given, not in the statement that called. */
+static void
+position_context(void *source)
+{
+	int position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(source);
+}
+
+static void
+compile_source(Explain *explain, const char *source)
+{
+	RawStmt *statement = parse_select(source);
+	BsViewDef def = {.owner = GetUserId(), .query_text = pstrdup(source)};
+
+	explain->query =
+		bs_viewdef_analyse(statement->stmt, source, statement->stmt_location, statement->stmt_len);
+	def.query = explain->query;
+	bs_view_options_parse(bs_pinned_missing(NIL), &def.options);
+	bs_query_check(def.query, source, statement->stmt_location, &def.options);
+	(void) ExecCheckRTPerms(def.query->rtable, true);
+	explain->view = bs_query_compile(&def, BS_BATCH_ROWS, CurrentMemoryContext);
+}
+
+BS_SQL_FUNCTION(bs_explain);
+
+Datum
+bs_explain(PG_FUNCTION_ARGS)
+{
+	char *source = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Explain explain = {.result = (ReturnSetInfo *) fcinfo->resultinfo};
+	ErrorContextCallback callback = {error_context_stack, position_context, source};
+
+	error_context_stack = &callback;
+	compile_source(&explain, source);
+	error_context_stack = callback.previous;
+	explain.names = deparse_context_for(get_rel_name(explain.view->stream), explain.view->stream);
+	InitMaterializedSRF(fcinfo, 0);
+	put_program(&explain);
+	bs_query_free(explain.view);
+	return (Datum) 0;
+}

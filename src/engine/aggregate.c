@@ -79,14 +79,52 @@ carry(const BsAggregate *aggregate, uint8_t *row, int64_t value)
 		mark(aggregate, row, aggregate->overflow_mask);
 }
 
+static inline void
+sum_int_add(const BsAggregate *aggregate, uint8_t *row, int64_t value)
+{
+	int64_t *state = (int64_t *) (row + aggregate->offset);
+
+	if (__builtin_expect(__builtin_add_overflow(*state, value, state), 0))
+		carry(aggregate, row, value);
+}
+
+/* All records into one row: a sum in a register, unless it might overflow there. */
+static bool
+sum_int_one_row(const BsAggregate *aggregate, uint8_t *row, const int64_t *values, BsRows rows)
+{
+	int64_t sum = 0;
+	bool overflow = false;
+
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		overflow |= __builtin_add_overflow(sum, values[rows.rows[i]], &sum);
+	if (overflow)
+		return false;
+	sum_int_add(aggregate, row, sum);
+	return true;
+}
+
+/* Where no value is missing the caller has set the rows' bits already (partial.c). */
 static void
 sum_int_accumulate(ACCUMULATE_ARGS)
 {
-	FOLD(int64_t, i64, {
-		if (__builtin_expect(__builtin_add_overflow(*state, value, state), 0))
-			carry(aggregate, row, value);
-		mark(aggregate, row, aggregate->seen_mask);
-	});
+	const uint16_t *at = rows.rows;
+	const int64_t *values = lane->i64;
+
+	if (filter == NULL && !lane->has_nulls)
+	{
+		if (aggregate->only_row && sum_int_one_row(aggregate, row_at[0], values, rows))
+			return;
+		for (uint32_t i = 0; i < rows.nrows; i++)
+			sum_int_add(aggregate, row_at[i], values[at[i]]);
+		return;
+	}
+	for (uint32_t i = 0; i < rows.nrows; i++)
+	{
+		if (missing(lane, filter, at[i]))
+			continue;
+		sum_int_add(aggregate, row_at[i], values[at[i]]);
+		mark(aggregate, row_at[i], aggregate->seen_mask);
+	}
 }
 
 static void

@@ -45,6 +45,7 @@ typedef struct BsAggregate
 	uint16_t carry_offset; /* BS_AGG_SUM_INT: int32, sum = state + carry * 2^64 */
 	uint32_t seen_mask;    /* the state has a value */
 	uint32_t overflow_mask; /* a float sum left its range: PostgreSQL raises an error, so must the reader */
+	bool only_row;          /* the program has no keys: every record goes to one row */
 } BsAggregate;
 
 /* A state or key outside the row: an arena block (state) or heap bytes (key, BS_AGG_ANY of bytes). */
@@ -73,7 +74,8 @@ extern const char *bs_aggregate_check(BsAggregateKind kind, BsType type);
 /*
  * Fold values into states: for each i < rows.nrows, the value at rows.rows[i] of the lane into the row
  * at row_at[i].  NULLs and rows whose filter byte is 0 (filter NULL: none) are passed over.
- * Not for BS_AGG_FOREIGN and not for BS_AGG_ANY of bytes.
+ * Not for BS_AGG_FOREIGN and not for BS_AGG_ANY of bytes.  For BS_AGG_SUM_INT without filter and
+ * without NULLs the caller sets the bits of seen_mask.  At least one row.
  */
 extern void bs_aggregate_accumulate(const BsAggregate *aggregate, uint8_t *const *row_at,
 									const BsLane *lane, const uint8_t *filter, BsRows rows);

@@ -89,6 +89,7 @@ lay_out_row(BsProgram *program)
 		BsAggregate *aggregate = &program->aggregates[a];
 
 		aggregate->offset = (uint16_t) offset;
+		aggregate->only_row = program->nkeys == 0;
 		if (aggregate->kind == BS_AGG_FOREIGN)
 		{
 			if (program->layout.nforeign == BS_MAX_FOREIGN_AGGREGATES)

@@ -9,8 +9,8 @@
 #define INDEX_BLOCK_SHIFT 17u /* slots in a block of BS_ARENA_MAX_BLOCK bytes */
 #define INDEX_BLOCK (1u << INDEX_BLOCK_SHIFT)
 #define MAX_INDEX_SLOTS (1u << 31)
-#define PREFETCH_SLOTS 16u
-#define PREFETCH_ROWS 8u
+#define PREFETCH_SLOTS 24u
+#define PREFETCH_ROWS 12u
 
 _Static_assert(BS_ARENA_MAX_BLOCK == INDEX_BLOCK * sizeof(uint64_t), "an index block is a largest block");
 

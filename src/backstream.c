@@ -9,11 +9,13 @@
 
 #include "../receiver/allow.h"
 #include "../receiver/listen.h"
+#include "active.h"
 #include "ddl.h"
 #include "feed.h"
 #include "literal.h"
 #include "registry.h"
 #include "views.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -178,4 +180,6 @@ _PG_init(void)
 	bs_ddl_init();
 	bs_feed_init();
 	bs_literal_init();
+	bs_active_init();
+	bs_workers_register();
 }

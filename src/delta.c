@@ -1,24 +1,163 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* delta.c: what one transaction adds to the continuous views.  See delta.h.  No view is counted yet. */
+/*
+ * delta.c: what one transaction adds to the continuous views.  See delta.h.
+ *
+ * Each view gets a partial in private memory; at the commit it is merged into the one in shared memory
+ * that all inserting backends share.  Merging cannot fail: what finds no room is counted as overflowed.
+ * All records of the transaction are added to a view under one lock, before they move its watermark.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "active.h"
+#include "backstream.h"
 #include "delta.h"
+
+typedef struct Delta
+{
+	BsActiveView *view;
+	BsArena *arena; /* private */
+	BsPartial partial;
+	char error[BS_ERROR_TEXT]; /* of the last record that failed; empty: none */
+	struct Delta *next;
+} Delta;
+
+static Delta *deltas;
+static bool begun;
+static bool *wanted_columns;
+
+/* Bring the list of views up to date, once per transaction: deltas refer to it. */
+static void
+begin(void)
+{
+	if (begun)
+		return;
+	if (!bs_registry_ready())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("streams take no records on this server"),
+						errhint("Add backstream to shared_preload_libraries and restart the server.")));
+	begun = true;
+	bs_backend_begin_apply(GetCurrentTimestamp());
+	bs_active_refresh(false);
+}
 
 const bool *
 bs_delta_wanted(Oid stream, int ncolumns)
 {
-	return NULL;
+	begin();
+	if (wanted_columns != NULL)
+		pfree(wanted_columns);
+	wanted_columns = MemoryContextAllocZero(TopMemoryContext, ncolumns + 1);
+	return bs_active_wanted(stream, wanted_columns) ? wanted_columns : NULL;
+}
+
+static Delta *
+delta_of(BsActiveView *view)
+{
+	size_t bytes = bs_arena_size_for((size_t) bs_setting_memory_mb * 1024 * 1024);
+	Delta *delta;
+
+	for (delta = deltas; delta != NULL; delta = delta->next)
+		if (delta->view == view)
+			return delta;
+	delta = MemoryContextAllocZero(TopMemoryContext, sizeof(Delta));
+	delta->view = view;
+	delta->next = deltas;
+	deltas = delta;
+	/* Only what is used of it is ever touched. */
+	delta->arena = bs_arena_create(bytes);
+	if (delta->arena == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+						errdetail("Failed to reserve %zu bytes for the groups of a transaction.", bytes)));
+	bs_partial_init(&delta->partial, &view->compiled->program, view->shared->timing.max_groups);
+	return delta;
 }
 
 void
 bs_delta_add(Oid stream, BsBatch *batch)
 {
+	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
+	{
+		const char *error = NULL;
+		const char *reason;
+		Delta *delta;
+
+		if (pg_atomic_read_u32(&view->shared->state) != BS_VIEW_ACTIVE)
+			continue;
+		delta = delta_of(view);
+		bs_active_add(view, batch, &delta->partial, delta->arena, NULL, &error);
+		if (error != NULL)
+			strlcpy(delta->error, error, sizeof(delta->error));
+		reason = bs_computed_suspended(view->compiled->computed);
+		if (reason != NULL)
+			bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
+	}
+}
+
+/* The highest time among a transaction's records. */
+static int64
+highest_time(const Delta *delta)
+{
+	BsProgress progress;
+
+	bs_progress_begin(&progress);
+	bs_partial_progress(&delta->partial, delta->arena, 0, 0, &progress);
+	return progress.highest;
+}
+
+static void
+publish(Delta *delta)
+{
+	BsActiveView *view = delta->view;
+	const BsProgram *program = &view->compiled->program;
+	BsSharedPartial *shared = &view->shared->partials[bs_backend_writer()];
+	bool mine;
+
+	if (view->shared->timing.clock == BS_CLOCK_DATA)
+		bs_view_note_time(view->shared, highest_time(delta));
+	bs_partial_lock_write(shared);
+	mine = shared->partial.fingerprint == program->fingerprint;
+	if (mine)
+		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &delta->partial,
+						 delta->arena, bs_view_now(view->shared));
+	bs_partial_unlock(shared);
+	if (mine && delta->error[0] != '\0')
+		bs_view_report_error(view->shared, delta->error);
+}
+
+static void
+forget(void)
+{
+	while (deltas != NULL)
+	{
+		Delta *delta = deltas;
+
+		deltas = delta->next;
+		if (delta->arena != NULL)
+			bs_arena_free_private(delta->arena);
+		pfree(delta);
+	}
+	if (wanted_columns != NULL)
+		pfree(wanted_columns);
+	wanted_columns = NULL;
+	if (begun)
+		bs_backend_end_apply();
+	begun = false;
 }
 
 void
 bs_delta_publish(void)
 {
+	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
+		publish(delta);
+	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
+		bs_view_advance(delta->view->shared);
+	forget();
 }
 
 void
 bs_delta_discard(void)
 {
+	forget();
 }

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* active.c: compiling and running the continuous views of this process.  See active.h. */
+#include "active.h"
+
+#include "access/xact.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/syscache.h"
+
+#include "backstream.h"
+#include "engine/writer.h"
+#include "viewdef.h"
+
+#define SCRATCH_BYTES ((size_t) 64 * 1024 * 1024)
+
+static BsActiveView *views;
+static bool stale = true;
+static uint64 seen_generation;
+
+/* ---- invalidation ------------------------------------------------------------------------------ */
+
+static void
+invalidate(BsActiveView *view)
+{
+	view->fresh = false;
+	stale = true;
+}
+
+/* A function, type or operator: programs hold what was looked up of them, inlined bodies too. */
+static void
+on_any_change(Datum argument, int cacheid, uint32 hashvalue)
+{
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		invalidate(view);
+}
+
+static void
+on_foreign_table(Datum argument, int cacheid, uint32 hashvalue)
+{
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		if (hashvalue == 0 ||
+			hashvalue == GetSysCacheHashValue1(FOREIGNTABLEREL, ObjectIdGetDatum(view->relid)))
+			invalidate(view);
+}
+
+static void
+on_relation(Datum argument, Oid relid)
+{
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		if (relid == InvalidOid || relid == view->relid || relid == view->stream)
+			invalidate(view);
+}
+
+void
+bs_active_init(void)
+{
+	CacheRegisterRelcacheCallback(on_relation, 0);
+	CacheRegisterSyscacheCallback(PROCOID, on_any_change, 0);
+	CacheRegisterSyscacheCallback(TYPEOID, on_any_change, 0);
+	CacheRegisterSyscacheCallback(OPEROID, on_any_change, 0);
+	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, on_foreign_table, 0);
+}
+
+bool
+bs_active_stale(void)
+{
+	return stale || seen_generation != bs_registry_generation();
+}
+
+/* ---- compiling --------------------------------------------------------------------------------- */
+
+static void
+release(BsActiveView *view)
+{
+	if (view->writer != NULL)
+		bs_writer_free(view->writer);
+	if (view->compiled != NULL)
+		bs_query_free(view->compiled);
+	if (view->scratch_arena != NULL)
+		bs_arena_free_private(view->scratch_arena);
+	if (view->context != NULL)
+		MemoryContextDelete(view->context);
+	view->writer = NULL;
+	view->compiled = NULL;
+	view->scratch_arena = NULL;
+	view->context = NULL;
+	view->shared = NULL;
+}
+
+static BsViewTiming
+timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
+{
+	const BsProgram *program = &compiled->program;
+	BsViewTiming timing;
+
+	memset(&timing, 0, sizeof(timing));
+	timing.windowed = program->windowed;
+	timing.arrival = program->windowed && compiled->stream == bs_flow_relation() &&
+					 program->time_column == BS_FLOW_TIME_RECEIVED;
+	timing.clock = options->clock;
+	timing.width_usec = program->width_usec;
+	timing.origin = program->origin;
+	timing.retain_usec = options->retain_usec;
+	timing.lateness_usec = options->lateness_usec;
+	if (options->lateness_usec == BS_LATENESS_DEFAULT)
+		timing.lateness_usec = timing.arrival ? BS_LATENESS_ARRIVAL_USEC : BS_LATENESS_EVENT_USEC;
+	timing.idle_usec = options->idle_usec;
+	timing.max_future_usec = options->max_future_usec;
+	timing.max_groups = options->max_groups;
+	return timing;
+}
+
+/* The owner must be able to read what the view reads, now and not only when it was defined. */
+static void
+check_owner(BsActiveView *view, const BsViewDef *def)
+{
+	static const char reason[] = "the owner of the view may not read the stream";
+
+	if (!bs_viewdef_owner_may_read(def))
+		bs_view_suspend(view->shared, BS_SUSPENDED_RIGHTS, reason);
+	else
+		bs_view_resume(view->shared, BS_SUSPENDED_RIGHTS);
+}
+
+/* Compile and attach; raises errors.  The relation is locked. */
+static void
+compile(BsActiveView *view, const BsViewDef *def)
+{
+	BsViewTiming timing;
+	const BsProgram *program;
+
+	view->context = AllocSetContextCreate(TopMemoryContext, "backstream view", ALLOCSET_DEFAULT_SIZES);
+	view->compiled = bs_query_compile(def, BS_BATCH_ROWS, view->context);
+	program = &view->compiled->program;
+	view->stream = view->compiled->stream;
+	view->writer = bs_writer_create(program);
+	if (view->compiled->nforeign > 0)
+		view->scratch_arena = bs_arena_create(bs_arena_size_for(SCRATCH_BYTES));
+	if (view->writer == NULL || (view->compiled->nforeign > 0 && view->scratch_arena == NULL))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	bs_partial_init(&view->scratch, program, UINT64_MAX);
+	timing = timing_of(view->compiled, &def->options);
+	view->shared = bs_registry_attach(def->relid, program, &timing);
+	if (view->shared == NULL)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("too many continuous views"),
+						errhint("Raise backstream.max_views and restart the server.")));
+	check_owner(view, def);
+}
+
+/* In the log once, and at the view where there is a slot for it. */
+static void
+report_broken(BsActiveView *view, const ErrorData *error)
+{
+	BsSharedView *shared = bs_registry_find_any(view->relid);
+
+	if (shared != NULL)
+		bs_view_report_error(shared, error->message);
+	ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
+				  error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+static void
+compile_guarded(BsActiveView *view)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	release(view);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		BsViewDef *def = bs_viewdef_load(view->relid, true);
+
+		if (def != NULL)
+			compile(view, def);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		release(view);
+		report_broken(view, error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+}
+
+/* ---- the list ---------------------------------------------------------------------------------- */
+
+static BsActiveView *
+entry_of(Oid relid)
+{
+	BsActiveView *view;
+
+	for (view = views; view != NULL; view = view->next)
+		if (view->relid == relid)
+			return view;
+	view = MemoryContextAllocZero(TopMemoryContext, sizeof(*view));
+	view->relid = relid;
+	view->next = views;
+	views = view;
+	return view;
+}
+
+static void
+forget_dropped(void)
+{
+	BsActiveView **link = &views;
+
+	while (*link != NULL)
+	{
+		BsActiveView *view = *link;
+
+		if (view->current)
+		{
+			link = &view->next;
+			continue;
+		}
+		*link = view->next;
+		release(view);
+		pfree(view);
+	}
+}
+
+/* Lock the view against being changed while its definition is read; false: not now. */
+static bool
+lock_view(BsActiveView *view, bool nowait)
+{
+	if (ConditionalLockRelationOid(view->relid, AccessShareLock))
+		return true;
+	/* Somebody is changing it: what he does has not happened yet. */
+	if (nowait || view->compiled != NULL)
+		return false;
+	LockRelationOid(view->relid, AccessShareLock);
+	return true;
+}
+
+bool
+bs_active_refresh(bool nowait)
+{
+	uint64 generation = bs_registry_generation();
+	bool complete = true;
+	ListCell *cell;
+
+	/* Callbacks that run from here on set it again. */
+	stale = false;
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		view->current = false;
+	foreach (cell, bs_viewdef_list())
+	{
+		BsActiveView *view = entry_of(lfirst_oid(cell));
+
+		view->current = true;
+		/* Taking the lock also takes in the invalidations of whoever held it before. */
+		if (!lock_view(view, nowait))
+		{
+			complete = false;
+			continue;
+		}
+		if (!view->fresh)
+		{
+			view->fresh = true;
+			compile_guarded(view);
+		}
+		UnlockRelationOid(view->relid, AccessShareLock);
+	}
+	forget_dropped();
+	if (complete)
+		seen_generation = generation;
+	else
+		stale = true;
+	return complete;
+}
+
+static BsActiveView *
+usable(BsActiveView *view, Oid stream)
+{
+	while (view != NULL && (view->compiled == NULL || view->stream != stream))
+		view = view->next;
+	return view;
+}
+
+BsActiveView *
+bs_active_first(Oid stream)
+{
+	return usable(views, stream);
+}
+
+BsActiveView *
+bs_active_next(BsActiveView *view)
+{
+	return usable(view->next, view->stream);
+}
+
+bool
+bs_active_wanted(Oid stream, bool *wanted)
+{
+	bool any = false;
+
+	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
+	{
+		any = true;
+		for (int i = 0; i < view->compiled->ncolumns; i++)
+			wanted[i] |= view->compiled->wanted[i];
+	}
+	return any;
+}

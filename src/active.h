@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * active.h: the continuous views that this process runs: compiled, and attached to shared memory.
+ *
+ * Receivers run the views over backstream.flow; a backend that inserts runs those over the streams it
+ * feeds.  The list is made from the catalog and made again when definitions have changed; a view that
+ * does not compile is left out and says why in its last error.
+ */
+#ifndef BS_ACTIVE_H
+#define BS_ACTIVE_H
+
+#include "query.h"
+#include "registry.h"
+
+typedef struct BsActiveView
+{
+	Oid relid;
+	Oid stream;
+	bool current;   /* still in the catalog at the last look */
+	bool fresh;   /* nothing that it was compiled from has changed since */
+	BsViewProgram *compiled;
+	BsWriter *writer;
+	BsSharedView *shared;
+	/* Of a batch, for programs with foreign aggregates: they are computed before any lock is taken. */
+	BsPartial scratch;
+	BsArena *scratch_arena;
+	MemoryContext context; /* of what compiled holds */
+	struct BsActiveView *next;
+} BsActiveView;
+
+/* Called once from _PG_init: what invalidates compiled views. */
+extern void bs_active_init(void);
+
+/* Has something changed since the last refresh? */
+extern bool bs_active_stale(void);
+
+/*
+ * Bring the list up to date, inside a transaction with a snapshot.  nowait: a view whose relation is
+ * locked keeps its old program, or is taken up at the next refresh (receivers must not wait); returns
+ * false when there was such a view.
+ */
+extern bool bs_active_refresh(bool nowait);
+
+/* The views over a stream: the first, or NULL; go on with bs_active_next(). */
+extern BsActiveView *bs_active_first(Oid stream);
+extern BsActiveView *bs_active_next(BsActiveView *view);
+
+/* Which of a stream's columns its views read: sets wanted[]; false when no view is over it. */
+extern bool bs_active_wanted(Oid stream, bool *wanted);
+
+/*
+ * Evaluate a view over a batch and add what comes of it to a partial.  lock is that partial's when it
+ * lies in shared memory (it is taken once, for adding), NULL when it is private.  A record whose
+ * evaluation fails is counted there; *error becomes the message of the last such, good until the next
+ * call, or stays as it is.
+ */
+extern void bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial,
+						  BsArena *arena, BsSharedPartial *lock, const char **error);
+
+/* A receiver's batch of a stream, into its own partials of all views over it. */
+extern void bs_active_feed(Oid stream, const BsBatch *batch, int writer);
+
+#endif

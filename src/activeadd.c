@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * activeadd.c: a batch of records into the partials of views.  See active.h.
+ *
+ * Everything that may fail or take time comes first: filters, keys, arguments, computed columns and
+ * foreign aggregates.  Then the partial's lock is taken, once, for adding what came of it.
+ */
+#include "active.h"
+
+#include "utils/memutils.h"
+
+/* One foreign aggregate's work over a batch. */
+typedef struct ForeignWork
+{
+	BsActiveView *view;
+	MemoryContext context; /* of the states made */
+	bool failed;           /* a record got an error */
+} ForeignWork;
+
+typedef struct StateOfRow
+{
+	BsHandle *state;
+	uint16 row;
+} StateOfRow;
+
+static int
+by_state(const void *a, const void *b)
+{
+	const StateOfRow *x = a;
+	const StateOfRow *y = b;
+
+	if (x->state != y->state)
+		return x->state < y->state ? -1 : 1;
+	return (x->row > y->row) - (x->row < y->row);
+}
+
+/* The records of one group, from nothing; the scratch table gets what comes of them. */
+static void
+accumulate_group(ForeignWork *work, BsArena *arena, BsTable *table, uint32_t a, BsHandle *state,
+				 BsRows rows)
+{
+	BsViewProgram *compiled = work->view->compiled;
+	BsEvaluated *evaluated = compiled->program.evaluated;
+	const BsAggregate *aggregate = &compiled->program.aggregates[a];
+	BsBytes bytes = {0};
+
+	bs_foreignagg_accumulate(compiled->foreign[aggregate->foreign], compiled->computed,
+							 aggregate->argument != NULL ? evaluated->arguments[a] : NULL, rows,
+							 evaluated->error_codes, &bytes);
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		work->failed |= evaluated->error_codes[rows.rows[i]] != BS_ERROR_NONE;
+	if (bytes.len > 0 && !bs_handle_replace(arena, table, state, bytes.data, bytes.len))
+	{
+		for (uint32_t i = 0; i < rows.nrows; i++)
+			evaluated->error_codes[rows.rows[i]] = BS_ERROR_STATE_TOO_LARGE;
+		work->failed = true;
+	}
+}
+
+/* A BsForeignAccumulate. */
+static void
+accumulate(void *context, BsArena *arena, BsTable *table, uint32_t a, BsRows rows,
+		   BsHandle *const *states)
+{
+	ForeignWork *work = context;
+	MemoryContext old = MemoryContextSwitchTo(work->context);
+	StateOfRow *order = palloc(sizeof(StateOfRow) * (rows.nrows + 1));
+	uint16 *group = palloc(sizeof(uint16) * (rows.nrows + 1));
+
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		order[i] = (StateOfRow){.state = states[i], .row = rows.rows[i]};
+	qsort(order, rows.nrows, sizeof(StateOfRow), by_state);
+	for (uint32_t first = 0, n; first < rows.nrows; first += n)
+	{
+		for (n = 0; first + n < rows.nrows && order[first + n].state == order[first].state; n++)
+			group[n] = order[first + n].row;
+		accumulate_group(work, arena, table, a, order[first].state, (BsRows){n, group});
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(work->context);
+}
+
+/* Once more without the records that failed, until none does. */
+static void
+add_to_scratch(BsActiveView *view, const BsBatch *batch, const BsEvaluated *evaluated)
+{
+	BsProgram *program = &view->compiled->program;
+	ForeignWork work = {.view = view};
+
+	work.context = AllocSetContextCreate(CurrentMemoryContext, "backstream states", ALLOCSET_DEFAULT_SIZES);
+	do
+	{
+		work.failed = false;
+		bs_partial_clear(&view->scratch, view->scratch_arena);
+		bs_partial_init(&view->scratch, program, UINT64_MAX);
+		bs_partial_add(&view->scratch, view->scratch_arena, program, view->writer, batch, evaluated,
+					   accumulate, &work);
+	} while (work.failed && bs_program_drop_failed(program) > 0);
+	MemoryContextDelete(work.context);
+}
+
+/* The view's clock once this batch is in. */
+static int64
+now_with(BsActiveView *view, const BsBatch *batch)
+{
+	const BsProgram *program = &view->compiled->program;
+	int64 now = bs_view_now(view->shared);
+	int64 highest;
+
+	if (!program->windowed || view->shared->timing.clock != BS_CLOCK_DATA)
+		return now;
+	highest = bs_batch_time_marks(batch, program->time_column)->highest;
+	return highest > now ? highest : now;
+}
+
+static void
+take_error(BsActiveView *view, const BsEvaluated *evaluated, const char **error)
+{
+	if (evaluated->nfailed == 0)
+		return;
+	*error = evaluated->last_error == BS_ERROR_FOREIGN
+				 ? bs_computed_last_error(view->compiled->computed)
+				 : bs_error_message(evaluated->last_error);
+	if (*error == NULL)
+		*error = bs_error_message(evaluated->last_error);
+}
+
+void
+bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsArena *arena,
+			  BsSharedPartial *lock, const char **error)
+{
+	BsViewProgram *compiled = view->compiled;
+	BsProgram *program = &compiled->program;
+	int64 limit = bs_view_future_limit(view->shared);
+	int64 now = now_with(view, batch);
+	const BsEvaluated *evaluated;
+
+	bs_computed_begin(compiled->computed);
+	evaluated = bs_program_evaluate(program, batch, limit, bs_computed_evaluate, compiled->computed);
+	if (compiled->nforeign > 0)
+		add_to_scratch(view, batch, evaluated);
+	if (lock != NULL)
+		bs_partial_lock_write(lock);
+	if (partial->fingerprint == program->fingerprint)
+	{
+		bs_partial_follow(partial, arena, program, batch, limit, now);
+		if (compiled->nforeign > 0)
+			bs_partial_merge(partial, arena, program, view->writer, &view->scratch,
+							 view->scratch_arena, now);
+		else
+			bs_partial_add(partial, arena, program, view->writer, batch, evaluated, NULL, NULL);
+	}
+	if (lock != NULL)
+		bs_partial_unlock(lock);
+	take_error(view, evaluated, error);
+	bs_computed_end(compiled->computed);
+}
+
+/* Views over the data's own clock go by the highest time seen. */
+void
+bs_view_note_time(BsSharedView *view, int64 highest)
+{
+	uint64 seen = pg_atomic_read_u64(&view->data_now);
+
+	while (highest > (int64) seen &&
+		   !pg_atomic_compare_exchange_u64(&view->data_now, &seen, (uint64) highest))
+		;
+}
+
+void
+bs_active_feed(Oid stream, const BsBatch *batch, int writer)
+{
+	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
+	{
+		BsSharedPartial *shared = &view->shared->partials[writer];
+		const char *error = NULL;
+		const char *reason;
+
+		if (pg_atomic_read_u32(&view->shared->state) != BS_VIEW_ACTIVE)
+			continue;
+		bs_active_add(view, batch, &shared->partial, bs_shared_arena(), shared, &error);
+		if (error != NULL)
+			bs_view_report_error(view->shared, error);
+		reason = bs_computed_suspended(view->compiled->computed);
+		if (reason != NULL)
+			bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
+		if (view->compiled->program.windowed)
+			bs_view_note_time(view->shared,
+							  bs_batch_time_marks(batch, view->compiled->program.time_column)->highest);
+	}
+}

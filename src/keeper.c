@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * keeper.c: the background worker for what may take time: closing and dropping windows by the clock,
+ * and freeing what views left behind that are no more.
+ *
+ * It looks at every view ten times a second, and at the catalog when definitions have changed.  It
+ * touches no socket, so that nothing it waits for can stall one.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "backstream.h"
+#include "registry.h"
+#include "viewdef.h"
+#include "worker.h"
+
+#define TURN_MSEC 100
+#define RESTART_SECONDS 1
+
+PGDLLEXPORT void bs_keeper_main(Datum argument);
+
+static void
+say_gone(int code, Datum argument)
+{
+	pg_atomic_write_u32(&bs_shared_keeper()->pid, 0);
+}
+
+static Oid
+slot_relid(int i)
+{
+	Oid relid;
+
+	bs_registry_lock_shared();
+	relid = bs_registry_slot(i)->relid;
+	bs_registry_unlock();
+	return relid;
+}
+
+/*
+ * Free the slots of relations that are no continuous views any more.  A relation that is locked may
+ * be one that a transaction is making: it is looked at again later.  Returns false if there was one.
+ */
+static bool
+remove_dropped(void)
+{
+	bool complete = true;
+	List *views;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	views = bs_viewdef_list();
+	for (int i = 0; i < bs_setting_max_views; i++)
+	{
+		Oid relid = slot_relid(i);
+
+		if (!OidIsValid(relid) || list_member_oid(views, relid))
+			continue;
+		if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		{
+			complete = false;
+			continue;
+		}
+		/* Nobody is making or changing it now: what the catalog says now is final. */
+		if (!list_member_oid(bs_viewdef_list(), relid))
+			bs_registry_remove(relid);
+		UnlockRelationOid(relid, AccessShareLock);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return complete;
+}
+
+void
+bs_keeper_main(Datum argument)
+{
+	uint64 generation = 0;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(bs_setting_database, NULL, 0);
+	before_shmem_exit(say_gone, 0);
+	pg_atomic_write_u32(&bs_shared_keeper()->pid, (uint32) MyProcPid);
+	bs_shared_keeper()->started = GetCurrentTimestamp();
+	for (;;)
+	{
+		uint64 seen = bs_registry_generation();
+
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (seen != generation && remove_dropped())
+			generation = seen;
+		for (int i = 0; i < bs_setting_max_views; i++)
+			bs_view_advance(bs_registry_slot(i));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TURN_MSEC,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+void
+bs_keeper_register(void)
+{
+	BackgroundWorker worker = {.bgw_flags =
+								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
+							   .bgw_restart_time = RESTART_SECONDS};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "backstream keeper");
+	snprintf(worker.bgw_type, BGW_MAXLEN, "backstream keeper");
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "backstream");
+	snprintf(worker.bgw_function_name, BGW_MAXLEN, "bs_keeper_main");
+	RegisterBackgroundWorker(&worker);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * worker.c: the receivers: background workers that receive, decode and run programs.
+ *
+ * A receiver owns its sockets, its decoder and one batch; all views read that batch.  Between drains it
+ * serves signals, reloads, and changed definitions.  It waits for no lock on a table, keeps no
+ * transaction open while it waits for traffic, and holds a partial's lock for one batch only.  Should it
+ * fail, the postmaster starts it again and it finds its windows in shared memory.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "postmaster/postmaster.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
+#include "storage/procsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "../receiver/loop.h"
+#include "active.h"
+#include "backstream.h"
+#include "exporterconfig.h"
+#include "viewdef.h"
+#include "worker.h"
+
+#define WAIT_SECONDS 0.1
+#define RETRY_LISTEN_USEC (INT64CONST(5) * USECS_PER_SEC)
+#define RETRY_REFRESH_USEC (INT64CONST(100) * 1000)
+#define DRAIN_DATAGRAMS 1024
+#define MAX_DRAINS 16 /* in a row, before signals are served */
+#define RESTART_SECONDS 1
+
+PGDLLEXPORT void bs_receiver_main(Datum argument);
+
+typedef struct Receiver
+{
+	int number;
+	BsSharedWorker *shared;
+	BsDecoder *decoder;
+	BsBatch *batch;
+	BsReceiver *sockets;
+	bool wanted[BS_FLOW_NCOLUMNS];
+	Oid flow;          /* backstream.flow; InvalidOid while the extension is not created */
+	uint64 generation; /* of definitions, when they were last read */
+	TimestampTz retry_listen_at;
+	TimestampTz retry_refresh_at;
+	int nfailed;       /* listeners that are not open */
+} Receiver;
+
+static Receiver receiver;
+
+/* ---- signals ---------------------------------------------------------------------------------- */
+
+/* Handlers first do what PostgreSQL's do, then end the wait for traffic. */
+static void
+wake(void)
+{
+	int saved_errno = errno;
+
+	if (receiver.sockets != NULL)
+		bs_receiver_wake(receiver.sockets);
+	errno = saved_errno;
+}
+
+static void
+on_sighup(SIGNAL_ARGS)
+{
+	SignalHandlerForConfigReload(postgres_signal_arg);
+	wake();
+}
+
+static void
+on_sigterm(SIGNAL_ARGS)
+{
+	die(postgres_signal_arg);
+	wake();
+}
+
+static void
+on_sigusr1(SIGNAL_ARGS)
+{
+	procsignal_sigusr1_handler(postgres_signal_arg);
+	wake();
+}
+
+static void
+set_signals(void)
+{
+	pqsignal(SIGHUP, on_sighup);
+	pqsignal(SIGTERM, on_sigterm);
+	pqsignal(SIGUSR1, on_sigusr1);
+	BackgroundWorkerUnblockSignals();
+}
+
+static void
+say_gone(int code, Datum argument)
+{
+	pg_atomic_write_u32(&receiver.shared->pid, 0);
+}
+
+/* ---- sockets ---------------------------------------------------------------------------------- */
+
+static int64
+now_usec(void)
+{
+	return GetCurrentTimestamp();
+}
+
+static void
+report_listeners(void)
+{
+	const BsListenerStats *stats = bs_shared_listeners(receiver.number);
+
+	for (int i = 0; i < BS_MAX_LISTENERS; i++)
+	{
+		if (stats[i].state == BS_LISTENER_FAILED)
+		{
+			errno = stats[i].last_errno;
+			ereport(LOG, (errcode_for_socket_access(),
+						  errmsg("backstream receiver %d could not listen on %s: %m", receiver.number,
+								 stats[i].address),
+						  errhint("It will try again every %d seconds. Is another collector using this "
+								  "address? See backstream.listen.",
+								  (int) (RETRY_LISTEN_USEC / USECS_PER_SEC))));
+		}
+		else if (stats[i].state == BS_LISTENER_OPEN)
+			ereport(LOG, (errmsg("backstream receiver %d listens on %s", receiver.number,
+								 stats[i].address)));
+	}
+}
+
+/* The kernel doubles what is asked for, and grants no more than net.core.rmem_max twice. */
+static void
+warn_about_buffer(void)
+{
+	const BsListenerStats *stats = bs_shared_listeners(receiver.number);
+	uint32 wanted = (uint32) bs_setting_receive_buffer_kb * 1024;
+
+	for (int i = 0; i < BS_MAX_LISTENERS; i++)
+	{
+		if (stats[i].state != BS_LISTENER_OPEN || stats[i].receive_buffer_bytes >= wanted)
+			continue;
+		ereport(WARNING,
+				(errmsg("the receive buffer of %s is %u kB, not %d kB as backstream.receive_buffer says",
+						stats[i].address, stats[i].receive_buffer_bytes / 1024,
+						bs_setting_receive_buffer_kb),
+				 errhint("Raise the kernel's limit: sysctl -w net.core.rmem_max=%u", wanted)));
+		return;
+	}
+}
+
+static void
+open_listeners(void)
+{
+	BsListenAddress addresses[BS_MAX_LISTENERS];
+	char error[256];
+	int n = bs_listen_parse(bs_setting_listen, true, addresses, BS_MAX_LISTENERS, error, sizeof(error));
+
+	if (n < 0)
+	{
+		ereport(LOG, (errmsg("invalid value of backstream.listen: %s", error),
+					  errhint("The receiver goes on with the addresses it had.")));
+		return;
+	}
+	receiver.nfailed = bs_receiver_listen(receiver.sockets, addresses, n);
+	receiver.retry_listen_at = GetCurrentTimestamp() + RETRY_LISTEN_USEC;
+	report_listeners();
+	warn_about_buffer();
+}
+
+static void
+retry_listeners(void)
+{
+	int nfailed;
+
+	if (receiver.nfailed == 0 || GetCurrentTimestamp() < receiver.retry_listen_at)
+		return;
+	nfailed = bs_receiver_retry(receiver.sockets);
+	receiver.retry_listen_at = GetCurrentTimestamp() + RETRY_LISTEN_USEC;
+	if (nfailed != receiver.nfailed)
+		report_listeners();
+	receiver.nfailed = nfailed;
+}
+
+static void
+set_allow(void)
+{
+	BsAllowList allow;
+	char error[256];
+
+	if (!bs_allow_parse(bs_setting_allow, &allow, error, sizeof(error)))
+	{
+		ereport(LOG, (errmsg("invalid value of backstream.allow: %s", error)));
+		return;
+	}
+	if (!bs_receiver_set_allow(receiver.sockets, &allow))
+		ereport(LOG, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory for backstream.allow")));
+	bs_allow_free(&allow);
+}
+
+static void
+reload(void)
+{
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	bs_receiver_set_nap(receiver.sockets, bs_setting_nap_msec / 1000.0);
+	bs_receiver_set_buffer(receiver.sockets, (uint32) bs_setting_receive_buffer_kb * 1024);
+	set_allow();
+	open_listeners();
+}
+
+/* ---- definitions ------------------------------------------------------------------------------- */
+
+/* Decode what the views read, and no more. */
+static void
+use_columns(const bool *wanted)
+{
+	BsBatch *batch;
+
+	if (memcmp(receiver.wanted, wanted, sizeof(receiver.wanted)) == 0)
+		return;
+	batch = bs_batch_create(bs_flow_column_types, BS_FLOW_NCOLUMNS, wanted, BS_BATCH_ROWS);
+	if (batch == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	bs_receiver_set_batch(receiver.sockets, batch);
+	bs_batch_free(receiver.batch);
+	receiver.batch = batch;
+	memcpy(receiver.wanted, wanted, sizeof(receiver.wanted));
+	bs_decoder_columns_changed(receiver.decoder);
+}
+
+static void
+read_definitions(void)
+{
+	bool wanted[BS_FLOW_NCOLUMNS] = {0};
+	uint64 generation = bs_registry_generation();
+	bool complete = true;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	receiver.flow = bs_extension_is_here() ? bs_flow_relation() : InvalidOid;
+	if (OidIsValid(receiver.flow))
+	{
+		complete = bs_active_refresh(true);
+		complete &= bs_exporter_config_load(receiver.decoder);
+		bs_active_wanted(receiver.flow, wanted);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	use_columns(wanted);
+	if (complete)
+		receiver.generation = generation;
+	else
+		receiver.retry_refresh_at = GetCurrentTimestamp() + RETRY_REFRESH_USEC;
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static void
+follow_definitions(void)
+{
+	if (receiver.generation == bs_registry_generation() && !bs_active_stale())
+		return;
+	if (GetCurrentTimestamp() >= receiver.retry_refresh_at)
+		read_definitions();
+}
+
+/* ---- traffic ----------------------------------------------------------------------------------- */
+
+static void
+flush_batch(void *context, BsBatch *batch)
+{
+	if (batch->nrows > 0 && OidIsValid(receiver.flow))
+		bs_active_feed(receiver.flow, batch, receiver.number);
+	bs_batch_reset(batch);
+}
+
+static void
+receive(void)
+{
+	int64 arrived = GetCurrentTimestamp();
+	uint32 received = DRAIN_DATAGRAMS;
+
+	for (int i = 0; i < MAX_DRAINS && received == DRAIN_DATAGRAMS; i++)
+	{
+		received = bs_receiver_drain(receiver.sockets, DRAIN_DATAGRAMS);
+		flush_batch(NULL, receiver.batch);
+	}
+	/* Only an empty queue says that nothing older is still to come. */
+	if (received < DRAIN_DATAGRAMS)
+		pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) arrived);
+	receiver.shared->decoder = *bs_decoder_stats(receiver.decoder);
+}
+
+static void
+create_parts(void)
+{
+	BsDecoderConfig decoder = {.stats = bs_shared_exporters(receiver.number),
+							   .max_exporters = (uint32) bs_setting_max_exporters,
+							   .max_templates = (uint32) bs_setting_max_templates,
+							   .worker = (uint32) receiver.number,
+							   .sink = {.flush = flush_batch}};
+	BsReceiverConfig sockets = {.worker = (uint32) receiver.number,
+								.nworkers = (uint32) bs_setting_workers,
+								.receive_buffer_bytes = (uint32) bs_setting_receive_buffer_kb * 1024,
+								.nap_seconds = bs_setting_nap_msec / 1000.0,
+								.listener_stats = bs_shared_listeners(receiver.number),
+								.max_listeners = BS_MAX_LISTENERS,
+								.now_usec = now_usec};
+
+	receiver.batch =
+		bs_batch_create(bs_flow_column_types, BS_FLOW_NCOLUMNS, receiver.wanted, BS_BATCH_ROWS);
+	receiver.decoder = bs_decoder_create(&decoder);
+	if (receiver.batch == NULL || receiver.decoder == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	sockets.decoder = receiver.decoder;
+	sockets.batch = receiver.batch;
+	receiver.sockets = bs_receiver_create(&sockets);
+	if (receiver.sockets == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up the event loop")));
+	bs_receiver_watch(receiver.sockets, postmaster_alive_fds[POSTMASTER_FD_WATCH]);
+}
+
+void
+bs_receiver_main(Datum argument)
+{
+	receiver.number = DatumGetInt32(argument);
+	receiver.shared = bs_shared_worker(receiver.number);
+	set_signals();
+	/* A name that is not there is FATAL and retried; the log says which database is missing. */
+	BackgroundWorkerInitializeConnection(bs_setting_database, NULL, 0);
+	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	create_parts();
+	before_shmem_exit(say_gone, 0);
+	receiver.shared->started = GetCurrentTimestamp();
+	pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) receiver.shared->started);
+	pg_atomic_write_u32(&receiver.shared->pid, (uint32) MyProcPid);
+	read_definitions();
+	set_allow();
+	open_listeners();
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!PostmasterIsAlive())
+			proc_exit(1);
+		if (ConfigReloadPending)
+			reload();
+		follow_definitions();
+		retry_listeners();
+		bs_receiver_wait(receiver.sockets, WAIT_SECONDS);
+		receive();
+	}
+}
+
+void
+bs_workers_register(void)
+{
+	for (int i = 0; i < bs_setting_workers; i++)
+	{
+		BackgroundWorker worker = {.bgw_flags =
+									   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+								   .bgw_start_time = BgWorkerStart_RecoveryFinished,
+								   .bgw_restart_time = RESTART_SECONDS,
+								   .bgw_main_arg = Int32GetDatum(i)};
+
+		snprintf(worker.bgw_name, BGW_MAXLEN, "backstream receiver %d", i);
+		snprintf(worker.bgw_type, BGW_MAXLEN, "backstream receiver");
+		snprintf(worker.bgw_library_name, BGW_MAXLEN, "backstream");
+		snprintf(worker.bgw_function_name, BGW_MAXLEN, "bs_receiver_main");
+		RegisterBackgroundWorker(&worker);
+	}
+	bs_keeper_register();
+}

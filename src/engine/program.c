@@ -339,7 +339,7 @@ apply_where(BsProgram *program, BsEval *eval, uint32_t nrows)
 	e->nrows = nrows;
 	if (program->where == NULL)
 		return;
-	e->nrows = bs_expr_filter(program->where, eval, (BsRows){nrows, e->rows}, e->rows);
+	e->nrows = bs_expr_where(program->where, eval, (BsRows){nrows, e->rows}, e->rows);
 	if (any_failed(e, nrows))
 		collect_failed(e, nrows);
 	e->filtered = nrows - e->nrows - e->nfailed;

@@ -273,16 +273,32 @@ extreme_step(BsExpr *expr, const BsLane *arg, BsRows rows)
 	});
 }
 
+#define EXTREME_INT(operator)                                                                      \
+	BS_EACH_ROW(rows, row, out[row] = in[row] operator out[row] ? in[row] : out[row];)
+#define EXTREME_INT_OR_NULL(operator)                                                              \
+	BS_EACH_ROW(rows, row, {                                                                       \
+		int take = (arg->nulls[row] ^ 1) & (nulls[row] | (in[row] operator out[row]));             \
+                                                                                                   \
+		out[row] = take ? in[row] : out[row];                                                      \
+		nulls[row] &= arg->nulls[row];                                                             \
+	})
+
 static void
 extreme_step_int(BsExpr *expr, const BsLane *arg, BsRows rows)
 {
 	int64_t *out = expr->result.i64;
+	uint8_t *nulls = expr->result.nulls;
 	const int64_t *in = arg->i64;
+	bool has_nulls = arg->has_nulls || expr->result.has_nulls;
 
-	if (expr->op == BS_OP_LEAST)
-		BS_EACH_ROW(rows, row, out[row] = in[row] < out[row] ? in[row] : out[row];);
+	if (expr->op == BS_OP_LEAST && !has_nulls)
+		EXTREME_INT(<);
+	else if (expr->op == BS_OP_LEAST)
+		EXTREME_INT_OR_NULL(<);
+	else if (!has_nulls)
+		EXTREME_INT(>);
 	else
-		BS_EACH_ROW(rows, row, out[row] = in[row] > out[row] ? in[row] : out[row];);
+		EXTREME_INT_OR_NULL(>);
 }
 
 const BsLane *
@@ -301,7 +317,7 @@ bs_eval_extreme(BsExpr *expr, BsEval *eval, BsRows rows)
 	{
 		const BsLane *arg = bs_evaluate(expr->args[i], eval, rows);
 
-		if (is_int && !arg->has_nulls && !result->has_nulls)
+		if (is_int)
 			extreme_step_int(expr, arg, rows);
 		else
 			extreme_step(expr, arg, rows);

@@ -27,9 +27,11 @@ address_load(const BsInet *inet)
 static inline void
 address_store(BsInet *inet, Address address)
 {
-	uint64_t words[2] = {htobe64(address.high), htobe64(address.low)};
+	uint64_t high = htobe64(address.high);
+	uint64_t low = htobe64(address.low);
 
-	memcpy(inet->address, words, sizeof(words));
+	memcpy(inet->address, &high, sizeof(high));
+	memcpy(inet->address + sizeof(high), &low, sizeof(low));
 }
 
 static inline uint8_t
@@ -148,19 +150,26 @@ bs_eval_inet_test(BsExpr *expr, BsEval *eval, BsRows rows)
 	return result;
 }
 
-static inline BsInet
-inet_of(const BsInet *inet, Address address, uint8_t bits)
+/*
+ * Results are stored by whole words straight into the lane: put together in a local first, the bytes
+ * would be read back wider than they were written, which stalls the processor at every row.
+ */
+static inline void
+inet_store(BsInet *out, const BsInet *from, Address address, uint8_t bits)
 {
-	BsInet made = {.family = inet->family, .bits = bits};
+	uint64_t tail = htole64(from->family | (uint64_t) bits << 8);
 
-	address_store(&made, address);
-	return made;
+	_Static_assert(offsetof(BsInet, family) == 16 && offsetof(BsInet, bits) == 17 &&
+					   sizeof(BsInet) == 24,
+				   "family, bits and padding make up the last word");
+	address_store(out, address);
+	memcpy(&out->family, &tail, sizeof(tail));
 }
 
-static inline BsInet
-network_of(const BsInet *inet)
+static inline void
+store_network(BsInet *out, const BsInet *inet, uint8_t bits)
 {
-	return inet_of(inet, address_and(address_load(inet), mask_of(inet->bits)), inet->bits);
+	inet_store(out, inet, address_and(address_load(inet), mask_of(bits)), bits);
 }
 
 static inline Address
@@ -172,14 +181,15 @@ host_bits(const BsInet *inet)
 	return (Address){.high = ~mask.high & all.high, .low = ~mask.low & all.low};
 }
 
-static inline BsInet
-broadcast_of(const BsInet *inet)
+static inline void
+store_broadcast(BsInet *out, const BsInet *inet)
 {
 	Address address = address_load(inet);
 	Address host = host_bits(inet);
 
-	return inet_of(inet, (Address){.high = address.high | host.high, .low = address.low | host.low},
-				   inet->bits);
+	address.high |= host.high;
+	address.low |= host.low;
+	inet_store(out, inet, address, inet->bits);
 }
 
 const BsLane *
@@ -193,20 +203,20 @@ bs_eval_inet_part(BsExpr *expr, BsEval *eval, BsRows rows)
 	switch (expr->op)
 	{
 		case BS_OP_INET_NETWORK:
-			BS_EACH_ROW_ONCE(rows, row, out[row] = network_of(&in[row]);)
+			BS_EACH_ROW_ONCE(rows, row, store_network(&out[row], &in[row], in[row].bits);)
 			break;
 		case BS_OP_INET_BROADCAST:
-			BS_EACH_ROW_ONCE(rows, row, out[row] = broadcast_of(&in[row]);)
+			BS_EACH_ROW_ONCE(rows, row, store_broadcast(&out[row], &in[row]);)
 			break;
 		case BS_OP_INET_NETMASK:
 			BS_EACH_ROW_ONCE(rows, row,
-							 out[row] = inet_of(&in[row], mask_of(in[row].bits),
-												max_bits(&in[row]));)
+							 inet_store(&out[row], &in[row], mask_of(in[row].bits),
+										max_bits(&in[row]));)
 			break;
 		default:
 			BS_EACH_ROW_ONCE(rows, row,
-							 out[row] = inet_of(&in[row], host_bits(&in[row]),
-												max_bits(&in[row]));)
+							 inet_store(&out[row], &in[row], host_bits(&in[row]),
+										max_bits(&in[row]));)
 			break;
 	}
 	bs_result_merge_nulls(expr, rows, a, a);
@@ -236,14 +246,18 @@ bs_eval_set_masklen(BsExpr *expr, BsEval *eval, BsRows rows)
 	BsLane *result = bs_result_begin(expr);
 
 	BS_EACH_ROW_ONCE(rows, row, {
-		BsInet made = a->inet[row];
-		int64_t bits = b->i64[row] == -1 ? max_bits(&made) : b->i64[row];
+		const BsInet *in = &a->inet[row];
+		int64_t bits = b->i64[row] == -1 ? max_bits(in) : b->i64[row];
 
-		if (__builtin_expect(bits < 0 || bits > max_bits(&made), 0))
+		if (__builtin_expect(bits < 0 || bits > max_bits(in), 0))
+		{
 			bs_error_raise(eval, a, b, row, BS_ERROR_MASKLEN);
+			bits = in->bits;
+		}
+		if (clears)
+			store_network(&result->inet[row], in, (uint8_t) bits);
 		else
-			made.bits = (uint8_t) bits;
-		result->inet[row] = clears ? network_of(&made) : made;
+			inet_store(&result->inet[row], in, address_load(in), (uint8_t) bits);
 	});
 	bs_result_merge_nulls(expr, rows, a, b);
 	return result;

@@ -22,7 +22,8 @@
 /*
  * Which columns of a stream its views read: an array of ncolumns, by attribute number less one; NULL
  * when no view reads the stream.  The array is good until bs_delta_publish() or bs_delta_discard().
- * May raise an error.  There is an active snapshot.
+ * Called again for the same stream, with other batches after it, when its columns have changed within
+ * the transaction (the answer is the same: the columns are those of now).  May raise an error.  There is an active snapshot.
  */
 extern const bool *bs_delta_wanted(Oid stream, int ncolumns);
 

@@ -14,7 +14,6 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "delta.h"
@@ -89,8 +88,8 @@ bs_feed_open(Relation stream)
 }
 
 /*
- * A temporary file belongs to the resource owner that was current when the tuplestore was made; the
- * rows outlive the statement and its subtransaction.
+ * A temporary file belongs to the resource owner that was current when the tuplestore was made.
+ * This one outlives the statement and its subtransaction, and can be released alone.
  */
 static void
 rows_begin(BsFeed *feed)
@@ -98,10 +97,32 @@ rows_begin(BsFeed *feed)
 	ResourceOwner owner = CurrentResourceOwner;
 	MemoryContext caller = MemoryContextSwitchTo(feed->context);
 
-	CurrentResourceOwner = TopTransactionResourceOwner;
+	if (feed->owner == NULL)
+		feed->owner = ResourceOwnerCreate(TopTransactionResourceOwner, "BackStream rows");
+	CurrentResourceOwner = feed->owner;
 	feed->rows = tuplestore_begin_heap(false, false, work_mem);
 	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(caller);
+}
+
+/* Before the end of a transaction, which would complain of a temporary file that is left. */
+static void
+rows_end(BsFeed *feed)
+{
+	if (feed->rows == NULL)
+		return;
+	if (!feed->writing)
+		tuplestore_end(feed->rows);
+	else
+	{
+		/* Broken: ending it might write once more, and fail once more. */
+		ResourceOwnerRelease(feed->owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+		ResourceOwnerRelease(feed->owner, RESOURCE_RELEASE_LOCKS, false, false);
+		ResourceOwnerRelease(feed->owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+		MemoryContextReset(feed->context);
+		feed->writing = false;
+	}
+	feed->rows = NULL;
 }
 
 /* Nothing but rolled-back rows is left. */
@@ -112,11 +133,8 @@ rows_restart(BsFeed *feed)
 		tuplestore_clear(feed->rows);
 	else
 	{
-		/* Its file, if it has one, is closed with the transaction's resources. */
-		feed->rows = NULL;
-		MemoryContextReset(feed->context);
+		rows_end(feed);
 		rows_begin(feed);
-		feed->writing = false;
 	}
 	feed->nrows = feed->nskipped = 0;
 	feed->nskip = 0;
@@ -326,15 +344,6 @@ static bool
 has_rows(const BsFeed *feed)
 {
 	return feed->nrows > feed->nskipped;
-}
-
-/* Before the end of a transaction, so that no temporary file is left to its resource owner. */
-static void
-rows_end(BsFeed *feed)
-{
-	if (feed->rows != NULL && !feed->writing)
-		tuplestore_end(feed->rows);
-	feed->rows = NULL;
 }
 
 static void

@@ -18,6 +18,7 @@
 
 #include "executor/tuptable.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -41,6 +42,7 @@ typedef struct BsFeed
 	TupleDesc desc; /* the stream's columns when the rows came */
 	MemoryContext context;
 	Tuplestorestate *rows; /* NULL: none yet */
+	ResourceOwner owner;   /* of its temporary file */
 	int64 nrows;           /* in the tuplestore */
 	bool writing; /* set while a row is written: found set, an error has left the tuplestore broken */
 

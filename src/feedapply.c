@@ -24,9 +24,13 @@
 #include "viewdef.h"
 
 /* Sources that are not a hash of a value. */
-#define SOURCE_NONE UINT64CONST(1) /* the stream has no watermark_by: all its rows are one source  \
-									*/
+#define SOURCE_NONE                                                                                \
+	UINT64CONST(1) /* the stream has no watermark_by: all its rows are one source                  \
+					*/
 #define SOURCE_NULL UINT64CONST(2)
+
+/* A batch of wide values need not be smaller than this, whatever work_mem is. */
+#define MIN_BATCH_KB 1024
 
 typedef struct Reader
 {
@@ -160,11 +164,15 @@ flow_complete(const Reader *reader, TupleTableSlot *slot)
 	}
 }
 
+/* The slot's row is in another context than the batch. */
 static void
 batch_flush(Reader *reader)
 {
+	MemoryContext caller = MemoryContextSwitchTo(reader->keep);
+
 	if (reader->batch->nrows > 0)
 		bs_delta_add(reader->feed->stream, reader->batch);
+	MemoryContextSwitchTo(caller);
 	bs_batch_reset(reader->batch);
 	MemoryContextReset(reader->keep);
 	CHECK_FOR_INTERRUPTS();
@@ -175,6 +183,7 @@ row_add(Reader *reader, TupleTableSlot *slot)
 {
 	BsBatch *batch = reader->batch;
 	uint32 row = batch->nrows;
+	MemoryContext caller = MemoryContextSwitchTo(reader->keep);
 
 	slot_getallattrs(slot);
 	if (reader->is_flow)
@@ -190,8 +199,9 @@ row_add(Reader *reader, TupleTableSlot *slot)
 	}
 	batch->nrows++;
 	bs_batch_add_run(batch, row, 1, row_source(reader, slot));
+	MemoryContextSwitchTo(caller);
 	if (batch->nrows == batch->capacity ||
-		MemoryContextMemAllocated(reader->keep, true) > (Size) work_mem * 1024)
+		MemoryContextMemAllocated(reader->keep, true) > (Size) Max(work_mem, MIN_BATCH_KB) * 1024)
 		batch_flush(reader);
 }
 
@@ -248,7 +258,6 @@ bs_feed_apply(BsFeed *feed, TimestampTz now)
 		reader.batch = batch_create(reader.desc, reader.wanted, context);
 		reader.keep = AllocSetContextCreate(context, "BackStream batch being applied",
 											ALLOCSET_DEFAULT_SIZES);
-		MemoryContextSwitchTo(reader.keep);
 		rows_read(&reader);
 		MemoryContextSwitchTo(caller);
 		ExecDropSingleTupleTableSlot(reader.slot);

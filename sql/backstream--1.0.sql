@@ -97,11 +97,11 @@ CREATE FOREIGN TABLE backstream.flow (
 
 COMMENT ON FOREIGN TABLE backstream.flow IS
 'Flow records as received from exporters (NetFlow v5, v9, IPFIX) and as inserted.  What a record does not carry is NULL.';
-COMMENT ON COLUMN backstream.flow.time_received IS 'arrival of the datagram';
+COMMENT ON COLUMN backstream.flow.time_received IS 'arrival of the datagram; a row inserted without it gets the time at which its transaction commits (RETURNING still shows NULL)';
 COMMENT ON COLUMN backstream.flow.time_export IS 'export time in the header of the datagram';
 COMMENT ON COLUMN backstream.flow.time_flow_start IS 'first packet of the flow';
 COMMENT ON COLUMN backstream.flow.time_flow_end IS 'last packet of the flow';
-COMMENT ON COLUMN backstream.flow.time_event IS 'time_flow_end, else time_export, else time_received: never NULL in what is received';
+COMMENT ON COLUMN backstream.flow.time_event IS 'time_flow_end, else time_export, else time_received: never NULL for views; a row inserted without it gets the first of these when its transaction commits (RETURNING still shows NULL)';
 COMMENT ON COLUMN backstream.flow.exporter IS 'source address of the datagram';
 COMMENT ON COLUMN backstream.flow.obs_domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + id (v5)';
 COMMENT ON COLUMN backstream.flow.flow_type IS 'netflow_v5, netflow_v9, ipfix, or what an INSERT says';
@@ -153,6 +153,46 @@ COMMENT ON COLUMN backstream.exporter_config.name IS 'what people call it';
 COMMENT ON COLUMN backstream.exporter_config.sampling_default IS 'sampling rate of records that bring none';
 COMMENT ON COLUMN backstream.exporter_config.sampling_override IS 'sampling rate of all its records, whatever they bring';
 SELECT pg_catalog.pg_extension_config_dump('backstream.exporter_config', '');
+
+/* ---------- export datagrams by SQL ---------- */
+
+CREATE FUNCTION backstream.decode(datagram bytea, exporter inet,
+								  received timestamptz DEFAULT pg_catalog.clock_timestamp())
+	RETURNS SETOF backstream.flow
+	AS 'MODULE_PATHNAME', 'bs_decode' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED
+	COST 1000 ROWS 30;
+COMMENT ON FUNCTION backstream.decode(bytea, inet, timestamptz) IS
+'The records of one export datagram (NetFlow v5, v9, IPFIX) from the given exporter, as they would be received.  Templates, sampling rates and sequence numbers are kept by the session, so datagrams are given in their order.  What cannot be decoded gives no rows and is counted: backstream.decode_stats().';
+
+CREATE FUNCTION backstream.ingest(datagram bytea, exporter inet,
+								  received timestamptz DEFAULT pg_catalog.clock_timestamp())
+	RETURNS bigint
+	AS 'MODULE_PATHNAME', 'bs_ingest' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION backstream.ingest(bytea, inet, timestamptz) IS
+'Feed the records that backstream.decode() gives for a datagram to backstream.flow, as an INSERT would: they count from the commit on, and not at all after a rollback.  Returns their number.';
+
+CREATE FUNCTION backstream.decode_stats(
+	OUT exporter inet, OUT obs_domain bigint, OUT flow_type text,
+	OUT datagrams bigint, OUT bytes bigint, OUT records bigint, OUT option_records bigint,
+	OUT records_lost bigint, OUT datagrams_lost bigint, OUT resyncs bigint,
+	OUT unknown_template bigint, OUT decode_errors bigint, OUT template_errors bigint,
+	OUT templates_refused bigint, OUT withdrawals_ignored bigint, OUT untimed bigint,
+	OUT totals_used bigint, OUT templates bigint, OUT last_seen timestamptz,
+	OUT clock_skew interval, OUT sampling_rate bigint,
+	OUT not_export bigint, OUT exporters_refused bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_decode_stats' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.decode_stats() IS
+'What decode() and ingest() have counted in this session: a row per exporter, observation domain and kind of export, as in backstream.exporters, and one without exporter that counts all datagrams and those that were no exports (not_export) or of exporters for which there was no room (exporters_refused).  Data sets whose template is not known count as unknown_template.';
+
+CREATE FUNCTION backstream.decode_reset() RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_decode_reset' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.decode_reset() IS
+'Forget the templates, rates, sequence numbers and counts that decode() and ingest() keep in this session.';
+
+REVOKE ALL ON FUNCTION backstream.decode(bytea, inet, timestamptz),
+	backstream.ingest(bytea, inet, timestamptz), backstream.decode_stats(),
+	backstream.decode_reset() FROM PUBLIC;
 
 /* ---------- functions used in queries ---------- */
 

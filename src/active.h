@@ -57,6 +57,13 @@ extern bool bs_active_wanted(Oid stream, bool *wanted);
 extern void bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial,
 						  BsArena *arena, BsSharedPartial *lock, const char **error);
 
+/*
+ * Combine what merging the last batch's states into a partial has put side by side, where it has become
+ * long.  Between bs_computed_begin and bs_computed_end; tidy.c.
+ */
+extern void bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena,
+						   BsSharedPartial *lock);
+
 /* A receiver's batch of a stream, into its own partials of all views over it. */
 extern void bs_active_feed(Oid stream, const BsBatch *batch, int writer);
 

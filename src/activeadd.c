@@ -125,6 +125,18 @@ take_error(BsActiveView *view, const BsEvaluated *evaluated, const char **error)
 		*error = bs_error_message(evaluated->last_error);
 }
 
+/* A transaction tidies its own partial, and what earlier ones have left in the shared one. */
+static void
+tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lock)
+{
+	bs_active_tidy(view, partial, arena, lock);
+	if (lock == NULL)
+	{
+		lock = &view->shared->partials[bs_backend_writer()];
+		bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock);
+	}
+}
+
 void
 bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsArena *arena,
 			  BsSharedPartial *lock, const char **error)
@@ -153,6 +165,8 @@ bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsAr
 	if (lock != NULL)
 		bs_partial_unlock(lock);
 	take_error(view, evaluated, error);
+	if (compiled->nforeign > 0)
+		tidy(view, partial, arena, lock);
 	bs_computed_end(compiled->computed);
 }
 

@@ -100,3 +100,10 @@ ALTER TYPE rename3.tint_type RENAME TO colour;
 DROP SCHEMA rename, rename3 CASCADE;
 DROP OWNED BY rename_user;
 DROP ROLE rename_user;
+
+-- what the library finds by its name stays
+ALTER SCHEMA backstream RENAME TO other;
+ALTER SERVER backstream RENAME TO other;
+ALTER FOREIGN DATA WRAPPER backstream RENAME TO other;
+ALTER FOREIGN TABLE backstream.flow RENAME TO other;
+ALTER FOREIGN TABLE backstream.flow SET SCHEMA public;

@@ -4,9 +4,12 @@
 
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "commands/dbcommands.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 
 #include "ddl.h"
@@ -140,6 +143,27 @@ bs_ddl_next_statement(BsUtilityCall *call, Node *statement)
 	if (inner.context == PROCESS_UTILITY_TOPLEVEL)
 		inner.context = PROCESS_UTILITY_QUERY;
 	bs_ddl_next(&inner);
+}
+
+static void
+lock_wrapper(LOCKMODE mode)
+{
+	Oid wrapper = get_foreign_data_wrapper_oid(BS_EXTENSION, true);
+
+	if (OidIsValid(wrapper))
+		LockDatabaseObject(ForeignDataWrapperRelationId, wrapper, 0, mode);
+}
+
+void
+bs_ddl_lock_for_definition(void)
+{
+	lock_wrapper(RowExclusiveLock);
+}
+
+void
+bs_ddl_lock_for_rename(void)
+{
+	lock_wrapper(ShareRowExclusiveLock);
 }
 
 Node *

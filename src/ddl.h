@@ -18,6 +18,8 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
+#include "viewdef.h"
+
 /* What the literal spelling says and PostgreSQL's statement trees cannot. */
 typedef struct BsLiteral
 {
@@ -68,6 +70,14 @@ extern void bs_ddl_move(BsUtilityCall *call);                 /* AlterObjectSche
 extern void bs_ddl_alter_enum(BsUtilityCall *call);           /* AlterEnumStmt */
 extern void bs_ddl_comment(BsUtilityCall *call);              /* CommentStmt */
 
+/*
+ * Definitions and renames exclude each other until their transactions end: a definition that is
+ * being made, and that a rename does not see yet, would keep the old name.  Definitions do not
+ * exclude each other.
+ */
+extern void bs_ddl_lock_for_definition(void);
+extern void bs_ddl_lock_for_rename(void);
+
 /* Hand on a statement that may rename something, and let the text of all views follow. */
 extern void bs_ddl_next_renaming(BsUtilityCall *call);
 
@@ -76,6 +86,9 @@ extern void bs_refuse_children(List *parents);
 
 /* A stream's watermark_by must be one of its columns. */
 extern void bs_stream_check(Oid relid);
+
+/* Warn if the owner of a view may not read its stream: then it is kept, and not fed. */
+extern void bs_view_check_owner(const BsViewDef *def);
 
 /* A statement about relation rv says VIEW: is it about a continuous view?  Raises in the literal
  * spelling if it is about something else; false if there is no such relation. */

@@ -18,7 +18,9 @@
 #include "catalog/pg_depend.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -225,6 +227,38 @@ refuse_fixed_options(const char *name, List *changes)
 	}
 }
 
+/*
+ * Not an error: a dump restores rights after the tables.  The workers look at the rights again when
+ * they start the view.
+ */
+void
+bs_view_check_owner(const BsViewDef *def)
+{
+	if (!bs_viewdef_owner_may_read(def))
+		ereport(
+			WARNING,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("the owner of continuous view \"%s\" may not read its stream", def->name),
+			 errdetail("The view is not fed as long as that is so."),
+			 errhint("GRANT SELECT ON %s TO %s.",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(def->stream)),
+												get_rel_name(def->stream)),
+					 quote_identifier(GetUserNameFromId(def->owner, false)))));
+}
+
+static bool
+changes_owner(AlterTableStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, cell)->subtype == AT_ChangeOwner)
+			return true;
+	}
+	return false;
+}
+
 static void
 view_alter(BsUtilityCall *call, Oid relid)
 {
@@ -251,6 +285,11 @@ view_alter(BsUtilityCall *call, Oid relid)
 			refuse_fixed_options(get_rel_name(relid), (List *) command->def);
 	}
 	bs_ddl_next(call);
+	if (changes_owner(statement))
+	{
+		CommandCounterIncrement();
+		bs_view_check_owner(bs_viewdef_load(relid, false));
+	}
 	bs_views_changed();
 }
 

@@ -187,6 +187,7 @@ view_options_complete(CreateForeignTableStmt *statement)
 static void
 view_created(Oid relid, Query *query)
 {
+	BsViewDef def = {.relid = relid, .stream = bs_query_stream(query), .query = query};
 	Relation relation = table_open(relid, AccessShareLock);
 	List *columns = query_columns(query);
 
@@ -196,8 +197,11 @@ view_created(Oid relid, Query *query)
 						errmsg("continuous view \"%s\" has fewer columns than its query",
 							   RelationGetRelationName(relation)),
 						errhint("Columns are those of the query.")));
+	def.owner = relation->rd_rel->relowner;
+	def.name = pstrdup(RelationGetRelationName(relation));
 	table_close(relation, NoLock);
 	bs_viewdef_depend(relid, query);
+	bs_view_check_owner(&def);
 	bs_views_changed();
 }
 
@@ -238,6 +242,7 @@ foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement)
 	if (is_view)
 	{
 		columns_refuse_constraints(statement);
+		bs_ddl_lock_for_definition();
 		query = view_options_complete(statement);
 	}
 	bs_ddl_next_statement(call, (Node *) statement);
@@ -428,6 +433,7 @@ bs_ddl_create_view(BsUtilityCall *call)
 	require_extension();
 	refuse_view_clauses(statement);
 	PreventCommandIfReadOnly("CREATE CONTINUOUS VIEW");
+	bs_ddl_lock_for_definition();
 	table = view_as_foreign_table(call, statement);
 	existing = creation_place(table->base.relation);
 	if (!OidIsValid(existing) || !statement->replace)

@@ -147,8 +147,10 @@ all_store(List *defs)
 void
 bs_ddl_next_renaming(BsUtilityCall *call)
 {
-	List *defs = all_load();
+	List *defs;
 
+	bs_ddl_lock_for_rename();
+	defs = all_load();
 	bs_ddl_next(call);
 	if (defs != NIL)
 		all_store(defs);
@@ -178,6 +180,29 @@ is_never_named(ObjectType type)
 		default:
 			return false;
 	}
+}
+
+/*
+ * What the library finds by its name.  (A dump would not restore either: the extension makes these
+ * under the names that they have.)
+ */
+static void
+refuse_fixed_names(ObjectType type, const char *name, const RangeVar *rv)
+{
+	bool is_fixed = false;
+
+	if (creating_extension)
+		return;
+	if (type == OBJECT_SCHEMA || type == OBJECT_FDW || type == OBJECT_FOREIGN_SERVER ||
+		type == OBJECT_EXTENSION)
+		is_fixed = name != NULL && strcmp(name, BS_EXTENSION) == 0;
+	else if (rv != NULL && type != OBJECT_COLUMN)
+		is_fixed = OidIsValid(bs_flow_relation()) &&
+				   RangeVarGetRelid(rv, NoLock, true) == bs_flow_relation();
+	if (is_fixed)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("\"%s\" belongs to extension \"%s\" and keeps its name and place",
+							   rv ? rv->relname : name, BS_EXTENSION)));
 }
 
 /* The column that a stream's watermarks are kept by is an option: it follows too. */
@@ -218,6 +243,15 @@ require_literal(const BsUtilityCall *call, const RangeVar *rv, bool is_view, boo
 						errmsg("continuous view \"%s\" does not exist", rv->relname)));
 }
 
+/* A view's text cannot name what is temporary. */
+static bool
+is_temporary(const RangeVar *rv)
+{
+	Oid relid = rv ? RangeVarGetRelid(rv, NoLock, true) : InvalidOid;
+
+	return OidIsValid(relid) && get_rel_persistence(relid) == RELPERSISTENCE_TEMP;
+}
+
 void
 bs_ddl_rename(BsUtilityCall *call)
 {
@@ -226,11 +260,18 @@ bs_ddl_rename(BsUtilityCall *call)
 		statement->renameType == OBJECT_VIEW ||
 		(statement->renameType == OBJECT_COLUMN && statement->relationType == OBJECT_VIEW);
 
-	if (is_never_named(statement->renameType) || !bs_extension_is_here())
+	if (is_never_named(statement->renameType) || !bs_extension_is_here() ||
+		is_temporary(statement->relation))
 	{
 		bs_ddl_next(call);
 		return;
 	}
+	refuse_fixed_names(statement->renameType,
+					   statement->subname ? statement->subname
+					   : statement->object && IsA(statement->object, String)
+						   ? strVal(statement->object)
+						   : NULL,
+					   statement->relation);
 	if (says_view)
 	{
 		bool is_view = bs_names_continuous_view(call, statement->relation);
@@ -262,6 +303,7 @@ bs_ddl_move(BsUtilityCall *call)
 		bs_ddl_next(call);
 		return;
 	}
+	refuse_fixed_names(statement->objectType, NULL, statement->relation);
 	if (statement->objectType == OBJECT_VIEW)
 	{
 		bool is_view = bs_names_continuous_view(call, statement->relation);

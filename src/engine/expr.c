@@ -32,9 +32,11 @@ eval_foreign(BsExpr *expr, BsEval *eval, BsRows rows)
 		alive.nrows += eval->errors[row] == BS_ERROR_NONE;
 		bs_lane_blank(result, row);
 	});
-	if (alive.nrows > 0)
+	if (alive.nrows > 0 && eval->foreign != NULL)
 		eval->foreign(eval->foreign_context, expr->foreign, eval->batch, alive, result,
 					  eval->errors);
+	else
+		BS_EACH_ROW_ONCE(alive, row, bs_error_set(eval, row, BS_ERROR_FOREIGN););
 	if (result->has_nulls)
 		bs_result_may_be_null(expr, rows);
 	BS_EACH_ROW_ONCE(alive, row, {

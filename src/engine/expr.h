@@ -160,7 +160,7 @@ typedef struct BsEval
 {
 	const BsBatch *batch;
 	uint8_t *errors; /* [capacity] BsError per row; the caller clears it */
-	BsForeignEvaluate foreign;
+	BsForeignEvaluate foreign; /* NULL: foreign expressions fail in every row */
 	void *foreign_context;
 	uint64_t unknown_rate; /* raised by BS_OP_SCALED for each row whose rate is NULL */
 } BsEval;

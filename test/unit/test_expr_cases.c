@@ -3,7 +3,7 @@
  * test_expr_cases.c: native operations at the extremes of their types give what PostgreSQL gave.
  *
  * The cases are test/data/expr_cases.txt, written by a server (test/expr_oracle/cases.sql); run from
- * the root of the checkout.  Each group runs as one batch over all its rows, over every third row,
+ * the root of the checkout.  expr_scalar.h must agree with them too.  Each group runs as one batch over all its rows, over every third row,
  * and line by line with the right argument as a constant.
  */
 #include <setjmp.h>
@@ -268,6 +268,21 @@ check_rows(const Group *group, BsExpr *expr, const BsBatch *batch, BsRows rows)
 	return nfailed;
 }
 
+/* The oracle of the random trees is held to the server as well. */
+static unsigned
+check_oracle(const Group *group, const BsExpr *expr, const BsBatch *batch, uint32_t row)
+{
+	ScalarEval eval = {.batch = batch, .row = row};
+	Scalar said = scalar_evaluate(expr, &eval);
+	bool same = said.error == group->errors[row] && !said.null;
+
+	if (same && said.error == BS_ERROR_NONE)
+		same = scalar_same(group->result, &said.value, &group->expected[row]);
+	if (!same)
+		print_error("line %u: the oracle differs\n", group->line_numbers[row]);
+	return !same;
+}
+
 static BsBatch *
 make_batch(const Group *group)
 {
@@ -303,8 +318,10 @@ check_group(const Group *group)
 	for (uint32_t row = 0; row < group->nlines; row++)
 	{
 		uint16_t one = (uint16_t) row;
+		BsExpr *expr = make_expr(group, row, true);
 
-		nfailed += check_rows(group, make_expr(group, row, true), batch, (BsRows){1, &one});
+		nfailed += check_oracle(group, expr, batch, row);
+		nfailed += check_rows(group, expr, batch, (BsRows){1, &one});
 	}
 	bs_batch_free(batch);
 	return nfailed;

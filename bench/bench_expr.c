@@ -4,8 +4,8 @@
  *
  *   make build/release/bench_expr && build/release/bench_expr [rounds]
  *
- * Each expression runs over the same batches of 2,048 random records that fit the caches, once without
- * NULLs and once with one value in ten NULL; printed is the median of eleven runs.
+ * Each expression runs over the same batches of 2,048 random records that fit the caches, once
+ * without NULLs and once with one value in ten NULL; printed is the median of eleven runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "../src/engine/expr.h"
 
 #define NBATCHES 8
-#define NRUNS 11
+#define NRUNS    11
 
 enum
 {
@@ -98,8 +98,7 @@ make_scan(void)
 {
 	BsValue list[] = {{.i64 = 6}, {.i64 = 17}};
 
-	return op2(BS_OP_AND, BS_BOOL,
-			   op2(BS_OP_LE, BS_BOOL, column(PACKETS), number(BS_INT8, 3)),
+	return op2(BS_OP_AND, BS_BOOL, op2(BS_OP_LE, BS_BOOL, column(PACKETS), number(BS_INT8, 3)),
 			   bs_expr_in(BS_OP_IN, column(PROTO), 2, list, false));
 }
 
@@ -130,9 +129,9 @@ make_next_port(void)
 static BsExpr *
 make_service(void)
 {
-	BsExpr *when = op2(BS_OP_LT, BS_BOOL,
-					   op2(BS_OP_LEAST, BS_INT4, column(SRC_PORT), column(DST_PORT)),
-					   number(BS_INT4, 1024));
+	BsExpr *when =
+		op2(BS_OP_LT, BS_BOOL, op2(BS_OP_LEAST, BS_INT4, column(SRC_PORT), column(DST_PORT)),
+			number(BS_INT4, 1024));
 	BsExpr *then = op2(BS_OP_LEAST, BS_INT4, column(SRC_PORT), column(DST_PORT));
 
 	return bs_expr_op(BS_OP_CASE, BS_INT4, 3, (BsExpr *[]){when, then, bs_expr_null(BS_INT4)});

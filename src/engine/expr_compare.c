@@ -93,8 +93,7 @@ compare_int(BsOp op, int64_t *out, const int64_t *a, const int64_t *b, BsRows ro
 #undef X
 }
 
-#define COMPARE_SIGNS(sign)                                                                        \
-	BS_EACH_ROW_ONCE(rows, row, out[row] = (signs >> ((sign) + 1)) & 1;)
+#define COMPARE_SIGNS(sign) BS_EACH_ROW_ONCE(rows, row, out[row] = (signs >> ((sign) + 1)) & 1;)
 
 /* Values only; what lies under a NULL may give anything. */
 static void

@@ -200,12 +200,9 @@ static const struct
 	bool of_false;
 	bool of_true;
 } tests[BS_NOPS] = {
-	[BS_OP_IS_NULL] = {true, false, false},
-	[BS_OP_IS_NOT_NULL] = {false, true, true},
-	[BS_OP_IS_TRUE] = {false, false, true},
-	[BS_OP_IS_NOT_TRUE] = {true, true, false},
-	[BS_OP_IS_FALSE] = {false, true, false},
-	[BS_OP_IS_NOT_FALSE] = {true, false, true},
+	[BS_OP_IS_NULL] = {true, false, false},  [BS_OP_IS_NOT_NULL] = {false, true, true},
+	[BS_OP_IS_TRUE] = {false, false, true},  [BS_OP_IS_NOT_TRUE] = {true, true, false},
+	[BS_OP_IS_FALSE] = {false, true, false}, [BS_OP_IS_NOT_FALSE] = {true, false, true},
 };
 
 const BsLane *

@@ -2,8 +2,8 @@
 /*
  * expr_inet.c: addresses and networks, as PostgreSQL's inet and cidr.
  *
- * An address is handled as 128 bits in two words, most significant first; IPv4 takes the top 32.  Masks
- * are made so that nothing is undefined for any mask length a lane may hold.
+ * An address is handled as 128 bits in two words, most significant first; IPv4 takes the top 32.
+ * Masks are made so that nothing is undefined for any mask length a lane may hold.
  */
 #include "expr_internal.h"
 
@@ -72,7 +72,7 @@ address_and(Address a, Address mask)
 	return (Address){.high = a.high & mask.high, .low = a.low & mask.low};
 }
 
-/* By family, then the bits both networks have, then the shorter mask first, then the whole address. */
+/* By family, then the common prefix bits, then the shorter mask, then the whole address. */
 int
 bs_inet_compare(const BsInet *a, const BsInet *b)
 {
@@ -151,8 +151,8 @@ bs_eval_inet_test(BsExpr *expr, BsEval *eval, BsRows rows)
 }
 
 /*
- * Results are stored by whole words straight into the lane: put together in a local first, the bytes
- * would be read back wider than they were written, which stalls the processor at every row.
+ * Results are stored by whole words straight into the lane: put together in a local first, the
+ * bytes would be read back wider than they were written, which stalls the processor at every row.
  */
 static inline void
 inet_store(BsInet *out, const BsInet *from, Address address, uint8_t bits)
@@ -209,14 +209,14 @@ bs_eval_inet_part(BsExpr *expr, BsEval *eval, BsRows rows)
 			BS_EACH_ROW_ONCE(rows, row, store_broadcast(&out[row], &in[row]);)
 			break;
 		case BS_OP_INET_NETMASK:
-			BS_EACH_ROW_ONCE(rows, row,
-							 inet_store(&out[row], &in[row], mask_of(in[row].bits),
-										max_bits(&in[row]));)
+			BS_EACH_ROW_ONCE(
+				rows, row,
+				inet_store(&out[row], &in[row], mask_of(in[row].bits), max_bits(&in[row]));)
 			break;
 		default:
-			BS_EACH_ROW_ONCE(rows, row,
-							 inet_store(&out[row], &in[row], host_bits(&in[row]),
-										max_bits(&in[row]));)
+			BS_EACH_ROW_ONCE(
+				rows, row,
+				inet_store(&out[row], &in[row], host_bits(&in[row]), max_bits(&in[row]));)
 			break;
 	}
 	bs_result_merge_nulls(expr, rows, a, a);

@@ -92,8 +92,8 @@ bs_eval_time_sub_time(BsExpr *expr, BsEval *eval, BsRows rows)
 
 		if (__builtin_expect(is_infinite(a->i64[row]) || is_infinite(b->i64[row]), 0))
 			bs_error_raise(eval, a, b, row, BS_ERROR_INFINITE_TIME);
-		result->interval[row] = (BsInterval){.usec = usec % USEC_PER_DAY,
-											 .days = (int32_t) (usec / USEC_PER_DAY)};
+		result->interval[row] =
+			(BsInterval){.usec = usec % USEC_PER_DAY, .days = (int32_t) (usec / USEC_PER_DAY)};
 	});
 	bs_result_merge_nulls(expr, rows, a, b);
 	return result;

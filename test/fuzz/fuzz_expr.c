@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * fuzz_expr.c: trees, columns and selections drawn from the input; the batch evaluator must agree with
- * the scalar oracle, and neither may touch memory it should not.  Trees are also given wrong types
- * at random, which bs_expr_prepare must refuse or evaluation must survive.
+ * fuzz_expr.c: trees, columns and selections drawn from the input; the batch evaluator must agree
+ * with the scalar oracle, and neither may touch memory it should not.  Trees are also given wrong
+ * types at random, which bs_expr_prepare must refuse or evaluation must survive.
  */
 #include "../expr_random.h"
 

@@ -19,7 +19,7 @@
 #include "../../src/engine/expr.h"
 
 #define CAPACITY 16
-#define NONE INT64_MIN /* stands for NULL in the tables of this file */
+#define NONE     INT64_MIN /* stands for NULL in the tables of this file */
 
 enum
 {
@@ -269,9 +269,9 @@ tests_of_truth(void **state)
 		BsOp op;
 		int64_t result[3];
 	} tests[] = {
-		{BS_OP_NOT, {1, 0, NONE}},        {BS_OP_IS_NULL, {0, 0, 1}},
-		{BS_OP_IS_NOT_NULL, {1, 1, 0}},   {BS_OP_IS_TRUE, {0, 1, 0}},
-		{BS_OP_IS_NOT_TRUE, {1, 0, 1}},   {BS_OP_IS_FALSE, {1, 0, 0}},
+		{BS_OP_NOT, {1, 0, NONE}},       {BS_OP_IS_NULL, {0, 0, 1}},
+		{BS_OP_IS_NOT_NULL, {1, 1, 0}},  {BS_OP_IS_TRUE, {0, 1, 0}},
+		{BS_OP_IS_NOT_TRUE, {1, 0, 1}},  {BS_OP_IS_FALSE, {1, 0, 0}},
 		{BS_OP_IS_NOT_FALSE, {0, 1, 1}},
 	};
 	Fixture *f = *state;
@@ -291,7 +291,8 @@ tests_of_truth(void **state)
 	}
 }
 
-/* Rows: a is false, true, NULL, with b = 0 (an error if 10 / b is reached), then again with b = 5. */
+/* Rows: a is false, true, NULL, with b = 0 (an error if 10 / b is reached), then again with b = 5.
+ */
 static void
 fill_guards(Fixture *f)
 {
@@ -317,7 +318,7 @@ and_and_or_stop_when_decided(void **state)
 {
 	Fixture *f = *state;
 	BsExpr *and = op2(BS_OP_AND, BS_BOOL, column(COL_BOOL_A), risky(COL_B));
-	BsExpr *or = op2(BS_OP_OR, BS_BOOL, column(COL_BOOL_A), risky(COL_B));
+	BsExpr * or = op2(BS_OP_OR, BS_BOOL, column(COL_BOOL_A), risky(COL_B));
 	const BsLane *lane;
 
 	fill_guards(f);
@@ -397,9 +398,9 @@ static void
 coalesce_asks_only_where_null(void **state)
 {
 	Fixture *f = *state;
-	BsExpr *expr = bs_expr_op(
-		BS_OP_COALESCE, BS_INT4, 3,
-		(BsExpr *[]){column(COL_A), bs_expr_foreign(0, BS_INT4), column(COL_B)});
+	BsExpr *expr =
+		bs_expr_op(BS_OP_COALESCE, BS_INT4, 3,
+				   (BsExpr *[]){column(COL_A), bs_expr_foreign(0, BS_INT4), column(COL_B)});
 	const BsLane *lane;
 
 	for (uint32_t row = 0; row < CAPACITY; row++)
@@ -483,7 +484,8 @@ static void
 bytes_in_a_list(void **state)
 {
 	static const uint8_t text[] = "tcpudpicmp";
-	BsValue list[3] = {{.bytes = {text, 3, 0}}, {.bytes = {text + 6, 4, 0}}, {.bytes = {text, 3, 0}}};
+	BsValue list[3] = {
+		{.bytes = {text, 3, 0}}, {.bytes = {text + 6, 4, 0}}, {.bytes = {text, 3, 0}}};
 	Fixture *f = *state;
 	BsExpr *expr = bs_expr_in(BS_OP_IN, column(COL_TEXT), 3, list, false);
 	BsBytes *lane = f->batch->columns[COL_TEXT].bytes;

@@ -2,9 +2,10 @@
 /*
  * test_expr_cases.c: native operations at the extremes of their types give what PostgreSQL gave.
  *
- * The cases are test/data/expr_cases.txt, written by a server (test/expr_oracle/cases.sql); run from
- * the root of the checkout.  expr_scalar.h must agree with them too.  Each group runs as one batch over all its rows, over every third row,
- * and line by line with the right argument as a constant.
+ * The cases are test/data/expr_cases.txt, written by a server (test/expr_oracle/cases.sql); run
+ * from the root of the checkout.  expr_scalar.h must agree with them too.  Each group runs as one
+ * batch over all its rows, over every third row, and line by line with the right argument as a
+ * constant.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@
 #include "../expr_scalar.h"
 
 #define MAX_LINES 1024
-#define MAX_ARGS 3
+#define MAX_ARGS  3
 
 static const struct
 {
@@ -79,12 +80,12 @@ static const struct
 	const char *name;
 	BsType type;
 } types[] = {
-	{"boolean", BS_BOOL},     {"int2", BS_INT2},	 {"int4", BS_INT4},
-	{"int8", BS_INT8},        {"float4", BS_FLOAT4}, {"float8", BS_FLOAT8},
-	{"double", BS_FLOAT8},    {"inet", BS_INET},     {"timestamptz", BS_TIMESTAMPTZ},
+	{"boolean", BS_BOOL},      {"int2", BS_INT2},       {"int4", BS_INT4},
+	{"int8", BS_INT8},         {"float4", BS_FLOAT4},   {"float8", BS_FLOAT8},
+	{"double", BS_FLOAT8},     {"inet", BS_INET},       {"timestamptz", BS_TIMESTAMPTZ},
 	{"interval", BS_INTERVAL}, {"macaddr", BS_MACADDR}, {"count", BS_INT4},
-	{"masklen", BS_INT4},     {"width", BS_INTERVAL}, {"origin", BS_TIMESTAMPTZ},
-	{"shift", BS_INTERVAL},   {"cidr", BS_INET},
+	{"masklen", BS_INT4},      {"width", BS_INTERVAL},  {"origin", BS_TIMESTAMPTZ},
+	{"shift", BS_INTERVAL},    {"cidr", BS_INET},
 };
 
 typedef struct Group
@@ -309,8 +310,8 @@ check_group(const Group *group)
 	{
 		for (uint32_t row = 0; row < group->nlines; row++)
 			rows[row] = (uint16_t) row;
-		nfailed += check_rows(group, make_expr(group, 0, false), batch,
-							  (BsRows){group->nlines, rows});
+		nfailed +=
+			check_rows(group, make_expr(group, 0, false), batch, (BsRows){group->nlines, rows});
 		for (uint32_t row = 1; row < group->nlines; row += 3)
 			rows[nthird++] = (uint16_t) row;
 		nfailed += check_rows(group, make_expr(group, 0, false), batch, (BsRows){nthird, rows});

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * test_expr_random.c: random trees evaluated by batches and by the naive oracle give the same values,
- * NULLs, errors, kept rows, and take the same rows to what is evaluated lazily.
+ * test_expr_random.c: random trees evaluated by batches and by the naive oracle give the same
+ * values, NULLs, errors, kept rows, and take the same rows to what is evaluated lazily.
  *
  * BS_SEED and BS_TRIALS choose others than the fixed ones.
  */

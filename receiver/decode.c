@@ -164,6 +164,10 @@ count_losses(BsDecoding *decoding)
 	change = bs_sequence_take(&decoding->domain->sequence, &decoding->mark, decoding->units,
 							  decoding->countable);
 	*lost += (uint64_t) change.lost;
+	if (by_datagram)
+		decoding->decoder->stats.datagrams_lost += change.lost;
+	else
+		decoding->decoder->stats.records_lost += change.lost;
 	stats->resyncs += change.resyncs;
 }
 
@@ -227,6 +231,15 @@ bs_decoder_decode(BsDecoder *decoder, const BsDatagram *datagram, BsBatch *batch
 	else
 		count_datagram(&decoding);
 	return result;
+}
+
+void
+bs_decoder_forget_sequences(BsDecoder *decoder)
+{
+	const BsExporterSet *set = &decoder->exporters;
+
+	for (uint32_t i = 0; i < set->ndomains; i++)
+		set->domains[i]->sequence = (BsSequence){0};
 }
 
 void

@@ -89,6 +89,9 @@ typedef struct BsDecoderStats
 	uint64_t datagrams;
 	uint64_t not_export;       /* too short, or of no known version */
 	uint64_t exporters_refused; /* datagrams of senders for which there was no slot */
+	/* Sums over all exporters; what came late is taken back, so they may fall. */
+	int64_t records_lost;
+	int64_t datagrams_lost;
 } BsDecoderStats;
 
 typedef struct BsDatagram
@@ -126,6 +129,12 @@ extern BsDecodeResult bs_decoder_decode(BsDecoder *decoder, const BsDatagram *da
 
 /* The batch was replaced or its wanted columns changed: templates compile their copy lists anew. */
 extern void bs_decoder_columns_changed(BsDecoder *decoder);
+
+/*
+ * What comes next of any exporter is unknown: another receiver may have heard it meanwhile.  The gap
+ * that shows is not a loss.
+ */
+extern void bs_decoder_forget_sequences(BsDecoder *decoder);
 
 extern const BsDecoderStats *bs_decoder_stats(const BsDecoder *decoder);
 

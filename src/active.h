@@ -67,4 +67,7 @@ extern void bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *aren
 /* A receiver's batch of a stream, into its own partials of all views over it. */
 extern void bs_active_feed(Oid stream, const BsBatch *batch, int writer);
 
+/* Losses on the way to a receiver, to be shown at the windows they may have made smaller. */
+extern void bs_active_note_loss(Oid stream, int writer, int64 records, int64 datagrams);
+
 #endif

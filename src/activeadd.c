@@ -203,3 +203,17 @@ bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 							  bs_batch_time_marks(batch, view->compiled->program.time_column)->highest);
 	}
 }
+
+void
+bs_active_note_loss(Oid stream, int writer, int64 records, int64 datagrams)
+{
+	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
+	{
+		BsSharedPartial *shared = &view->shared->partials[writer];
+
+		bs_partial_lock_write(shared);
+		if (shared->partial.fingerprint == view->compiled->program.fingerprint)
+			bs_partial_note_loss(&shared->partial, bs_shared_arena(), records, datagrams);
+		bs_partial_unlock(shared);
+	}
+}

@@ -25,6 +25,7 @@ typedef struct BsShared
 	uint32 version;
 	LWLock registry_lock; /* protects relid, fingerprint, since, timing of every slot */
 	pg_atomic_uint64 generation;
+	pg_atomic_uint64 sockets_generation;
 	uint64 hash_seed;
 	int tranche_id;
 	/* Offsets from the head: */
@@ -119,6 +120,7 @@ init_shared(Size fixed)
 	shared->tranche_id = LWLockNewTrancheId();
 	LWLockInitialize(&shared->registry_lock, shared->tranche_id);
 	pg_atomic_init_u64(&shared->generation, 1);
+	pg_atomic_init_u64(&shared->sockets_generation, 0);
 	if (!pg_strong_random(&shared->hash_seed, sizeof(shared->hash_seed)))
 		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
 	for (int i = 0; i < bs_setting_max_views; i++)
@@ -225,6 +227,18 @@ uint64
 bs_registry_generation(void)
 {
 	return pg_atomic_read_u64(&shared->generation);
+}
+
+uint64
+bs_sockets_generation(void)
+{
+	return pg_atomic_read_u64(&shared->sockets_generation);
+}
+
+void
+bs_sockets_changed(void)
+{
+	pg_atomic_fetch_add_u64(&shared->sockets_generation, 1);
 }
 
 void

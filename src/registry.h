@@ -115,6 +115,13 @@ extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exp
 extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
 extern uint64 bs_shared_hash_seed(void);
 
+/*
+ * Receivers share each address: when one opens or closes its sockets the kernel deals the exporters anew, and a
+ * receiver may get one back after another has heard it.  The number of times that has happened.
+ */
+extern uint64 bs_sockets_generation(void);
+extern void bs_sockets_changed(void);
+
 /* Number of definition changes so far: compare to know that something may have changed. */
 extern uint64 bs_registry_generation(void);
 /* Raise it and wake the receivers and the keeper.  Cannot fail. */
@@ -188,6 +195,8 @@ typedef struct BsWindowInfo
 	uint64 late;
 	uint64 overflowed;
 	uint64 errors;
+	int64 records_lost;   /* by sequence, while the window was open */
+	int64 datagrams_lost;
 	uint64 groups; /* of all writers: an upper bound where there are several */
 	uint64 bytes;
 } BsWindowInfo;

@@ -415,6 +415,8 @@ window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
 	put_count(row, window->late);
 	put_count(row, window->overflowed);
 	put_count(row, window->errors);
+	put_count(row, window->records_lost);
+	put_count(row, window->datagrams_lost);
 	put_count(row, window->bytes);
 	row_end(row);
 }

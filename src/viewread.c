@@ -23,6 +23,19 @@ typedef struct WindowList
 } WindowList;
 
 static void
+info_add(BsWindowInfo *sum, const BsWindowInfo *info)
+{
+	sum->records += info->records;
+	sum->late += info->late;
+	sum->overflowed += info->overflowed;
+	sum->errors += info->errors;
+	sum->records_lost += info->records_lost;
+	sum->datagrams_lost += info->datagrams_lost;
+	sum->groups += info->groups;
+	sum->bytes += info->bytes;
+}
+
+static void
 window_add(WindowList *list, const BsPane *pane, BsArena *arena)
 {
 	const BsTable *table = pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
@@ -40,6 +53,8 @@ window_add(WindowList *list, const BsPane *pane, BsArena *arena)
 	info->late += pane->late;
 	info->overflowed += pane->overflowed;
 	info->errors += pane->errors;
+	info->records_lost += pane->records_lost;
+	info->datagrams_lost += pane->datagrams_lost;
 	info->groups += table != NULL ? table->nrows : 0;
 	info->bytes += table != NULL ? table->bytes : 0;
 }
@@ -63,14 +78,7 @@ windows_unite(BsWindowInfo *windows, int nwindows)
 	for (int i = 0; i < nwindows; i++)
 	{
 		if (kept > 0 && windows[kept - 1].window == windows[i].window)
-		{
-			windows[kept - 1].records += windows[i].records;
-			windows[kept - 1].late += windows[i].late;
-			windows[kept - 1].overflowed += windows[i].overflowed;
-			windows[kept - 1].errors += windows[i].errors;
-			windows[kept - 1].groups += windows[i].groups;
-			windows[kept - 1].bytes += windows[i].bytes;
-		}
+			info_add(&windows[kept - 1], &windows[i]);
 		else
 			windows[kept++] = windows[i];
 	}
@@ -222,12 +230,7 @@ sum_windows(const BsWindowInfo *windows, int nwindows, int64 first, int64 last)
 		if (windows[i].window < first || windows[i].window > last)
 			continue;
 		sum.closed &= windows[i].closed;
-		sum.records += windows[i].records;
-		sum.late += windows[i].late;
-		sum.overflowed += windows[i].overflowed;
-		sum.errors += windows[i].errors;
-		sum.groups += windows[i].groups;
-		sum.bytes += windows[i].bytes;
+		info_add(&sum, &windows[i]);
 	}
 	return sum;
 }

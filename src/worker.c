@@ -36,7 +36,7 @@
 
 #define WAIT_SECONDS 0.1
 #define RETRY_LISTEN_USEC (INT64CONST(5) * USECS_PER_SEC)
-#define RETRY_REFRESH_USEC (INT64CONST(100) * 1000)
+#define RETRY_REFRESH_SECONDS 0.002 /* whoever changed a definition is about to release his lock */
 #define DRAIN_DATAGRAMS 1024
 #define MAX_DRAINS 16 /* in a row, before signals are served */
 #define RESTART_SECONDS 1
@@ -53,9 +53,11 @@ typedef struct Receiver
 	bool wanted[BS_FLOW_NCOLUMNS];
 	Oid flow;          /* backstream.flow; InvalidOid while the extension is not created */
 	uint64 generation; /* of definitions, when they were last read */
+	bool incomplete;   /* something was locked just then */
 	TimestampTz retry_listen_at;
-	TimestampTz retry_refresh_at;
 	int nfailed;       /* listeners that are not open */
+	uint64 sockets_generation;
+	BsDecoderStats noted; /* losses up to here are noted at the windows */
 } Receiver;
 
 static Receiver receiver;
@@ -107,6 +109,7 @@ static void
 say_gone(int code, Datum argument)
 {
 	pg_atomic_write_u32(&receiver.shared->pid, 0);
+	bs_sockets_changed();
 }
 
 /* ---- sockets ---------------------------------------------------------------------------------- */
@@ -174,6 +177,7 @@ open_listeners(void)
 		return;
 	}
 	receiver.nfailed = bs_receiver_listen(receiver.sockets, addresses, n);
+	bs_sockets_changed();
 	receiver.retry_listen_at = GetCurrentTimestamp() + RETRY_LISTEN_USEC;
 	report_listeners();
 	warn_about_buffer();
@@ -189,7 +193,10 @@ retry_listeners(void)
 	nfailed = bs_receiver_retry(receiver.sockets);
 	receiver.retry_listen_at = GetCurrentTimestamp() + RETRY_LISTEN_USEC;
 	if (nfailed != receiver.nfailed)
+	{
+		bs_sockets_changed();
 		report_listeners();
+	}
 	receiver.nfailed = nfailed;
 }
 
@@ -260,10 +267,8 @@ read_definitions(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	use_columns(wanted);
-	if (complete)
-		receiver.generation = generation;
-	else
-		receiver.retry_refresh_at = GetCurrentTimestamp() + RETRY_REFRESH_USEC;
+	receiver.incomplete = !complete;
+	receiver.generation = generation;
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -271,9 +276,7 @@ read_definitions(void)
 static void
 follow_definitions(void)
 {
-	if (receiver.generation == bs_registry_generation() && !bs_active_stale())
-		return;
-	if (GetCurrentTimestamp() >= receiver.retry_refresh_at)
+	if (receiver.incomplete || receiver.generation != bs_registry_generation() || bs_active_stale())
 		read_definitions();
 }
 
@@ -285,6 +288,31 @@ flush_batch(void *context, BsBatch *batch)
 	if (batch->nrows > 0 && OidIsValid(receiver.flow))
 		bs_active_feed(receiver.flow, batch, receiver.number);
 	bs_batch_reset(batch);
+}
+
+/* With one receiver nobody else can have heard anything. */
+static void
+follow_sockets(void)
+{
+	uint64 generation = bs_sockets_generation();
+
+	if (generation == receiver.sockets_generation)
+		return;
+	receiver.sockets_generation = generation;
+	if (bs_setting_workers > 1)
+		bs_decoder_forget_sequences(receiver.decoder);
+}
+
+static void
+note_losses(const BsDecoderStats *stats)
+{
+	int64 records = stats->records_lost - receiver.noted.records_lost;
+	int64 datagrams = stats->datagrams_lost - receiver.noted.datagrams_lost;
+
+	if (records == 0 && datagrams == 0)
+		return;
+	receiver.noted = *stats;
+	bs_active_note_loss(receiver.flow, receiver.number, records, datagrams);
 }
 
 static void
@@ -302,6 +330,7 @@ receive(void)
 	if (received < DRAIN_DATAGRAMS)
 		pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) arrived);
 	receiver.shared->decoder = *bs_decoder_stats(receiver.decoder);
+	note_losses(&receiver.shared->decoder);
 }
 
 static void
@@ -358,8 +387,9 @@ bs_receiver_main(Datum argument)
 		if (ConfigReloadPending)
 			reload();
 		follow_definitions();
+		follow_sockets();
 		retry_listeners();
-		bs_receiver_wait(receiver.sockets, WAIT_SECONDS);
+		bs_receiver_wait(receiver.sockets, receiver.incomplete ? RETRY_REFRESH_SECONDS : WAIT_SECONDS);
 		receive();
 	}
 }

@@ -177,6 +177,31 @@ bs_partial_close(BsPartial *partial, int64_t closed_before)
 		partial->closed_before = closed_before;
 }
 
+static int32_t
+add_saturating(int32_t a, int64_t b)
+{
+	int64_t sum = a + b;
+
+	return (int32_t) (sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum);
+}
+
+void
+bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records, int64_t datagrams)
+{
+	BsPane *panes = panes_of(partial, arena);
+
+	for (uint32_t i = partial->npanes; i > 0; i--)
+	{
+		BsPane *pane = &panes[i - 1];
+
+		/* Without windows closed_before is before everything. */
+		if (pane->window < partial->closed_before)
+			break;
+		pane->records_lost = add_saturating(pane->records_lost, records);
+		pane->datagrams_lost = add_saturating(pane->datagrams_lost, datagrams);
+	}
+}
+
 /* ---- adding a batch ---------------------------------------------------------------------------- */
 
 /* Leave out rows whose group found no room; their addresses too.  Returns the number left. */

@@ -24,6 +24,9 @@ typedef struct BsPane
 	uint64_t late;
 	uint64_t overflowed;
 	uint64_t errors;
+	/* Lost on the way to this writer while the window was open, by the exporters' sequence numbers. */
+	int32_t records_lost;
+	int32_t datagrams_lost;
 } BsPane;
 
 /* One source of time, and how far its records have come. */
@@ -103,6 +106,10 @@ extern void bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgra
 extern void bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program,
 							 BsWriter *writer, const BsPartial *from, BsArena *from_arena,
 							 int64_t heard);
+
+/* Losses became known (or, negative, were taken back): they are noted at the windows that are open. */
+extern void bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records,
+								 int64_t datagrams);
 
 /* The pane of a window, or NULL. */
 extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t window);

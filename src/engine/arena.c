@@ -3,8 +3,8 @@
 #include "arena.h"
 
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define UNIT_SHIFT 6 /* BS_ARENA_MIN_BLOCK */
 #define MAX_ORDER 14 /* BS_ARENA_MAX_BLOCK */
@@ -28,6 +28,7 @@ struct BsArena
 	uint64_t used_bytes;
 	uint64_t peak_bytes;
 	uint64_t failures;
+	uint64_t mapped_bytes; /* bs_arena_create: to be unmapped; 0: somebody else's memory */
 };
 
 /* At the start of every free block. */
@@ -118,19 +119,26 @@ bs_arena_init(void *base, size_t size)
 BsArena *
 bs_arena_create(size_t size)
 {
-	/* calloc hands out untouched zero pages for a block of this size. */
-	void *base = calloc(1, size);
-	BsArena *arena = base != NULL ? bs_arena_init(base, size) : NULL;
+	/* Zero pages that cost nothing until they are touched; calloc may clear recycled memory instead. */
+	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+					  -1, 0);
+	BsArena *arena;
 
+	if (base == MAP_FAILED)
+		return NULL;
+	arena = bs_arena_init(base, size);
 	if (arena == NULL)
-		free(base);
+		munmap(base, size);
+	else
+		arena->mapped_bytes = size;
 	return arena;
 }
 
 void
 bs_arena_free_private(BsArena *arena)
 {
-	free(arena);
+	if (arena != NULL)
+		munmap(arena, arena->mapped_bytes);
 }
 
 static void

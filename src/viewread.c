@@ -2,18 +2,18 @@
 /*
  * viewread.c: taking windows of a view out of shared memory.  See registry.h.
  *
- * A reader merges chunk by chunk into a table of its own, holding a partial's lock for one chunk (64 kB
- * of rows, some 30 microseconds), and looks up the pane anew each time: a pane that was dropped between
- * is simply not read any further, so nothing is ever pinned.
+ * A reader merges chunk by chunk into a table of its own, holding a partial's lock for one chunk
+ * (64 kB of rows, some 30 microseconds), and looks up the pane anew each time, so nothing is ever
+ * pinned.  A window that was dropped meanwhile is read as none at all, never as a part of it.
  */
 #include "registry.h"
 
 #include "miscadmin.h"
 
 #define SLACK_BYTES (4 * BS_ARENA_MAX_BLOCK)
-#define MAX_TRIES 6
+#define MAX_TRIES   6
 
-/* ---- which windows ---------------------------------------------------------------------------- */
+/* ---------- which windows ---------- */
 
 typedef struct WindowList
 {
@@ -85,7 +85,33 @@ windows_unite(BsWindowInfo *windows, int nwindows)
 	return kept;
 }
 
-/* Room for all panes of this partial; true when there is, else the list was grown without the lock. */
+/* Panes of a partial whose windows are first .. last: *begin and the number of them; the lock is
+ * held. */
+static uint32
+panes_between(const BsPartial *partial, BsArena *arena, int64 first, int64 last, uint32 *begin)
+{
+	const BsPane *panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
+	uint32 low = 0;
+	uint32 end;
+
+	for (uint32 high = partial->npanes; low < high;)
+	{
+		uint32 middle = low + (high - low) / 2;
+
+		if (panes[middle].window < first)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	end = low;
+	while (end < partial->npanes && panes[end].window <= last)
+		end++;
+	*begin = low;
+	return end - low;
+}
+
+/* Room for all panes of this partial; true when there is, else the list was grown without the lock.
+ */
 static bool
 reserve_for(WindowList *list, uint32 npanes)
 {
@@ -99,28 +125,34 @@ reserve_for(WindowList *list, uint32 npanes)
 }
 
 static void
-collect_windows(BsSharedPartial *partial, uint64 fingerprint, WindowList *list)
+collect_windows(BsSharedPartial *partial, uint64 fingerprint, int64 first, int64 last,
+				WindowList *list)
 {
 	BsArena *arena = bs_shared_arena();
 	uint32 npanes = 0;
+	uint32 begin = 0;
 
 	for (;;)
 	{
 		/* Memory is got before the lock: palloc may raise an error. */
 		reserve_for(list, npanes);
 		bs_partial_lock_read(partial);
-		npanes = partial->partial.fingerprint == fingerprint ? partial->partial.npanes : 0;
+		npanes = partial->partial.fingerprint == fingerprint
+					 ? panes_between(&partial->partial, arena, first, last, &begin)
+					 : 0;
 		if (list->capacity - list->nwindows >= (int) npanes)
 			break;
 		bs_partial_unlock(partial);
 	}
 	for (uint32 i = 0; i < npanes; i++)
-		window_add(list, (const BsPane *) bs_arena_at(arena, partial->partial.panes) + i, arena);
+		window_add(list, (const BsPane *) bs_arena_at(arena, partial->partial.panes) + begin + i,
+				   arena);
 	bs_partial_unlock(partial);
 }
 
-BsWindowInfo *
-bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
+/* Those of the windows first .. last. */
+static BsWindowInfo *
+windows_between(Oid relid, uint64 fingerprint, int64 first, int64 last, int *nwindows)
 {
 	BsSharedView *view = bs_registry_find(relid, fingerprint);
 	WindowList list = {0};
@@ -132,7 +164,7 @@ bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
 	/* Read first: a window that closes meanwhile is shown as open, never the other way round. */
 	closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 	for (int w = 0; w < bs_nwriters(); w++)
-		collect_windows(&view->partials[w], fingerprint, &list);
+		collect_windows(&view->partials[w], fingerprint, first, last, &list);
 	list.nwindows = windows_unite(list.windows, list.nwindows);
 	for (int i = 0; i < list.nwindows; i++)
 		list.windows[i].closed = view->timing.windowed && list.windows[i].window < closed_before;
@@ -140,7 +172,13 @@ bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
 	return list.windows;
 }
 
-/* ---- their groups ------------------------------------------------------------------------------ */
+BsWindowInfo *
+bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
+{
+	return windows_between(relid, fingerprint, PG_INT64_MIN, PG_INT64_MAX, nwindows);
+}
+
+/* ---------- their groups ---------- */
 
 static void
 free_arena(void *arg)
@@ -219,59 +257,97 @@ read_window(BsSharedView *view, const BsProgram *program, BsWriter *writer, int6
 	return overflowed;
 }
 
-/* What the windows first .. last come to together. */
+/* What windows come to together. */
 static BsWindowInfo
-sum_windows(const BsWindowInfo *windows, int nwindows, int64 first, int64 last)
+sum_windows(const BsWindowInfo *windows, int nwindows, int64 first)
 {
 	BsWindowInfo sum = {.window = first, .closed = true};
 
 	for (int i = 0; i < nwindows; i++)
 	{
-		if (windows[i].window < first || windows[i].window > last)
-			continue;
 		sum.closed &= windows[i].closed;
 		info_add(&sum, &windows[i]);
 	}
 	return sum;
 }
 
+/*
+ * Retention drops the windows of one writer after the other, oldest first.  Was one dropped, of any
+ * writer, while they were read?  Then a part of its groups is missing; otherwise windows only ever
+ * grow.
+ */
+static bool
+windows_shrank(const BsWindowInfo *before, int nbefore, const BsWindowInfo *after, int nafter)
+{
+	int j = 0;
+
+	for (int i = 0; i < nbefore; i++)
+	{
+		while (j < nafter && after[j].window < before[i].window)
+			j++;
+		if (j == nafter || after[j].window != before[i].window ||
+			after[j].records < before[i].records)
+			return true;
+	}
+	return false;
+}
+
+/* One attempt: false when an open window grew beyond the memory that was got for it. */
+static bool
+try_read(BsSharedView *view, const BsProgram *program, BsWriter *writer,
+		 const BsWindowInfo *windows, int nwindows, uint64 usable_bytes, BsWindowData *data)
+{
+	uint64 overflowed = 0;
+
+	make_table(data, program, usable_bytes, data->info.groups);
+	for (int i = 0; i < nwindows && overflowed == 0; i++)
+		overflowed = read_window(view, program, writer, windows[i].window, data);
+	return overflowed == 0;
+}
+
+static BsWindowData *
+data_create(MemoryContext context)
+{
+	BsWindowData *data = MemoryContextAllocZero(context, sizeof(BsWindowData));
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
+
+	callback->func = free_arena;
+	callback->arg = data;
+	MemoryContextRegisterResetCallback(context, callback);
+	return data;
+}
+
 BsWindowData *
 bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first, int64 last,
 			 MemoryContext context)
 {
-	BsWindowData *data = MemoryContextAllocZero(context, sizeof(BsWindowData));
-	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
-	BsSharedView *view = bs_registry_find(relid, program->fingerprint);
+	uint64 fingerprint = program->fingerprint;
+	BsWindowData *data = data_create(context);
+	BsSharedView *view = bs_registry_find(relid, fingerprint);
 	int nwindows;
-	BsWindowInfo *windows = bs_view_windows(relid, program->fingerprint, &nwindows);
-	uint64 usable_bytes;
+	BsWindowInfo *windows = windows_between(relid, fingerprint, first, last, &nwindows);
+	int tries = 0;
 
-	data->info = sum_windows(windows, nwindows, first, last);
-	if (view == NULL || data->info.groups == 0)
-		return data;
-	callback->func = free_arena;
-	callback->arg = data;
-	MemoryContextRegisterResetCallback(context, callback);
-	usable_bytes = data->info.bytes * 2 + SLACK_BYTES;
-	for (int tries = 1;; tries++)
+	for (;;)
 	{
-		uint64 overflowed = 0;
+		BsWindowInfo *before = windows;
+		int nbefore = nwindows;
+		bool fitted;
 
-		make_table(data, program, usable_bytes, data->info.groups);
-		for (int i = 0; i < nwindows; i++)
-			if (windows[i].window >= first && windows[i].window <= last)
-				overflowed += read_window(view, program, writer, windows[i].window, data);
-		if (overflowed == 0)
+		data->info = sum_windows(before, nbefore, first);
+		if (view == NULL || data->info.groups == 0)
 			break;
-		/* An open window grew while it was read. */
+		fitted = try_read(view, program, writer, before, nbefore,
+						  ((data->info.bytes * 2 + SLACK_BYTES) << tries), data);
+		windows = windows_between(relid, fingerprint, first, last, &nwindows);
+		if (fitted && !windows_shrank(before, nbefore, windows, nwindows))
+			break;
 		free_arena(data);
-		usable_bytes *= 2;
-		if (tries == MAX_TRIES)
+		pfree(before);
+		/* There are ever fewer windows to lose: only growth needs a bound. */
+		if (!fitted && ++tries == MAX_TRIES)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
-							errdetail("The groups of a window did not fit %llu bytes.",
-									  (unsigned long long) usable_bytes)));
+							errdetail("The groups of a window grew faster than they were read.")));
 	}
-	if (windows != NULL)
-		pfree(windows);
 	return data;
 }

@@ -22,8 +22,7 @@
 BS_SQL_FUNCTION(bs_latest);
 BS_SQL_FUNCTION(bs_merged);
 
-/* ---- the view ----------------------------------------------------------------------------------
- */
+/* ---------- the view ---------- */
 
 /* As SELECT * from it: on the view, or on each of its columns. */
 static void
@@ -75,8 +74,7 @@ open_view(FunctionCallInfo fcinfo, const char *function, BsReader **reader)
 	return relation;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---------- rows ---------- */
 
 /* The caller may have been planned for columns that the view no longer has. */
 static void

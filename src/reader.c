@@ -51,8 +51,7 @@ typedef struct BsReaderRows
 
 #define UNUSED 0xff
 
-/* ---- what the columns depend on ----------------------------------------------------------------
- */
+/* ---------- what the columns depend on ---------- */
 
 static BsReadLevel
 source_level(BsScanSource source)
@@ -112,8 +111,7 @@ make_shape(const BsViewDef *def, const BsViewProgram *view, MemoryContext contex
 	return shape;
 }
 
-/* ---- compiling ---------------------------------------------------------------------------------
- */
+/* ---------- compiling ---------- */
 
 /* The definition and what it compiles to, in CurrentMemoryContext. */
 static BsViewProgram *
@@ -168,8 +166,7 @@ bs_view_computed(Oid relid)
 	return texts;
 }
 
-/* ---- expressions -------------------------------------------------------------------------------
- */
+/* ---------- expressions ---------- */
 
 /* Is this output column looked at, in rows of this level? */
 static bool
@@ -238,8 +235,7 @@ set_up_expressions(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 	}
 }
 
-/* ---- opening -----------------------------------------------------------------------------------
- */
+/* ---------- opening ---------- */
 
 static void
 free_writer(void *arg)
@@ -356,8 +352,7 @@ bs_reader_close(BsReader *reader)
 	MemoryContextDelete(reader->context);
 }
 
-/* ---- windows -----------------------------------------------------------------------------------
- */
+/* ---------- windows ---------- */
 
 BsWindowInfo *
 bs_reader_windows(BsReader *reader, int *nwindows)
@@ -404,8 +399,7 @@ bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 	rows->next_ready = 0;
 }
 
-/* ---- groups ------------------------------------------------------------------------------------
- */
+/* ---------- groups ---------- */
 
 static const void *
 resolve(void *context, uint64_t offset)
@@ -505,8 +499,7 @@ next_accepted(BsReader *reader, BsReaderAccept accept, void *context)
 	return row;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---------- rows ---------- */
 
 /*
  * Make rows of the accepted groups under the view's settings.  Changing them takes a while, so it

@@ -41,8 +41,7 @@ conditions_of(ForeignScan *plan, BsScanConditions which)
 	return list_nth(plan->fdw_exprs, which);
 }
 
-/* ---- begin and end -----------------------------------------------------------------------------
- */
+/* ---------- begin and end ---------- */
 
 static Bitmapset *
 needed_of(ForeignScan *plan)
@@ -120,8 +119,7 @@ bs_scan_end(ForeignScanState *node)
 	node->fdw_state = NULL;
 }
 
-/* ---- windows and rows --------------------------------------------------------------------------
- */
+/* ---------- windows and rows ---------- */
 
 /* Conditions may leave memory in the per-tuple context, and nothing in there is needed between
  * rows. */
@@ -209,8 +207,7 @@ bs_scan_next(ForeignScanState *node)
 	}
 }
 
-/* ---- EXPLAIN -----------------------------------------------------------------------------------
- */
+/* ---------- EXPLAIN ---------- */
 
 static void
 explain_conditions(ForeignScanState *node, const char *label, List *conditions, ExplainState *es)

@@ -38,8 +38,7 @@ typedef struct PlanInfo
 	List *window_clauses; /* RestrictInfos that choose windows */
 } PlanInfo;
 
-/* ---- conditions --------------------------------------------------------------------------------
- */
+/* ---------- conditions ---------- */
 
 /* What a clause must wait for; BS_LEVEL_ALL: the executor checks it on the finished row. */
 static BsReadLevel
@@ -83,8 +82,7 @@ time_family(void)
 	return lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---------- sizes ---------- */
 
 /* A comparison of the window with a value that is known while planning. */
 typedef struct Comparison
@@ -203,8 +201,7 @@ bs_scan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		clamp_row_est(info->groups * clauselist_selectivity(root, others, 0, JOIN_INNER, NULL));
 }
 
-/* ---- paths -------------------------------------------------------------------------------------
- */
+/* ---------- paths ---------- */
 
 static void
 add_scan(PlannerInfo *root, RelOptInfo *rel, ParamPathInfo *param, Relids required_outer,
@@ -323,8 +320,7 @@ bs_scan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	add_parameterised(root, rel);
 }
 
-/* ---- the plan ----------------------------------------------------------------------------------
- */
+/* ---------- the plan ---------- */
 
 /* Attribute numbers of the columns that anybody looks at; *all for a whole row. */
 static List *

@@ -30,8 +30,7 @@ BS_SQL_FUNCTION(bs_view_counters);
 BS_SQL_FUNCTION(bs_windows);
 BS_SQL_FUNCTION(bs_memory);
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
+/* ---------- rows ---------- */
 
 #define MAX_COLUMNS 24
 
@@ -96,8 +95,7 @@ row_end(Row *row)
 	row->ncolumns = 0;
 }
 
-/* ---- receivers ---------------------------------------------------------------------------------
- */
+/* ---------- receivers ---------- */
 
 static void
 put_interval(Row *row, int64 usec)
@@ -242,8 +240,7 @@ bs_receiver_counters(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* ---- views -------------------------------------------------------------------------------------
- */
+/* ---------- views ---------- */
 
 /* What a view has counted, its writers taken together. */
 typedef struct ViewCounters
@@ -393,8 +390,7 @@ bs_view_counters(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* ---- windows -----------------------------------------------------------------------------------
- */
+/* ---------- windows ---------- */
 
 static void
 window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
@@ -447,8 +443,7 @@ bs_windows(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---------- memory ---------- */
 
 Datum
 bs_memory(PG_FUNCTION_ARGS)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: PostgreSQL
+# Export datagrams out of the captures of BACKSTREAM_SHARED, where that folder is there.
+package BackStreamCaptures;
+
+use strict;
+use warnings;
+use Socket qw(AF_INET AF_INET6 inet_ntop);
+
+# The folder, or undef.
+sub folder
+{
+	my $shared = $ENV{BACKSTREAM_SHARED} // return undef;
+	return -d "$shared/captures/pcap" ? "$shared/captures" : undef;
+}
+
+# Names of the captures that have NetFlow or IPFIX in them, and of those left out (sFlow alone).
+sub names
+{
+	my $folder = folder();
+	my (@flow, @sflow);
+	for my $path (sort glob "$folder/pcap/*.pcap")
+	{
+		my ($name) = $path =~ m{([^/]+)\.pcap$};
+		if (grep { is_flow($_->{payload}) } datagrams($name)) { push @flow, $name }
+		else { push @sflow, $name }
+	}
+	return (\@flow, \@sflow);
+}
+
+# Number of data records of NetFlow and IPFIX in all captures, as their manifest has it.
+sub flow_records
+{
+	my $path = folder() . '/MANIFEST.tsv';
+	open my $file, '<', $path or die "$path: $!";
+	chomp(my @names = split /\t/, scalar <$file>);
+	my $sum = 0;
+	while (my $line = <$file>)
+	{
+		my %row;
+		@row{@names} = split /\t/, $line, -1;
+		$sum += $row{"flow_records_$_"} for qw(v5 v9 ipfix);
+	}
+	return $sum;
+}
+
+# Not sFlow, whose version has 32 bits.
+sub is_flow { return substr($_[0], 0, 3) ne "\0\0\0" }
+
+# The payload of an Ethernet frame, with what it came from: {source, payload}; undef if not UDP.
+sub frame_udp
+{
+	my ($frame) = @_;
+	my $at = 12;
+	$at += 4 while substr($frame, $at, 2) eq "\x81\0" || substr($frame, $at, 2) eq "\x88\xa8";
+	my $type = unpack 'n', substr($frame, $at, 2);
+	my ($source, $protocol, $udp);
+	$at += 2;
+	if ($type == 0x0800)
+	{
+		$protocol = unpack 'C', substr($frame, $at + 9, 1);
+		$source = inet_ntop(AF_INET, substr($frame, $at + 12, 4));
+		$udp = $at + 4 * (unpack('C', substr($frame, $at, 1)) & 15);
+	}
+	elsif ($type == 0x86dd)
+	{
+		$protocol = unpack 'C', substr($frame, $at + 6, 1);
+		$source = inet_ntop(AF_INET6, substr($frame, $at + 8, 16));
+		$udp = $at + 40;
+	}
+	return undef unless defined $protocol && $protocol == 17;
+	my $len = unpack 'n', substr($frame, $udp + 4, 2);
+	return {source => $source, payload => substr($frame, $udp + 8, $len - 8)};
+}
+
+# All UDP datagrams of a capture (classic pcap, Ethernet), in order, with their time in
+# microseconds since 1970: {source, payload, usec}.
+sub datagrams
+{
+	my ($name) = @_;
+	my $path = folder() . "/pcap/$name.pcap";
+	open my $file, '<:raw', $path or die "$path: $!";
+	local $/;
+	my $bytes = <$file>;
+	my %order = ("\xd4\xc3\xb2\xa1" => ['V', 1], "\x4d\x3c\xb2\xa1" => ['V', 1000],
+		"\xa1\xb2\xc3\xd4" => ['N', 1], "\xa1\xb2\x3c\x4d" => ['N', 1000]);
+	my ($word, $per_usec) = @{$order{substr $bytes, 0, 4} // die "$path: not a pcap file"};
+	my @datagrams;
+	for (my $at = 24; $at + 16 <= length $bytes;)
+	{
+		my ($seconds, $part, $len) = unpack "${word}3", substr($bytes, $at, 12);
+		my $datagram = frame_udp(substr $bytes, $at + 16, $len);
+		$at += 16 + $len;
+		next unless $datagram;
+		$datagram->{usec} = $seconds * 1_000_000 + int($part / $per_usec);
+		push @datagrams, $datagram;
+	}
+	return @datagrams;
+}
+
+1;

@@ -20,6 +20,17 @@ my $node = backstream_node('main', init => { allows_streaming => 1 },
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION backstream');
 
+# A setting that every session from now on has.
+sub set_and_reload
+{
+	my ($name, $value) = @_;
+
+	$node->append_conf('postgresql.conf', "$name = $value\n");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT setting = '$value' FROM pg_settings WHERE name = '$name'")
+	  or die "$name is not $value";
+}
+
 # A script, and what each of its lines should give: a text or a regular expression per line.
 sub check
 {
@@ -99,16 +110,14 @@ check('converted text, extended', "encoding LATIN1\nprepare name $create\nprepar
 	[ 'in step', $syntax_error, 'in step', $syntax_error, 'in step', $syntax_error, 'in step', 'ROWS 1 f', 'in step' ]);
 
 # Without process titles it is taken over only if the place of the text is sure to tell.
-$node->append_conf('postgresql.conf', 'update_process_title = off');
-$node->reload;
+set_and_reload('update_process_title', 'off');
 check('no process title, simple query', "query $create\nquery $drop\n",
 	[ 'TAG CREATE CONTINUOUS VIEW', 'in step', 'TAG DROP CONTINUOUS VIEW', 'in step' ]);
 check('no process title, extended', "prepare name $create\nprepare - $create\nparams $create\npipeline SELECT 1|$create\n$exists\n",
 	[ ($syntax_error, 'in step') x 3, 'ROWS 1 1', $syntax_error, 'SYNC', 'in step', 'ROWS 1 f', 'in step' ]);
 check('no process title, converted', "encoding LATIN1\nquery $create\nprepare name $create\n$exists\n",
 	[ 'in step', ($syntax_error, 'in step') x 2, 'ROWS 1 f', 'in step' ]);
-$node->append_conf('postgresql.conf', 'update_process_title = on');
-$node->reload;
+set_and_reload('update_process_title', 'on');
 
 # ---------- the wire itself: a Query after messages that were not synchronised ----------
 
@@ -265,12 +274,11 @@ check('replication connection', "query $create\n", [ qr/^ERROR 42601 .*Here, wri
 	unlike($log, qr/syntax error/, 'what is taken over is not logged as an error');
 	like($log, qr/STATEMENT:  CREATE CONTINUOUS VIEW x/, 'an error is logged with its statement');
 }
-$node->append_conf('postgresql.conf', 'log_min_messages = fatal');
-$node->reload;
+set_and_reload('log_min_messages', 'fatal');
 check('log_min_messages = fatal turns it off', "query $create\n",
 	[ 'ERROR 42601 8 syntax error at or near "CONTINUOUS" / - / -', 'in step' ]);
-$node->append_conf('postgresql.conf', "log_min_messages = warning\nlog_statement = none");
-$node->reload;
+set_and_reload('log_min_messages', 'warning');
+set_and_reload('log_statement', 'none');
 
 # ---------- nothing is left behind ----------
 

@@ -402,3 +402,20 @@ COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; wh
 
 GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.receivers, backstream.views,
 	backstream.memory TO PUBLIC;
+
+/* ---- suspended views ------------------------------------------------------------------------- */
+
+CREATE FUNCTION backstream.resume(continuous_view regclass) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'bs_resume' LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION backstream.resume(regclass) IS
+'Let a continuous view go on that was suspended because its code exceeded backstream.eval_timeout; for its owner. Returns whether it was suspended. Records that came meanwhile were not counted.';
+
+/* ---- sampling ---------------------------------------------------------------------------------- */
+
+CREATE FUNCTION backstream.exporter_config_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'bs_exporter_config_changed' LANGUAGE C;
+REVOKE ALL ON FUNCTION backstream.exporter_config_changed() FROM PUBLIC;
+COMMENT ON FUNCTION backstream.exporter_config_changed() IS
+'Trigger of backstream.exporter_config: receivers read the table again when the change commits.';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON backstream.exporter_config
+	FOR EACH STATEMENT EXECUTE FUNCTION backstream.exporter_config_changed();

@@ -163,6 +163,7 @@ typedef struct BsEval
 	BsForeignEvaluate foreign; /* NULL: foreign expressions fail in every row */
 	void *foreign_context;
 	uint64_t unknown_rate; /* raised by BS_OP_SCALED for each row whose rate is NULL */
+	uint8_t *unknown_rows; /* [capacity] or NULL: where it is 1 the row has been counted; the caller clears it */
 } BsEval;
 
 /*

@@ -157,11 +157,13 @@ allocate_scratch(BsProgram *program)
 	e->failed_rows = calloc(n, sizeof(uint16_t));
 	e->windows = calloc(n, sizeof(int64_t));
 	e->error_codes = calloc(n, 1);
+	e->unknown_rows = calloc(n, 1);
 	e->keys = calloc(program->nkeys + 1, sizeof(*e->keys));
 	e->arguments = calloc(program->naggregates + 1, sizeof(*e->arguments));
 	e->filters = calloc(program->naggregates + 1, sizeof(*e->filters));
 	e->filter_bytes = calloc(program->naggregates + 1, sizeof(*e->filter_bytes));
-	ok = e->rows && e->scratch_rows && e->failed_rows && e->windows && e->error_codes && e->keys &&
+	ok = e->rows && e->scratch_rows && e->failed_rows && e->windows && e->error_codes && e->unknown_rows &&
+		 e->keys &&
 		 e->arguments && e->filters && e->filter_bytes;
 	for (uint32_t a = 0; ok && a < program->naggregates; a++)
 	{
@@ -203,6 +205,7 @@ free_evaluated(BsEvaluated *e, uint32_t naggregates)
 	free(e->failed_rows);
 	free(e->windows);
 	free(e->error_codes);
+	free(e->unknown_rows);
 	free(e->keys);
 	free(e->arguments);
 	free(e->filters);
@@ -453,6 +456,7 @@ bs_program_evaluate(BsProgram *program, const BsBatch *batch, int64_t future_lim
 	BsEvaluated *e = program->evaluated;
 	BsEval eval = {.batch = batch,
 				   .errors = e->error_codes,
+				   .unknown_rows = e->unknown_rows,
 				   .foreign = foreign,
 				   .foreign_context = foreign_context};
 
@@ -472,5 +476,7 @@ bs_program_evaluate(BsProgram *program, const BsBatch *batch, int64_t future_lim
 		bs_program_drop_failed(program);
 	note_errors(e);
 	e->unknown_rate = eval.unknown_rate;
+	if (eval.unknown_rate > 0)
+		memset(e->unknown_rows, 0, batch->nrows);
 	return e;
 }

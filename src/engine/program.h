@@ -92,12 +92,13 @@ typedef struct BsEvaluated
 	uint64_t untimed;   /* time NULL or infinite */
 	uint64_t future;
 	uint64_t errors;    /* = nfailed */
-	uint64_t unknown_rate; /* scaled() met a NULL rate */
+	uint64_t unknown_rate; /* records for which scaled() met a NULL rate, once each */
 	BsError last_error; /* of a record of this batch */
 	uint32_t nfailed;
 	uint16_t *failed_rows;    /* [capacity] rows in error, in no order */
 	/* Scratch: */
 	uint8_t *error_codes;
+	uint8_t *unknown_rows; /* all zero between evaluations */
 	uint16_t *scratch_rows;
 	uint8_t **filter_bytes; /* [naggregates] */
 } BsEvaluated;

@@ -262,7 +262,7 @@ emit_derived(Compiler *compiler)
 		emit(compiler, BS_COPY_LONGEST, BS_FLOW_TIME_FLOW_START);
 	if (compiler->needed[BS_FLOW_TIME_EVENT])
 		emit(compiler, BS_COPY_EVENT_TIME, BS_FLOW_TIME_EVENT);
-	if (compiler->needed[BS_FLOW_TIME_FLOW_END])
+	if (compiler->needed[BS_FLOW_TIME_FLOW_END] && compiler->plan->has_end)
 		emit(compiler, BS_COPY_UNTIMED, BS_FLOW_TIME_FLOW_END);
 }
 

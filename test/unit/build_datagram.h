@@ -26,8 +26,8 @@ static inline void
 bs_build_uint(BsBuild *build, uint64_t value, uint32_t width)
 {
 	assert(build->len_bytes + width <= sizeof(build->bytes));
-	for (uint32_t i = 0; i < width; i++)
-		build->bytes[build->len_bytes++] = (uint8_t) (value >> 8 * (width - 1 - i));
+	for (uint32_t i = width; i > 0; i--)
+		build->bytes[build->len_bytes++] = (uint8_t) (i > 8 ? 0 : value >> 8 * (i - 1));
 }
 
 static inline void

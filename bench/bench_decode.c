@@ -2,10 +2,10 @@
 /*
  * bench_decode.c: nanoseconds per record of the decoders alone, from memory.
  *
- * For each kind of export NDATAGRAMS datagrams of 1,400 bytes and less are built, whose keys differ,
- * and decoded over and over into one batch whose sink only empties it.  Shown is the fastest and the
- * median of NPASSES passes.  The sequence numbers repeat from pass to pass, as an exporter's that
- * begins anew would; that costs one step per pass.
+ * For each kind of export NDATAGRAMS datagrams of 1,400 bytes and less are built, whose keys
+ * differ, and decoded over and over into one batch whose sink only empties it.  Shown is the
+ * fastest and the median of NPASSES passes.  The sequence numbers repeat from pass to pass, as an
+ * exporter's that begins anew would; that costs one step per pass.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +14,11 @@
 #include "../receiver/decode.h"
 #include "../test/unit/build_datagram.h"
 
-#define NDATAGRAMS     256
-#define NPASSES        201
-#define MAX_BYTES      1400
-#define UNIX_SECONDS   1700000000
-#define UPTIME_MSEC    86400000
+#define NDATAGRAMS   256
+#define NPASSES      201
+#define MAX_BYTES    1400
+#define UNIX_SECONDS 1700000000
+#define UPTIME_MSEC  86400000
 
 typedef struct Source
 {
@@ -120,19 +120,19 @@ fill_set(BsBuild *build, const BsBuildField *fields, uint32_t nfields, uint32_t 
 	bs_build_end(build);
 }
 
-#define MESSAGES(name, header, fields)                                              \
-	static void name##_template(BsBuild *build)                                     \
-	{                                                                               \
-		const uint32_t number = 0;                                                  \
-                                                                                    \
-		header;                                                                     \
-		bs_build_template(build, 256, fields, BS_BUILD_COUNT(fields));              \
-		bs_build_end(build);                                                        \
-	}                                                                               \
- 	static void name##_data(BsBuild *build, uint32_t number)                        \
-	{                                                                               \
-		header;                                                                     \
-		fill_set(build, fields, BS_BUILD_COUNT(fields), number);                    \
+#define MESSAGES(name, header, fields)                                                             \
+	static void name##_template(BsBuild *build)                                                    \
+	{                                                                                              \
+		const uint32_t number = 0;                                                                 \
+                                                                                                   \
+		header;                                                                                    \
+		bs_build_template(build, 256, fields, BS_BUILD_COUNT(fields));                             \
+		bs_build_end(build);                                                                       \
+	}                                                                                              \
+	static void name##_data(BsBuild *build, uint32_t number)                                       \
+	{                                                                                              \
+		header;                                                                                    \
+		fill_set(build, fields, BS_BUILD_COUNT(fields), number);                                   \
 	}
 
 MESSAGES(v9, bs_build_v9(build, UPTIME_MSEC, UNIX_SECONDS, number, 1), v9_fields)
@@ -142,9 +142,9 @@ MESSAGES(variable, bs_build_ipfix(build, UNIX_SECONDS, number * 17, 1), variable
 static const BsFlowColumn few[] = {BS_FLOW_TIME_FLOW_END, BS_FLOW_SRC_AS, BS_FLOW_DST_AS,
 								   BS_FLOW_BYTES, BS_FLOW_PACKETS};
 static const BsFlowColumn fourteen[] = {
-	BS_FLOW_TIME_FLOW_END, BS_FLOW_SRC_AS, BS_FLOW_DST_AS, BS_FLOW_BYTES,     BS_FLOW_PACKETS,
-	BS_FLOW_SRC_ADDR,      BS_FLOW_DST_ADDR, BS_FLOW_SRC_PORT, BS_FLOW_DST_PORT, BS_FLOW_PROTO,
-	BS_FLOW_TCP_FLAGS,     BS_FLOW_IN_IF,  BS_FLOW_OUT_IF, BS_FLOW_TIME_EVENT};
+	BS_FLOW_TIME_FLOW_END, BS_FLOW_SRC_AS,   BS_FLOW_DST_AS,   BS_FLOW_BYTES,     BS_FLOW_PACKETS,
+	BS_FLOW_SRC_ADDR,      BS_FLOW_DST_ADDR, BS_FLOW_SRC_PORT, BS_FLOW_DST_PORT,  BS_FLOW_PROTO,
+	BS_FLOW_TCP_FLAGS,     BS_FLOW_IN_IF,    BS_FLOW_OUT_IF,   BS_FLOW_TIME_EVENT};
 
 static uint64_t nflushed;
 
@@ -194,19 +194,21 @@ measure(const Source *source, const BsFlowColumn *columns, uint32_t ncolumns)
 	batch = bs_batch_create(bs_flow_column_types, BS_FLOW_NCOLUMNS, wanted, BS_BATCH_ROWS);
 	source->template_message(&build);
 	if (build.len_bytes > 0)
-		bs_decoder_decode(decoder,
-						  &(BsDatagram){.data = build.bytes,
-										.len_bytes = build.len_bytes,
-										.exporter = {.family = 4, .bits = 32, .address = {127, 0, 0, 1}}},
-						  batch);
+		bs_decoder_decode(
+			decoder,
+			&(BsDatagram){.data = build.bytes,
+						  .len_bytes = build.len_bytes,
+						  .exporter = {.family = 4, .bits = 32, .address = {127, 0, 0, 1}}},
+			batch);
 	for (uint32_t i = 0; i < NDATAGRAMS; i++)
 	{
 		source->data_message(&build, i);
 		memcpy(messages[i], build.bytes, build.len_bytes);
-		datagrams[i] = (BsDatagram){.data = messages[i],
-									.len_bytes = build.len_bytes,
-									.port = 2000,
-									.exporter = {.family = 4, .bits = 32, .address = {127, 0, 0, 1}}};
+		datagrams[i] =
+			(BsDatagram){.data = messages[i],
+						 .len_bytes = build.len_bytes,
+						 .port = 2000,
+						 .exporter = {.family = 4, .bits = 32, .address = {127, 0, 0, 1}}};
 	}
 	for (uint32_t pass = 0; pass < NPASSES; pass++)
 	{

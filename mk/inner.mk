@@ -42,6 +42,9 @@ build/$(1)/bs-%: build/$(1)/receiver/tools/bs-%.o build/$(1)/libtools.a build/$(
 build/$(1)/bench_%: build/$(1)/bench/bench_%.o build/$(1)/libinner.a
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS)
 
+build/$(1)/make_corpus: build/$(1)/test/fuzz/make_corpus.o
+	$(2) $(3) -o $$@ $$^
+
 build/$(1)/yard_%: build/$(1)/bench/yard_%.o build/$(1)/bench/drain.o build/$(1)/libtools.a
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS)
 endef

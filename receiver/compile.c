@@ -3,8 +3,8 @@
  * compile.c: the fields of a template and the wanted columns into a list of copy operations.
  *
  * Each column takes the operations of its rules in elements.c, as far as the template has their
- * elements; what it lacks is one operation that writes NULLs.  Operations that read what others have
- * written (ICMP from the destination port, the time of the event) come last.
+ * elements; what it lacks is one operation that writes NULLs.  Operations that read what others
+ * have written (ICMP from the destination port, the time of the event) come last.
  */
 #include "template.h"
 
@@ -130,7 +130,10 @@ kind_of(const BsElementRule *rule, uint16_t width, BsMerge fill, uint64_t limit)
 		return BS_COPY_U64;
 	if (most > limit)
 		return BS_COPY_VALUE;
-	return width == 1 ? BS_COPY_U8 : width == 2 ? BS_COPY_U16 : width == 4 ? BS_COPY_U32 : BS_COPY_VALUE;
+	return width == 1   ? BS_COPY_U8
+		   : width == 2 ? BS_COPY_U16
+		   : width == 4 ? BS_COPY_U32
+						: BS_COPY_VALUE;
 }
 
 static void
@@ -169,7 +172,8 @@ emit_pick(Compiler *compiler, const BsElementRule *four, const BsElementRule *si
 	op->other = compiler->found[six->element];
 }
 
-/* A rule that fills where an earlier one left NULL or zero; the pair of a family, where both are fixed. */
+/* A rule that fills where an earlier one left NULL or zero; the pair of a family, where both are
+ * fixed. */
 static void
 emit_further(Compiler *compiler, const BsElementRule *first, const BsElementRule *rule)
 {

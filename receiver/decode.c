@@ -33,7 +33,8 @@ flow_type_text(BsFlowType type)
 {
 	for (size_t i = 0; i < sizeof(flow_types) / sizeof(flow_types[0]); i++)
 		if (flow_types[i].type == type)
-			return (BsBytes){.data = (const uint8_t *) flow_types[i].name, .len = flow_types[i].len};
+			return (BsBytes){.data = (const uint8_t *) flow_types[i].name,
+							 .len = flow_types[i].len};
 	return (BsBytes){.data = (const uint8_t *) "unknown", .len = 7};
 }
 

@@ -55,7 +55,8 @@ typedef struct BsDecoding
 } BsDecoding;
 
 /*
- * Find or make the domain and fill in what does not depend on the protocol.  False: there is no slot.
+ * Find or make the domain and fill in what does not depend on the protocol.  False: there is no
+ * slot.
  */
 extern bool bs_decoding_begin(BsDecoding *decoding, BsFlowType flow_type, uint32_t domain_id);
 
@@ -79,7 +80,8 @@ extern void bs_sets_define(BsDecoding *decoding, const BsTemplateDefinition *def
 extern void bs_sets_walk(BsDecoding *decoding, BsWire wire,
 						 void (*take)(BsDecoding *decoding, uint16_t id, BsWire set));
 
-/* Compile the template for the columns wanted now, unless it is; false when memory is out (counted). */
+/* Compile the template for the columns wanted now, unless it is; false when memory is out
+ * (counted). */
 extern bool bs_sets_prepare(BsDecoding *decoding, BsTemplate *tmpl);
 
 /* A data set: its records into the batch, or its options into the domain's state. */

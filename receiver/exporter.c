@@ -116,11 +116,12 @@ most_domains_per_exporter(const BsExporterSet *set)
 }
 
 /*
- * A domain for the next slot, which may be a predecessor's of the same identity; then the exporter's
- * limit does not count.
+ * A domain for the next slot, which may be a predecessor's of the same identity; then the
+ * exporter's limit does not count.
  */
 static BsDomain *
-domain_add(BsExporterSet *set, const BsInet *address, BsFlowType flow_type, uint32_t id, bool limited)
+domain_add(BsExporterSet *set, const BsInet *address, BsFlowType flow_type, uint32_t id,
+		   bool limited)
 {
 	BsExporter *exporter;
 	BsDomain *domain;

@@ -2,14 +2,15 @@
 /*
  * exporter.h: the exporters that a decoder hears, and the observation domains of each.
  *
- * An exporter is a source address.  A domain is an exporter, a flow type and an observation domain id
- * (v9: source id, v5: engine); it has one slot of counters, its templates, its sampling and its
+ * An exporter is a source address.  A domain is an exporter, a flow type and an observation domain
+ * id (v9: source id, v5: engine); it has one slot of counters, its templates, its sampling and its
  * sequence.  The source port is no part of it (item 10).
  *
  * Bounds (item 16): max_exporters domains in all, and of one address at most
  *     max(BS_DOMAINS_PER_EXPORTER, max_exporters / 4)
- * Each takes sizeof(BsDomain) + sizeof(BsExporter) and its templates (template.h) and sampling rates
- * (sampling.h).  None is ever given to another sender: who comes when all are taken is refused.
+ * Each takes sizeof(BsDomain) + sizeof(BsExporter) and its templates (template.h) and sampling
+ * rates (sampling.h).  None is ever given to another sender: who comes when all are taken is
+ * refused.
  *
  * malloc'ed; written by the one decoder.
  */
@@ -80,6 +81,7 @@ extern BsDomain *bs_domain_get(BsExporterSet *set, const BsInet *address, BsFlow
 							   uint32_t id);
 
 /* Copy the rules and apply them to all exporters.  False when memory is out; the old ones stand. */
-extern bool bs_exporters_set_rules(BsExporterSet *set, const BsSamplingRule *rules, uint32_t nrules);
+extern bool bs_exporters_set_rules(BsExporterSet *set, const BsSamplingRule *rules,
+								   uint32_t nrules);
 
 #endif

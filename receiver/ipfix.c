@@ -63,16 +63,15 @@ read_fields(BsDecoding *decoding, BsWire *wire, uint32_t count)
 }
 
 /*
- * Sections 3.4.1 and 3.4.2.  Up to 7 bytes behind the last template are padding: id 0 is no template
- * (item 2).  The field count of an options template holds the scope fields too (item 4).
+ * Sections 3.4.1 and 3.4.2.  Up to 7 bytes behind the last template are padding: id 0 is no
+ * template (item 2).  The field count of an options template holds the scope fields too (item 4).
  */
 static void
 template_set(BsDecoding *decoding, BsWire wire, bool options)
 {
 	while (wire.left >= 4)
 	{
-		BsTemplateDefinition definition = {.options = options,
-										   .fields = decoding->decoder->fields};
+		BsTemplateDefinition definition = {.options = options, .fields = decoding->decoder->fields};
 
 		bs_wire_u16(&wire, &definition.id);
 		bs_wire_u16(&wire, &definition.nfields);
@@ -103,7 +102,8 @@ take_set(BsDecoding *decoding, uint16_t id, BsWire wire)
 		bs_sets_data(decoding, id, wire);
 }
 
-/* IPFIX has no uptime in its header: it is told by systemInitTime, of this domain or of domain 0. */
+/* IPFIX has no uptime in its header: it is told by systemInitTime, of this domain or of domain 0.
+ */
 static void
 set_uptime(BsDecoding *decoding)
 {

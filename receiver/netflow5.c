@@ -4,7 +4,8 @@
  *
  *      0        2        4            8             12            16
  *     | version| count  | sysUptime  | unix_secs   | unix_nsecs  |
- *     | flow_sequence   | type | id  | sampling    |                24 bytes, then count records of 48
+ *     | flow_sequence   | type | id  | sampling    |                24 bytes, then count records of
+ * 48
  *
  * The record is described like a template, with the numbers of the elements of v9, and runs through
  * the same copy operations.

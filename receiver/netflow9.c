@@ -71,8 +71,7 @@ template_set(BsDecoding *decoding, BsWire wire)
 		bs_wire_u16(&wire, &definition.nfields);
 		if (definition.id == 0)
 			return;
-		if (definition.id < FIRST_DATA_SET ||
-			!read_fields(decoding, &wire, 0, definition.nfields))
+		if (definition.id < FIRST_DATA_SET || !read_fields(decoding, &wire, 0, definition.nfields))
 		{
 			decoding->stats->decode_errors++;
 			return;

@@ -76,8 +76,8 @@ ratio(uint64_t a, uint64_t b)
 }
 
 /*
- * An interval (305) without the space behind it (306) says nothing: RFC 5477 section 8.2 makes it the
- * number of packets sampled in a row.
+ * An interval (305) without the space behind it (306) says nothing: RFC 5477 section 8.2 makes it
+ * the number of packets sampled in a row.
  */
 int64_t
 bs_sampling_spelled(const BsSamplingValues *values)
@@ -106,7 +106,8 @@ rate_by_options(const BsSamplingTable *table, const BsSamplingValues *values, ui
 	if (rate == 0 && values->present[BS_SELECTOR_ID])
 		rate = bs_sampling_find(table, BS_SAMPLING_BY_SELECTOR, values->value[BS_SELECTOR_ID]);
 	if (rate == 0 && table->by_interface && values->present[BS_SAMPLED_INTERFACE])
-		rate = bs_sampling_find(table, BS_SAMPLING_BY_INTERFACE, values->value[BS_SAMPLED_INTERFACE]);
+		rate =
+			bs_sampling_find(table, BS_SAMPLING_BY_INTERFACE, values->value[BS_SAMPLED_INTERFACE]);
 	if (rate == 0 && table->by_template)
 		rate = bs_sampling_find(table, BS_SAMPLING_BY_TEMPLATE, template_id);
 	return rate != 0 ? rate : table->domain_rate;

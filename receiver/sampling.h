@@ -2,10 +2,11 @@
 /*
  * sampling.h: what is known of how an exporter samples (items 32-34).
  *
- * Three sources, strongest first: the administrator's override; what the exporter says, in the record
- * itself or in options data; the administrator's default.  None of them: unknown, which is NULL and
- * not 1.  Options data say it for a sampler (48), a selector (302), a template, an interface, or the
- * whole observation domain.  Domain 0 speaks for all domains of its exporter (RFC 7011 section 3.1).
+ * Three sources, strongest first: the administrator's override; what the exporter says, in the
+ * record itself or in options data; the administrator's default.  None of them: unknown, which is
+ * NULL and not 1.  Options data say it for a sampler (48), a selector (302), a template, an
+ * interface, or the whole observation domain.  Domain 0 speaks for all domains of its exporter (RFC
+ * 7011 section 3.1).
  *
  * Bound: BS_SAMPLING_MAX_ENTRIES rates for each observation domain, allocated with the first one.
  */
@@ -41,7 +42,7 @@ typedef struct BsSamplingTable
 	BsSamplingEntry *entries; /* [2 * BS_SAMPLING_MAX_ENTRIES], by hash */
 	bool by_interface;        /* some entry is */
 	bool by_template;
-	int64_t domain_rate;      /* of BS_SAMPLING_OF_DOMAIN; 0 unknown */
+	int64_t domain_rate; /* of BS_SAMPLING_OF_DOMAIN; 0 unknown */
 } BsSamplingTable;
 
 /* What applies to the records of a domain, put together for each datagram. */
@@ -55,7 +56,8 @@ typedef struct BsSampling
 } BsSampling;
 
 /* Remember a rate of at least 1.  False when the table is full or memory is out. */
-extern bool bs_sampling_learn(BsSamplingTable *table, BsSamplingScope scope, uint64_t id, int64_t rate);
+extern bool bs_sampling_learn(BsSamplingTable *table, BsSamplingScope scope, uint64_t id,
+							  int64_t rate);
 extern void bs_sampling_free(BsSamplingTable *table);
 
 /* The rate for this scope and id; 0 unknown. */

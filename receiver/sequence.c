@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* By how much the time of an exporter's start may seem to move: clocks in seconds, corrected by NTP. */
+/* By how much the time of an exporter's start may seem to move: clocks in seconds, corrected by
+ * NTP. */
 #define BOOT_JITTER_MSEC 10000
 
 /* The state of a port; that of the port idle longest, cleared, when there is none. */
@@ -91,7 +92,8 @@ boot_of(const BsSequenceMark *mark)
 	return mark->export_seconds * 1000 - mark->uptime_msec;
 }
 
-/* The exporter started after what was seen last: the time of its start moved on, its uptime fell. */
+/* The exporter started after what was seen last: the time of its start moved on, its uptime fell.
+ */
 static bool
 has_restarted(const BsSequencePort *state, const BsSequenceMark *mark)
 {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * sequence.h: what was lost on the way, by the sequence numbers of one observation domain (items 35-38).
+ * sequence.h: what was lost on the way, by the sequence numbers of one observation domain (items
+ * 35-38).
  *
- * v5 and IPFIX number records, v9 datagrams; this file only sees a number and how many it covers.  The
- * number expected next is kept for each source port (item 10), because an exporter may send from
- * several, each with numbers of its own.  Where one sequence runs over several ports, that is noticed
- * (a number that is wrong for its port is exactly what another one expects) and the ports are treated
- * as one from then on.
+ * v5 and IPFIX number records, v9 datagrams; this file only sees a number and how many it covers.
+ * The number expected next is kept for each source port (item 10), because an exporter may send
+ * from several, each with numbers of its own.  Where one sequence runs over several ports, that is
+ * noticed (a number that is wrong for its port is exactly what another one expects) and the ports
+ * are treated as one from then on.
  *
- * A number ahead of the expected one is a gap and counts as lost.  The last BS_SEQUENCE_GAPS gaps are
- * remembered: a datagram that comes late falls into one of them and is taken back from the loss; one
- * that does not is a duplicate, or the exporter began anew.
+ * A number ahead of the expected one is a gap and counts as lost.  The last BS_SEQUENCE_GAPS gaps
+ * are remembered: a datagram that comes late falls into one of them and is taken back from the
+ * loss; one that does not is a duplicate, or the exporter began anew.
  *
  * Bound: BS_SEQUENCE_PORTS ports for each domain; the one idle longest makes way.
  */

@@ -208,8 +208,8 @@ bs_sets_data(BsDecoding *decoding, uint16_t template_id, BsWire wire)
 #define SET_HEADER_BYTES 4
 
 /*
- * A set that is longer than what is left is read as far as it goes: exporters that set the length of
- * the message or of the last set wrong are many, and whole records are whole.
+ * A set that is longer than what is left is read as far as it goes: exporters that set the length
+ * of the message or of the last set wrong are many, and whole records are whole.
  */
 void
 bs_sets_walk(BsDecoding *decoding, BsWire wire,

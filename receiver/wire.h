@@ -3,9 +3,9 @@
  * wire.h: the only reader of packet bytes.
  *
  * A BsWire is a cursor over bytes that somebody else owns: where it stands and how much is left.
- * Every getter says whether the bytes were there and moves only if they were; lengths are compared as
- * need > left, which cannot overflow.  The bs_load_ functions read bytes whose presence a cursor has
- * already shown (bs_wire_take): big-endian, of any alignment.
+ * Every getter says whether the bytes were there and moves only if they were; lengths are compared
+ * as need > left, which cannot overflow.  The bs_load_ functions read bytes whose presence a cursor
+ * has already shown (bs_wire_take): big-endian, of any alignment.
  */
 #ifndef BS_WIRE_H
 #define BS_WIRE_H
@@ -144,7 +144,8 @@ bs_wire_u64(BsWire *wire, uint64_t *value)
 }
 
 /*
- * The length in front of a variable-length field (RFC 7011 section 7): one byte, or 255 and two bytes.
+ * The length in front of a variable-length field (RFC 7011 section 7): one byte, or 255 and two
+ * bytes.
  */
 static inline bool
 bs_wire_variable_length(BsWire *wire, uint32_t *len_bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * build_datagram.h: export datagrams put together in code, for tests, the fuzzer's corpus and the bench.
+ * build_datagram.h: export datagrams put together in code, for tests, the fuzzer's corpus and the
+ * bench.
  *
  * Everything is appended to one buffer; bs_build_set() opens a set and closes the one before, and
  * bs_build_end() writes the lengths and counts that are known only then.  Nothing is checked: tests

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * decode_fixture.h: a decoder, a batch of all columns and a datagram to build, for the decoder's tests.
+ * decode_fixture.h: a decoder, a batch of all columns and a datagram to build, for the decoder's
+ * tests.
  *
  * A test builds into fixture->build, calls send_datagram(), and looks at the rows with value(),
- * address() and is_null(), or at the counters of the exporter's slots.  Tests named item_NN_ show the
- * items of flow-decoding.md.
+ * address() and is_null(), or at the counters of the exporter's slots.  Tests named item_NN_ show
+ * the items of flow-decoding.md.
  */
 #ifndef BS_DECODE_FIXTURE_H
 #define BS_DECODE_FIXTURE_H
@@ -100,7 +101,7 @@ fixture_teardown(void **state)
 	return 0;
 }
 
-#define fixture_test(function) \
+#define fixture_test(function)                                                                     \
 	cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
 
 /* Decode what was built as it stands, from memory of exactly its size. */

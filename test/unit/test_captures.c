@@ -3,9 +3,10 @@
  * test_captures.c: real export packets against what they decode to.
  *
  * The captures are not part of the tree: they are looked for in $BACKSTREAM_SHARED/captures, or in
- * ../shared/captures, and the test says SKIPPED where they are not.  Each scenario has pcap/NAME.pcap
- * and oracle/NAME.json (its README says what the fields mean) and begins with an empty decoder.  Every
- * scenario that is not sFlow is compared, flow by flow, in the order of the datagrams.
+ * ../shared/captures, and the test says SKIPPED where they are not.  Each scenario has
+ * pcap/NAME.pcap and oracle/NAME.json (its README says what the fields mean) and begins with an
+ * empty decoder.  Every scenario that is not sFlow is compared, flow by flow, in the order of the
+ * datagrams.
  */
 #include <dirent.h>
 #include <math.h>
@@ -42,16 +43,17 @@ typedef struct Difference
 	const char *why;
 } Difference;
 
-#define INIT_WHY                                                                              \
-	"RFC 7012 section 5.6 (21, 22, 160): the stamps count from systemInitTime, which the "      \
+#define INIT_WHY                                                                                   \
+	"RFC 7012 section 5.6 (21, 22, 160): the stamps count from systemInitTime, which the "         \
 	"exporter sends in options data; the oracle uses it only when it is in the same record"
 
-#define WRAP_WHY                                                                             \
+#define WRAP_WHY                                                                                   \
 	"RFC 3954 section 5.1: uptime has 32 bits and wraps; a stamp far above sysUptime lies before " \
 	"it (flow-decoding.md 26), the oracle puts it 49.7 days into the future"
 
-#define EMPTY_WHY                                                                             \
-	"RFC 3954 section 6.1: an options template whose records have no length cannot be decoded; it is " \
+#define EMPTY_WHY                                                                                  \
+	"RFC 3954 section 6.1: an options template whose records have no length cannot be decoded; "   \
+	"it is "                                                                                       \
 	"refused (flow-decoding.md 5), the oracle keeps it"
 
 static const Difference differences[] = {
@@ -63,8 +65,10 @@ static const Difference differences[] = {
 	{"ln9_malformed_5", "undecodable_data_sets", REFUSED_TEMPLATE, EMPTY_WHY},
 	{"ln9_malformed_OT", "undecodable_data_sets", REFUSED_TEMPLATE, EMPTY_WHY},
 	{"ln9_malformed_2", "options_records", TWELVE_OPTIONS,
-	 "RFC 3954 section 6.1: the first options template of each set is whole (one scope field of 3 bytes), "
-	 "what follows it is not; its records are read, as tshark does.  The oracle marks it ambiguous"},
+	 "RFC 3954 section 6.1: the first options template of each set is whole (one scope field of 3 "
+	 "bytes), "
+	 "what follows it is not; its records are read, as tshark does.  The oracle marks it "
+	 "ambiguous"},
 	{"bk_ipfix", "start", FROM_OPTIONS_INIT_TIME, INIT_WHY},
 	{"bk_ipfix", "end", FROM_OPTIONS_INIT_TIME, INIT_WHY},
 	{"pm_401a_ipfix_mpls_v6", "start", FROM_OPTIONS_INIT_TIME, INIT_WHY},
@@ -76,7 +80,8 @@ static const Difference differences[] = {
 	{"pm_502_ipfix_srv6", "start", FROM_OPTIONS_INIT_TIME, INIT_WHY},
 	{"pm_502_ipfix_srv6", "end", FROM_OPTIONS_INIT_TIME, INIT_WHY},
 	{"ls_netflow_9_cisco_asa_2", "end", FROM_OBSERVATION_TIME,
-	 "RFC 8158 section 4.3, RFC 7012 (323): the observation time ends the flow of an event record that "
+	 "RFC 8158 section 4.3, RFC 7012 (323): the observation time ends the flow of an event record "
+	 "that "
 	 "has no flow end; the oracle takes it for NAT events only"},
 };
 
@@ -377,12 +382,14 @@ is_init_plus_stamp(const Scenario *scenario, const json_t *expected, const char 
 	if (!element_of(expected, strcmp(field, "end") == 0 ? "21" : "22", &stamp_msec))
 		return false;
 	json_array_foreach(options, i, record) if (element_of(record, "160", &init_msec) &&
-											   is_wrapped((double) (init_msec + stamp_msec) / 1000 - ours)) return true;
+											   is_wrapped((double) (init_msec + stamp_msec) / 1000 -
+														  ours)) return true;
 	return false;
 }
 
 static bool
-is_known_difference(const Scenario *scenario, const json_t *expected, const char *field, double ours)
+is_known_difference(const Scenario *scenario, const json_t *expected, const char *field,
+					double ours)
 {
 	double theirs = json_number_value(json_object_get(expected, field));
 	uint64_t msec;
@@ -431,7 +438,8 @@ compare_flows(Scenario *scenario)
 	{
 		const char *field;
 		BsFlowColumn column;
-		void (*compare)(Scenario *, size_t, const json_t *, const char *, const Flow *, BsFlowColumn);
+		void (*compare)(Scenario *, size_t, const json_t *, const char *, const Flow *,
+						BsFlowColumn);
 	} fields[] = {
 		{"src_addr", BS_FLOW_SRC_ADDR, compare_address},
 		{"dst_addr", BS_FLOW_DST_ADDR, compare_address},

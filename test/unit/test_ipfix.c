@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* test_ipfix.c: IPFIX: framing, variable-length and enterprise fields, time, and the rarer columns. */
+/* test_ipfix.c: IPFIX: framing, variable-length and enterprise fields, time, and the rarer columns.
+ */
 #include "decode_fixture.h"
 
 #define EXPORT_MSEC (UINT64_C(1000) * EXPORT_SECONDS)
@@ -72,8 +73,8 @@ static void
 item_06_variable_length_fields_take_at_least_a_byte(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField fields[] = {
-		{82, 65535, 0}, {8, 4, 0}, {95, 65535, 0}, {27, 65535, 0}, {1, 65535, 0}, {2, 2, 0}};
+	static const BsBuildField fields[] = {{82, 65535, 0}, {8, 4, 0},     {95, 65535, 0},
+										  {27, 65535, 0}, {1, 65535, 0}, {2, 2, 0}};
 	BsInet address = ipv6(0x20, 1);
 
 	BEGIN_IPFIX(fixture, 256, fields);
@@ -181,7 +182,8 @@ static void
 enterprise_elements_are_passed_over(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField fields[] = {{1, 8, 29305}, {8, 4, 9}, {1, 4, 0}, {27, 65535, 6871}, {2, 4, 0}};
+	static const BsBuildField fields[] = {
+		{1, 8, 29305}, {8, 4, 9}, {1, 4, 0}, {27, 65535, 6871}, {2, 4, 0}};
 
 	BEGIN_IPFIX(fixture, 256, fields);
 	bs_build_set(&fixture->build, 256);
@@ -260,7 +262,8 @@ static void
 item_23_padding_octets_of_any_length(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField fields[] = {{210, 1, 0}, {1, 4, 0}, {210, 13, 0}, {2, 4, 0}, {210, 65535, 0}};
+	static const BsBuildField fields[] = {
+		{210, 1, 0}, {1, 4, 0}, {210, 13, 0}, {2, 4, 0}, {210, 65535, 0}};
 
 	BEGIN_IPFIX(fixture, 256, fields);
 	bs_build_set(&fixture->build, 256);
@@ -464,7 +467,8 @@ item_30_the_longest_credible_flow(void **state)
 	{
 		BEGIN_IPFIX(both[i], 256, fields);
 		bs_build_set(&both[i]->build, 256);
-		bs_build_u64(&both[i]->build, EXPORT_MSEC - 3600000); /* since an hour, exported each minute */
+		bs_build_u64(&both[i]->build,
+					 EXPORT_MSEC - 3600000); /* since an hour, exported each minute */
 		bs_build_u64(&both[i]->build, EXPORT_MSEC - 1000);
 		bs_build_u64(&both[i]->build, EXPORT_MSEC - 30000);
 		bs_build_u64(&both[i]->build, EXPORT_MSEC - 1000);
@@ -534,8 +538,8 @@ static void
 the_preferred_element_of_a_column(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField fields[] = {{252, 4, 0}, {10, 4, 0},  {243, 2, 0}, {58, 2, 0}, {52, 1, 0},
-										  {192, 1, 0}, {182, 2, 0}, {180, 2, 0}};
+	static const BsBuildField fields[] = {{252, 4, 0}, {10, 4, 0},  {243, 2, 0}, {58, 2, 0},
+										  {52, 1, 0},  {192, 1, 0}, {182, 2, 0}, {180, 2, 0}};
 
 	BEGIN_IPFIX(fixture, 256, fields);
 	bs_build_set(&fixture->build, 256);
@@ -560,7 +564,8 @@ icmp_type_and_code(void **state)
 	Fixture *fixture = *state;
 	static const BsBuildField pair[] = {{4, 1, 0}, {32, 2, 0}, {11, 2, 0}};
 	static const BsBuildField pair6[] = {{4, 1, 0}, {139, 2, 0}};
-	static const BsBuildField single[] = {{4, 1, 0}, {176, 1, 0}, {177, 1, 0}, {178, 1, 0}, {179, 1, 0}};
+	static const BsBuildField single[] = {
+		{4, 1, 0}, {176, 1, 0}, {177, 1, 0}, {178, 1, 0}, {179, 1, 0}};
 	static const BsBuildField port[] = {{4, 1, 0}, {11, 2, 0}};
 	static const BsBuildField alone[] = {{32, 2, 0}};
 
@@ -583,7 +588,8 @@ icmp_type_and_code(void **state)
 	bs_build_set(&fixture->build, 260);
 	bs_build_u16(&fixture->build, 0x0B00); /* 7: of no known protocol */
 	send_datagram(fixture);
-	static const int expected[][2] = {{3, 10}, {-1, -1}, {135, 0}, {3, 2}, {1, 4}, {128, 1}, {-1, -1}, {11, 0}};
+	static const int expected[][2] = {{3, 10}, {-1, -1}, {135, 0}, {3, 2},
+									  {1, 4},  {128, 1}, {-1, -1}, {11, 0}};
 	for (uint32_t row = 0; row < 8; row++)
 	{
 		assert_int_equal(is_null(fixture, row, BS_FLOW_ICMP_TYPE), expected[row][0] < 0);
@@ -601,17 +607,19 @@ few_columns_equal_all_columns(void **state)
 {
 	Fixture *all = *state;
 	static const BsBuildField fields[] = {
-		{8, 4, 0},  {12, 4, 0}, {27, 16, 0}, {28, 16, 0}, {9, 1, 0},   {29, 1, 0},  {4, 1, 0},
-		{11, 2, 0}, {32, 2, 0}, {152, 8, 0}, {153, 8, 0}, {82, 65535, 0}, {1, 8, 0}, {2, 4, 0},
-		{34, 4, 0}, {230, 1, 0}, {6, 2, 0}};
+		{8, 4, 0}, {12, 4, 0}, {27, 16, 0}, {28, 16, 0}, {9, 1, 0},   {29, 1, 0},
+		{4, 1, 0}, {11, 2, 0}, {32, 2, 0},  {152, 8, 0}, {153, 8, 0}, {82, 65535, 0},
+		{1, 8, 0}, {2, 4, 0},  {34, 4, 0},  {230, 1, 0}, {6, 2, 0}};
 
 	BEGIN_IPFIX(all, 256, fields);
 	bs_build_set(&all->build, 256);
 	for (uint32_t i = 0; i < 40; i++)
 	{
 		for (uint32_t j = 0; j < BS_BUILD_COUNT(fields); j++)
-			bs_build_uint(&all->build, (i * 37 + j) % 5, fields[j].width == 65535 ? 1 : fields[j].width);
-		/* the variable field's length was i * 37 + 11 mod 5, so its bytes are missing: patch it to none */
+			bs_build_uint(&all->build, (i * 37 + j) % 5,
+						  fields[j].width == 65535 ? 1 : fields[j].width);
+		/* the variable field's length was i * 37 + 11 mod 5, so its bytes are missing: patch it to
+		 * none */
 		all->build.bytes[all->build.len_bytes - 2 - 1 - 4 - 4 - 8 - 1] = 0;
 	}
 	send_datagram(all);

@@ -60,8 +60,8 @@ all_fields_reach_their_columns(void **state)
 		{BS_FLOW_OUT_IF, 2},
 	};
 	static const BsFlowColumn absent[] = {
-		BS_FLOW_FLOW_DIRECTION, BS_FLOW_IP_TTL,  BS_FLOW_ICMP_TYPE, BS_FLOW_ICMP_CODE,
-		BS_FLOW_BGP_NEXT_HOP,   BS_FLOW_SRC_MAC, BS_FLOW_DST_VLAN,  BS_FLOW_IN_VRF,
+		BS_FLOW_FLOW_DIRECTION, BS_FLOW_IP_TTL,    BS_FLOW_ICMP_TYPE, BS_FLOW_ICMP_CODE,
+		BS_FLOW_BGP_NEXT_HOP,   BS_FLOW_SRC_MAC,   BS_FLOW_DST_VLAN,  BS_FLOW_IN_VRF,
 		BS_FLOW_APP_ID,         BS_FLOW_MPLS_LABEL};
 	const BsBytes *type;
 
@@ -119,7 +119,8 @@ item_25_as_and_interfaces_have_16_bits(void **state)
 	Fixture *fixture = *state;
 	BsBuildV5Record wide = record;
 
-	wide.src_as = 0xFFFF; /* AS_TRANS and larger numbers do not fit: what is there is taken as it is */
+	wide.src_as =
+		0xFFFF; /* AS_TRANS and larger numbers do not fit: what is there is taken as it is */
 	wide.in_if = 0xFFFF;
 	bs_build_v5(&fixture->build, &header);
 	bs_build_v5_record(&fixture->build, &wide);

@@ -323,8 +323,8 @@ item_17_integers_of_any_width(void **state)
 
 	for (uint16_t width = 1; width <= 8; width++)
 	{
-		const BsBuildField fields[] = {
-			{1, width, 0}, {16, width, 0}, {10, width, 0}, {7, width, 0}, {4, width, 0}, {21, width, 0}};
+		const BsBuildField fields[] = {{1, width, 0}, {16, width, 0}, {10, width, 0},
+									   {7, width, 0}, {4, width, 0},  {21, width, 0}};
 		uint32_t row = width - 1u;
 
 		begin_v9(fixture, 256, fields, 6);
@@ -436,8 +436,8 @@ static void
 item_21_nsel_has_a_pair_per_direction(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField update[] = {
-		{8, 4, 0}, {232, 4, 0}, {231, 4, 0}, {298, 4, 0}, {299, 4, 0}, {323, 8, 0}};
+	static const BsBuildField update[] = {{8, 4, 0},   {232, 4, 0}, {231, 4, 0},
+										  {298, 4, 0}, {299, 4, 0}, {323, 8, 0}};
 	static const BsBuildField create[] = {{8, 4, 0}, {233, 1, 0}, {323, 8, 0}};
 	static const BsBuildField nat[] = {{8, 4, 0}, {230, 1, 0}, {1, 4, 0}, {2, 4, 0}};
 
@@ -496,8 +496,8 @@ static void
 item_22_the_family_that_is_not_zero(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField fields[] = {{8, 4, 0},  {12, 4, 0}, {27, 16, 0}, {28, 16, 0},
-										  {9, 1, 0},  {29, 1, 0}, {60, 1, 0}};
+	static const BsBuildField fields[] = {{8, 4, 0}, {12, 4, 0}, {27, 16, 0}, {28, 16, 0},
+										  {9, 1, 0}, {29, 1, 0}, {60, 1, 0}};
 	static const BsBuildField six_first[] = {{27, 16, 0}, {28, 16, 0}, {8, 4, 0}, {12, 4, 0}};
 	BsInet any4 = ipv4(0);
 	BsInet any6 = ipv6(0, 0);
@@ -537,7 +537,8 @@ static void
 the_family_is_that_of_the_record(void **state)
 {
 	Fixture *fixture = *state;
-	static const BsBuildField fields[] = {{8, 4, 0}, {12, 4, 0}, {27, 16, 0}, {28, 16, 0}, {15, 4, 0}, {62, 16, 0}};
+	static const BsBuildField fields[] = {{8, 4, 0},   {12, 4, 0}, {27, 16, 0},
+										  {28, 16, 0}, {15, 4, 0}, {62, 16, 0}};
 	BsInet group = ipv6(0xFF, 2);
 	BsInet any6 = ipv6(0, 0);
 

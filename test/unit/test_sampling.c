@@ -20,7 +20,8 @@ item_32_the_header_of_v5(void **state)
 	{
 		uint16_t field;
 		int64_t rate;
-	} cases[] = {{0, 1}, {0x4000, 1}, {0x4001, 1}, {0x4064, 100}, {0x0064, 100}, {0xFFFF, 16383}, {0x8200, 512}};
+	} cases[] = {{0, 1},        {0x4000, 1},     {0x4001, 1},  {0x4064, 100},
+				 {0x0064, 100}, {0xFFFF, 16383}, {0x8200, 512}};
 
 	for (uint32_t i = 0; i < BS_BUILD_COUNT(cases); i++)
 	{
@@ -96,7 +97,8 @@ item_33_by_sampler_in_v9_options(void **state)
 		bs_build_u16(&fixture->build, sampler);
 	}
 	send_datagram(fixture);
-	assert_true(is_null(fixture, 0, BS_FLOW_SAMPLING_RATE)); /* of another sampler nothing is known */
+	assert_true(
+		is_null(fixture, 0, BS_FLOW_SAMPLING_RATE)); /* of another sampler nothing is known */
 	assert_int_equal(value(fixture, 1, BS_FLOW_SAMPLING_RATE), 2000);
 	assert_int_equal(value(fixture, 2, BS_FLOW_SAMPLING_RATE), 4000);
 	assert_true(is_null(fixture, 3, BS_FLOW_SAMPLING_RATE));
@@ -126,7 +128,8 @@ item_33_by_selector_in_ipfix_options(void **state)
 	assert_true(is_null(fixture, 1, BS_FLOW_SAMPLING_RATE));
 }
 
-/* Options with a template, an interface or nothing but the system in their scope, the narrowest wins. */
+/* Options with a template, an interface or nothing but the system in their scope, the narrowest
+ * wins. */
 static void
 item_33_by_template_by_interface_and_system_wide(void **state)
 {
@@ -237,7 +240,8 @@ item_34_unknown_is_null_and_the_administrator_decides(void **state)
 	assert_true(is_null(fixture, 0, BS_FLOW_SAMPLING_RATE));
 	assert_int_equal(fixture->stats[0].sampling_rate, 0);
 
-	assert_true(bs_decoder_set_sampling(fixture->decoder, rules, 2)); /* for exporters known already */
+	assert_true(
+		bs_decoder_set_sampling(fixture->decoder, rules, 2)); /* for exporters known already */
 	send_unsaid(fixture);
 	assert_int_equal(value(fixture, 1, BS_FLOW_SAMPLING_RATE), 20);
 	assert_int_equal(fixture->stats[0].sampling_rate, 20);
@@ -263,8 +267,10 @@ item_34_unknown_is_null_and_the_administrator_decides(void **state)
 static void
 the_longest_prefix_of_either_family(void **state)
 {
-	BsSamplingRule rules[] = {
-		{.exporter = ipv4(0)}, {.exporter = ipv6(0, 0)}, {.exporter = ipv6(0x20, 0)}, {.exporter = ipv4(0xC0000200)}};
+	BsSamplingRule rules[] = {{.exporter = ipv4(0)},
+							  {.exporter = ipv6(0, 0)},
+							  {.exporter = ipv6(0x20, 0)},
+							  {.exporter = ipv4(0xC0000200)}};
 	BsInet address = ipv6(0x2F, 1);
 
 	(void) state;

@@ -282,7 +282,8 @@ more_ports_than_are_kept(void **state)
 	assert_int_equal(fixture->stats[0].datagrams_lost, 0);
 }
 
-/* Received + lost = sent, whatever is dropped, and whatever is late (within the gaps remembered). */
+/* Received + lost = sent, whatever is dropped, and whatever is late (within the gaps remembered).
+ */
 static void
 item_38_losses_are_numbers_of_records(void **state)
 {

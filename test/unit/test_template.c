@@ -26,7 +26,8 @@ finds_what_was_defined(void **state)
 	{
 		BsTemplateDefinition definition = definition_of(id, counters, 2);
 
-		assert_int_equal(bs_template_define(&cache, &one, &all, &definition, 0), BS_TEMPLATE_STORED);
+		assert_int_equal(bs_template_define(&cache, &one, &all, &definition, 0),
+						 BS_TEMPLATE_STORED);
 	}
 	for (uint32_t id = 256; id < 65536; id++)
 	{
@@ -113,16 +114,19 @@ item_16_only_the_stale_make_way(void **state)
 	for (uint32_t i = 0; i < 4; i++)
 	{
 		definition = definition_of(256 + i, counters, 2);
-		assert_int_equal(bs_template_define(&cache, &one, &all, &definition, i), BS_TEMPLATE_STORED);
+		assert_int_equal(bs_template_define(&cache, &one, &all, &definition, i),
+						 BS_TEMPLATE_STORED);
 	}
 	definition = definition_of(300, counters, 2);
 	assert_int_equal(bs_template_define(&cache, &one, &all, &definition, 10), BS_TEMPLATE_FULL);
 	for (uint32_t i = 0; i < 2; i++)
 	{
 		definition = definition_of(256 + i, counters, 2);
-		assert_int_equal(bs_template_define(&other, &two, &all, &definition, 10), BS_TEMPLATE_STORED);
+		assert_int_equal(bs_template_define(&other, &two, &all, &definition, 10),
+						 BS_TEMPLATE_STORED);
 	}
-	/* All are full now; another sender finds no room, however old the templates of the first are. */
+	/* All are full now; another sender finds no room, however old the templates of the first are.
+	 */
 	definition = definition_of(300, counters, 2);
 	assert_int_equal(
 		bs_template_define(&other, &two, &all, &definition, BS_TEMPLATE_STALE_USEC - 5),
@@ -159,7 +163,8 @@ item_16_fields_are_bounded_too(void **state)
 	for (uint32_t i = 0; i < 2; i++)
 	{
 		definition = definition_of(256 + i, many, BS_TEMPLATE_MAX_FIELDS);
-		assert_int_equal(bs_template_define(&cache, &one, &all, &definition, 0), BS_TEMPLATE_STORED);
+		assert_int_equal(bs_template_define(&cache, &one, &all, &definition, 0),
+						 BS_TEMPLATE_STORED);
 	}
 	definition = definition_of(258, counters, 2);
 	assert_int_equal(bs_template_define(&cache, &one, &all, &definition, 0), BS_TEMPLATE_FULL);
@@ -237,8 +242,7 @@ static void
 a_successor_takes_over_the_slots(void **state)
 {
 	Fixture *fixture = *state;
-	BsDecoderConfig config = {
-		.stats = fixture->stats, .max_exporters = FIXTURE_SLOTS, .worker = 3};
+	BsDecoderConfig config = {.stats = fixture->stats, .max_exporters = FIXTURE_SLOTS, .worker = 3};
 
 	send_template_and_record(fixture);
 	fixture->exporter = ipv4(0x0A000002);

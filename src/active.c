@@ -28,7 +28,10 @@ invalidate(BsActiveView *view)
 	stale = true;
 }
 
-/* A function, type or operator: programs hold what was looked up of them, inlined bodies too. */
+/*
+ * A function, type or operator: programs hold what was looked up of them, inlined bodies too.  A role
+ * or its memberships: what owners may read.
+ */
 static void
 on_any_change(Datum argument, int cacheid, uint32 hashvalue)
 {
@@ -60,6 +63,8 @@ bs_active_init(void)
 	CacheRegisterSyscacheCallback(PROCOID, on_any_change, 0);
 	CacheRegisterSyscacheCallback(TYPEOID, on_any_change, 0);
 	CacheRegisterSyscacheCallback(OPEROID, on_any_change, 0);
+	CacheRegisterSyscacheCallback(AUTHOID, on_any_change, 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_any_change, 0);
 	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, on_foreign_table, 0);
 }
 

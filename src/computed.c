@@ -77,7 +77,6 @@ struct BsComputed
 	bool saved_read_only;
 	bool timed_out; /* this batch is given up */
 
-	int timeouts; /* batches in a row */
 	bool has_error;
 	char error[ERROR_TEXT_BYTES];
 	char suspended[ERROR_TEXT_BYTES];
@@ -320,8 +319,7 @@ bs_computed_end(BsComputed *set)
 	/* It may have passed after the last expression: that cancels nothing any more. */
 	if (time_limit_passed && !set->timed_out)
 		QueryCancelPending = false;
-	set->timeouts = set->timed_out ? set->timeouts + 1 : 0;
-	if (set->timeouts >= BS_MAX_TIMEOUTS)
+	if (set->timed_out)
 		strlcpy(set->suspended, set->error, sizeof(set->suspended));
 	SetUserIdAndSecContext(set->saved_user, set->saved_security);
 	XactReadOnly = set->saved_read_only;

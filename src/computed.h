@@ -100,10 +100,9 @@ extern uint64 bs_functions_generation(void);
 extern const char *bs_computed_last_error(const BsComputed *set);
 
 /*
- * Why the view must be suspended, or NULL: its code exceeded backstream.eval_timeout in
- * BS_MAX_TIMEOUTS batches in a row.
+ * Why the view must be suspended, or NULL: its code exceeded backstream.eval_timeout.  Once is enough:
+ * a receiver stands still meanwhile, and all other views with it.
  */
-#define BS_MAX_TIMEOUTS 3
 extern const char *bs_computed_suspended(const BsComputed *set);
 
 #endif

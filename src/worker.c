@@ -36,6 +36,7 @@
 
 #define WAIT_SECONDS 0.1
 #define RETRY_LISTEN_USEC (INT64CONST(5) * USECS_PER_SEC)
+#define INVALIDATIONS_USEC (INT64CONST(100) * 1000) /* between looks for changes that nobody announces */
 #define RETRY_REFRESH_SECONDS 0.002 /* whoever changed a definition is about to release his lock */
 #define DRAIN_DATAGRAMS 1024
 #define MAX_DRAINS 16 /* in a row, before signals are served */
@@ -55,6 +56,7 @@ typedef struct Receiver
 	uint64 generation; /* of definitions, when they were last read */
 	bool incomplete;   /* something was locked just then */
 	TimestampTz retry_listen_at;
+	TimestampTz invalidations_at;
 	int nfailed;       /* listeners that are not open */
 	uint64 sockets_generation;
 	BsDecoderStats noted; /* losses up to here are noted at the windows */
@@ -273,9 +275,26 @@ read_definitions(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/*
+ * Functions replaced, rights revoked: whatever changes in the catalog comes as an invalidation, which a
+ * process takes in when it starts a transaction.
+ */
+static void
+take_invalidations(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < receiver.invalidations_at)
+		return;
+	receiver.invalidations_at = now + INVALIDATIONS_USEC;
+	StartTransactionCommand();
+	CommitTransactionCommand();
+}
+
 static void
 follow_definitions(void)
 {
+	take_invalidations();
 	if (receiver.incomplete || receiver.generation != bs_registry_generation() || bs_active_stale())
 		read_definitions();
 }

@@ -5,7 +5,8 @@
 # is in mk/inner.mk; the extension itself in mk/extension.mk, which is run by a make of its own
 # because PGXS brings rules and targets (check, clean, %.o) that must not meet ours.
 
-PG_CONFIG ?= pg_config
+# Debian's pg_config speaks for the newest server that is there, which may be another one.
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 
 .DEFAULT_GOAL := all
 
@@ -14,6 +15,17 @@ EXTENSION_TARGETS = all install uninstall installdirs
 .PHONY: $(EXTENSION_TARGETS) clean
 $(EXTENSION_TARGETS):
 	+@$(MAKE) --no-print-directory -f mk/extension.mk PG_CONFIG='$(PG_CONFIG)' $@
+
+# deps: install what a job needs (SET=build, check, demo or bench).
+# demo: KEEP=1 leaves the server running, to look around.
+# check: PARTS="unit regress" runs only these (scripts/check.sh lists them).
+.PHONY: deps demo check
+deps:
+	@scripts/deps.sh $(or $(SET),build)
+demo:
+	@KEEP='$(KEEP)' scripts/demo.sh
+check:
+	@scripts/check.sh $(PARTS)
 
 clean:
 	+@if command -v '$(PG_CONFIG)' >/dev/null; then \

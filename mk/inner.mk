@@ -2,7 +2,7 @@
 # VARIANT is release, asan or fuzz.
 
 INNER_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wmissing-prototypes -Wconversion \
-	-Wno-sign-conversion -Werror=implicit-function-declaration -fvisibility=hidden
+	-Wno-sign-conversion -Werror=implicit-function-declaration -fvisibility=hidden $(INNER_WERROR)
 
 ENGINE_SRCS = $(wildcard src/engine/*.c)
 RECEIVER_SRCS = $(wildcard receiver/*.c)
@@ -60,9 +60,11 @@ build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libinner.a
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/*/*/*.d)
 
 .PRECIOUS: build/%.o
-.PHONY: tools yards unit unit-asan fuzzers
+.PHONY: tools yards unit unit-asan fuzzers check-rings
 tools: $(TOOL_NAMES:%=build/release/%)
 yards: $(YARD_NAMES:%=build/release/%)
 unit: $(UNIT_NAMES:%=build/release/%)
 unit-asan: $(UNIT_NAMES:%=build/asan/%)
 fuzzers: $(FUZZ_NAMES:%=build/fuzz/%)
+check-rings: $(ENGINE_SRCS:%.c=build/release/%.o)
+	@scripts/check-rings.sh

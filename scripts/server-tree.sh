@@ -19,12 +19,16 @@ fi
 source=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"
 tree=$(cd "$1" && pwd)
-pg_config=${PG_CONFIG:-pg_config}
+pg_config=${PG_CONFIG:-}
+if [ -z "$pg_config" ]; then
+	# Debian's /usr/bin/pg_config speaks for the newest server that is there.
+	pg_config=/usr/lib/postgresql/15/bin/pg_config
+	[ -x "$pg_config" ] || pg_config=pg_config
+fi
 bindir=$("$pg_config" --bindir)
 libdir=$("$pg_config" --pkglibdir)
 sharedir=$("$pg_config" --sharedir)
 
-# Debian's /usr/bin/pg_config reports the directories of the newest server it knows.
 if [ ! -x "$bindir/postgres" ]; then
 	echo "$0: there is no PostgreSQL server in $bindir" >&2
 	exit 1

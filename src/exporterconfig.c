@@ -106,5 +106,5 @@ bs_exporter_config_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("backstream.exporter_config_changed() is a trigger function")));
 	bs_views_changed();
-	PG_RETURN_NULL();
+	return PointerGetDatum(NULL);
 }

@@ -90,7 +90,10 @@ put_text(Row *row, const char *text)
 static void
 row_end(Row *row)
 {
-	Assert(row->ncolumns == row->result->setDesc->natts);
+	if (row->ncolumns != row->result->setDesc->natts)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the extension's objects are of another version than its library"),
+						errhint("ALTER EXTENSION backstream UPDATE.")));
 	tuplestore_putvalues(row->result->setResult, row->result->setDesc, row->values, row->nulls);
 	row->ncolumns = 0;
 }

@@ -261,6 +261,14 @@ check('the lock is gone', "query $waits\nquery DROP CONTINUOUS VIEW w\n",
 
 check('replication connection', "query $create\n", [ qr/^ERROR 42601 .*Here, write/, 'in step' ], more => 'replication=database');
 
+# ---------- two-phase commit of a definition ----------
+
+check('PREPARE TRANSACTION', "query BEGIN\nquery CREATE VIEW two WITH (continuous) AS SELECT count(*) AS n FROM held\nquery PREPARE TRANSACTION 'x'\nquery COMMIT PREPARED 'x'\n",
+	[ 'TAG BEGIN', 'in step, in a transaction', 'TAG CREATE VIEW', 'in step, in a transaction', 'TAG PREPARE TRANSACTION', 'in step',
+	  'TAG COMMIT PREPARED', 'in step' ]);
+check('what was prepared is fed', "query INSERT INTO held VALUES (1), (2), (3)\nquery SELECT n FROM two\nquery DROP VIEW two\n",
+	[ 'TAG INSERT 0 3', 'in step', 'ROWS 1 3', 'in step', 'TAG DROP VIEW', 'in step' ]);
+
 # ---------- the log ----------
 
 {

@@ -47,6 +47,7 @@ typedef struct BsExporterStats
 	uint64_t datagrams_lost;  /* by sequence: v9, sFlow */
 	uint64_t resyncs;         /* times the sequence could not be followed: restarts, unknown templates */
 	uint64_t unknown_template; /* sets dropped because their template is not known */
+	uint64_t last_unknown_template; /* id of the last of these; 0: none.  For the log (item 11) */
 	uint64_t decode_errors;   /* datagrams or sets that were malformed */
 	uint64_t template_errors; /* templates refused */
 	uint64_t templates_refused_full; /* templates refused because a cache was full */

@@ -108,19 +108,26 @@ bs_sets_fixed_records(BsDecoding *decoding, BsTemplate *tmpl, BsWire *wire, uint
 static bool
 walk_record(const BsTemplate *tmpl, BsWire *wire, const uint8_t **anchors, uint32_t row)
 {
+	BsWire walk = *wire; /* a copy, which no store to an anchor can be taken to change */
+	const uint32_t *gaps = tmpl->gaps;
+	uint32_t nvariable = tmpl->nvariable;
+
 	if (anchors != NULL)
-		anchors[row] = wire->at;
-	for (uint32_t i = 0; i < tmpl->nvariable; i++)
+		anchors[row] = walk.at;
+	for (uint32_t i = 0; i < nvariable; i++)
 	{
 		uint32_t len_bytes;
 
-		if (!bs_wire_skip(wire, tmpl->gaps[i]) || !bs_wire_variable_length(wire, &len_bytes) ||
-			!bs_wire_skip(wire, len_bytes))
+		if (!bs_wire_skip(&walk, gaps[i]) || !bs_wire_variable_length(&walk, &len_bytes) ||
+			!bs_wire_skip(&walk, len_bytes))
 			return false;
 		if (anchors != NULL && i < BS_MAX_ANCHORS)
-			anchors[(i + 1) * BS_VARIABLE_ROWS + row] = wire->at;
+			anchors[(i + 1) * BS_VARIABLE_ROWS + row] = walk.at;
 	}
-	return bs_wire_skip(wire, tmpl->gaps[tmpl->nvariable]);
+	if (!bs_wire_skip(&walk, gaps[nvariable]))
+		return false;
+	*wire = walk;
+	return true;
 }
 
 static void
@@ -191,6 +198,7 @@ bs_sets_data(BsDecoding *decoding, uint16_t template_id, BsWire wire)
 	if (tmpl == NULL)
 	{
 		decoding->stats->unknown_template++;
+		decoding->stats->last_unknown_template = template_id;
 		decoding->countable = false;
 		return;
 	}

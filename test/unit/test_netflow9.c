@@ -255,6 +255,7 @@ item_11_data_before_its_template_is_counted_and_dropped(void **state)
 	send_datagram(fixture);
 	assert_int_equal(nrows(fixture), 0);
 	assert_int_equal(fixture->stats[0].unknown_template, 2);
+	assert_int_equal(fixture->stats[0].last_unknown_template, 257);
 	assert_int_equal(fixture->stats[0].decode_errors, 0);
 	BEGIN_V9(fixture, 256, plain);
 	bs_build_set(&fixture->build, 256);

@@ -200,20 +200,25 @@ is_date_bin(Node *expr)
 	return name != NULL && strcmp(name, "timestamptz_bin") == 0;
 }
 
-/* tumble() and date_bin() that are no window: say why. */
+/*
+ * tumble() must be the window; say why it cannot be.  date_bin() that is not one is a key like others,
+ * but for a width in months, which PostgreSQL would refuse for each record.
+ */
 static void
-refuse_almost_window(Split *split, Node *original, Expr *simple)
+refuse_almost_window(Split *split, Node *original)
 {
 	List *args = ((FuncExpr *) original)->args;
 	bool tumble = is_tumble(original);
 	Node *time = tumble ? linitial(args) : lsecond(args);
 	Expr *width = bs_native_simplify(tumble ? lsecond(args) : linitial(args));
+	bool constant = IsA(width, Const) && !((Const *) width)->constisnull;
 
-	if (!IsA(width, Const) || ((Const *) width)->constisnull)
+	if (constant && DatumGetIntervalP(((Const *) width)->constvalue)->month != 0)
+		bs_refuse_width(original, "the width of a window cannot be in months or years", split->place);
+	if (!tumble)
+		return;
+	if (!constant)
 		bs_refuse_width(original, "the width of a window must be a constant", split->place);
-	if (DatumGetIntervalP(((Const *) width)->constvalue)->month != 0)
-		bs_refuse_width(original, "the width of a window cannot be in months or years",
-						split->place);
 	if (!IsA(time, Var))
 		bs_refuse_window_time(time, split->place);
 	bs_refuse_width(original, "the width of a window must be more than zero", split->place);
@@ -227,7 +232,7 @@ split_window(Split *split, Node *original, Expr *simple)
 	if (!bs_native_window(&split->native, simple, &form))
 	{
 		if (is_tumble(original) || is_date_bin(original))
-			refuse_almost_window(split, original, simple);
+			refuse_almost_window(split, original);
 		return false;
 	}
 	if (split->windowed)

@@ -19,7 +19,9 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/prep.h"
 #include "parser/parsetree.h"
 #include "utils/float.h"
 #include "utils/lsyscache.h"
@@ -335,6 +337,41 @@ split_output(Split *split)
 
 /* ---------- the whole split ---------- */
 
+typedef struct Condition
+{
+	Expr *expr;
+	Cost cost;
+} Condition;
+
+/*
+ * The conditions of WHERE in the order in which PostgreSQL evaluates them: cheap ones first, else as they
+ * are written (order_qual_clauses() in its planner).  So a record is in error where it would be there,
+ * and what is expensive is computed last.
+ */
+static List *
+order_conditions(List *clauses)
+{
+	int n = list_length(clauses);
+	Condition *conditions = palloc(sizeof(Condition) * (Size) Max(n, 1));
+	List *ordered = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		Condition condition = {.expr = list_nth(clauses, i)};
+		QualCost cost;
+		int at = i;
+
+		cost_qual_eval_node(&cost, (Node *) condition.expr, NULL);
+		condition.cost = cost.per_tuple;
+		for (; at > 0 && conditions[at - 1].cost > condition.cost; at--)
+			conditions[at] = conditions[at - 1];
+		conditions[at] = condition;
+	}
+	for (int i = 0; i < n; i++)
+		ordered = lappend(ordered, conditions[i].expr);
+	return ordered;
+}
+
 static void
 split_where(Split *split)
 {
@@ -343,8 +380,9 @@ split_where(Split *split)
 
 	if (quals == NULL)
 		return;
-	simple = bs_native_simplify((Expr *) quals);
+	simple = canonicalize_qual(bs_native_simplify((Expr *) quals), false);
 	bs_refuse_simplified((Node *) simple, quals, split->place);
+	simple = make_ands_explicit(order_conditions(make_ands_implicit(simple)));
 	split->where = bs_native_plan(&split->native, simple);
 }
 

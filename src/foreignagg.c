@@ -11,6 +11,7 @@
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
@@ -589,4 +590,14 @@ bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates,
 	MemoryContextReset(aggregate->group_context);
 	*isnull = state.isnull;
 	return state.value;
+}
+
+uint64
+bs_foreignagg_fingerprint(const BsForeignAgg *aggregate)
+{
+	uint64 hash = aggregate->transtype;
+
+	for (int i = 0; i < NFUNCTIONS; i++)
+		hash = hash_combine64(hash, aggregate->functions[i]);
+	return hash;
 }

@@ -58,4 +58,10 @@ extern bool bs_foreignagg_combine(BsForeignAgg *aggregate, BsComputed *set, BsBy
 extern Datum bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates,
 								 bool *isnull);
 
+/*
+ * A number for what the bytes of its states mean: another one after CREATE OR REPLACE AGGREGATE has
+ * changed the type of the state or a function.
+ */
+extern uint64 bs_foreignagg_fingerprint(const BsForeignAgg *aggregate);
+
 #endif

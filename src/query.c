@@ -454,18 +454,96 @@ split_query(Split *split, Oid owner)
 
 /* ---------- the program ---------- */
 
+/* Cut out of a tree as text where in the source its nodes stand. */
+static void
+strip_locations(char *text)
+{
+	static const char *const fields[] = {" :location ", " :stmt_location ", " :stmt_len "};
+	char *to = text;
+
+	while (*text != '\0')
+	{
+		size_t skip = 0;
+
+		/* White space within a value is escaped, so this is never in one. */
+		for (size_t i = 0; *text == ' ' && i < lengthof(fields); i++)
+			if (strncmp(text, fields[i], strlen(fields[i])) == 0)
+				skip = strlen(fields[i]);
+		if (skip > 0)
+			text += skip + strspn(text + skip, "-0123456789");
+		else
+			*to++ = *text++;
+	}
+	*to = '\0';
+}
+
+/*
+ * What a query says, by the OIDs of what it names: the names themselves may change without changing
+ * what has been counted.
+ */
+static char *
+nameless_tree(const Query *query)
+{
+	Query *copy = copyObject(query);
+	ListCell *lc;
+	char *text;
+
+	foreach (lc, copy->rtable)
+	{
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, lc);
+
+		entry->alias = NULL;
+		entry->eref = NULL;
+	}
+	foreach (lc, copy->targetList)
+		lfirst_node(TargetEntry, lc)->resname = NULL;
+	text = nodeToString(copy);
+	strip_locations(text);
+	return text;
+}
+
 /* A number for the definition: equal definitions have equal ones. */
 static uint64
-fingerprint(const Split *split, const char *text)
+fingerprint(const Split *split)
 {
-	const char *parts[] = {text, split->options->timezone, split->options->datestyle,
-						   split->options->intervalstyle};
+	const char *parts[] = {nameless_tree(split->query), split->options->timezone,
+						   split->options->datestyle, split->options->intervalstyle};
 	uint64 hash = split->view->stream;
 
 	for (size_t i = 0; i < lengthof(parts); i++)
 		hash = hash_combine64(
 			hash, hash_bytes_extended((const unsigned char *) (parts[i] ? parts[i] : ""),
 									  parts[i] ? (int) strlen(parts[i]) : 0, hash));
+	return hash;
+}
+
+/*
+ * The definition and what a group's bytes mean.  The same text can come to mean something else when
+ * a function or aggregate in it is replaced: what was counted before must not be read by the new
+ * rules.
+ */
+static uint64
+layout_fingerprint(const BsViewProgram *view)
+{
+	const BsProgram *program = &view->program;
+	uint64 hash = program->fingerprint;
+
+	hash = hash_combine64(hash, program->windowed);
+	hash = hash_combine64(hash, program->time_column);
+	hash = hash_combine64(hash, (uint64) program->width_usec);
+	hash = hash_combine64(hash, (uint64) program->origin);
+	hash = hash_combine64(hash, program->row_bytes);
+	for (uint32_t i = 0; i < program->nkeys; i++)
+		hash = hash_combine64(hash, (uint64) program->keys[i].type << 32 | program->keys[i].offset);
+	for (uint32_t i = 0; i < program->naggregates; i++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[i];
+
+		hash = hash_combine64(hash, (uint64) aggregate->kind << 48 |
+										(uint64) aggregate->type << 32 | aggregate->offset);
+	}
+	for (int i = 0; i < view->nforeign; i++)
+		hash = hash_combine64(hash, bs_foreignagg_fingerprint(view->foreign[i]));
 	return hash != 0 ? hash : 1;
 }
 
@@ -551,7 +629,7 @@ free_program(void *argument)
 }
 
 static void
-finish_view(Split *split, const char *text, uint32_t capacity)
+finish_view(Split *split, uint32_t capacity)
 {
 	BsViewProgram *view = split->view;
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
@@ -568,18 +646,19 @@ finish_view(Split *split, const char *text, uint32_t capacity)
 	MemoryContextRegisterResetCallback(split->context, callback);
 	if (!make_program(split, &view->program))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	view->program.fingerprint = fingerprint(split, text);
+	view->program.fingerprint = fingerprint(split);
 	problem = bs_program_finish(&view->program, capacity);
 	if (problem != NULL)
 		bs_refuse_size(problem, split->place);
+	view->program.fingerprint = layout_fingerprint(view);
 	bs_program_columns(&view->program, view->wanted);
 	bs_computed_columns(view->computed, view->wanted);
 }
 
 /* Split and make, under the view's settings, with everything in a child of parent. */
 static BsViewProgram *
-compile(Query *query, const char *text, const BsPlace *place, const BsViewOptions *options,
-		Oid owner, uint32_t capacity, MemoryContext parent)
+compile(Query *query, const BsPlace *place, const BsViewOptions *options, Oid owner,
+		uint32_t capacity, MemoryContext parent)
 {
 	MemoryContext context =
 		AllocSetContextCreate(parent, "BackStream view program", ALLOCSET_DEFAULT_SIZES);
@@ -590,7 +669,7 @@ compile(Query *query, const char *text, const BsPlace *place, const BsViewOption
 
 	level = bs_pinned_enter_evaluation(options);
 	split_query(&split, owner);
-	finish_view(&split, text, capacity);
+	finish_view(&split, capacity);
 	bs_pinned_leave(level);
 	split.view->context = context;
 	MemoryContextSwitchTo(old);
@@ -614,8 +693,7 @@ bs_query_compile(const struct BsViewDef *def, uint32_t capacity, MemoryContext c
 	if (pushed)
 		PushActiveSnapshot(GetTransactionSnapshot());
 	/* In scratch until it is whole: an error leaves nothing in cxt. */
-	view = compile(def->query, def->query_text, &nowhere, &def->options, def->owner, capacity,
-				   scratch);
+	view = compile(def->query, &nowhere, &def->options, def->owner, capacity, scratch);
 	MemoryContextSetParent(view->context, cxt);
 	if (pushed)
 		PopActiveSnapshot();
@@ -638,6 +716,6 @@ bs_query_check(Query *query, const char *source_text, int stmt_location,
 	BsViewProgram *view;
 
 	bs_refuse_query(query, &place);
-	view = compile(query, "", &place, options, GetUserId(), BS_BATCH_ROWS, CurrentMemoryContext);
+	view = compile(query, &place, options, GetUserId(), BS_BATCH_ROWS, CurrentMemoryContext);
 	bs_query_free(view);
 }

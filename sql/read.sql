@@ -328,6 +328,37 @@ SELECT count(*) FROM by_window;
 ALTER FOREIGN TABLE by_window RENAME TO renamed;
 EXECUTE windows;
 
+DEALLOCATE windows;
+-- a function that the query names comes to mean something else: the view starts anew
+CREATE FUNCTION f(timestamptz) RETURNS timestamptz IMMUTABLE LANGUAGE sql AS $$SELECT backstream.tumble($1, '1 min')$$;
+CREATE VIEW by_f WITH (continuous, clock = 'data', retain = '1 day') AS SELECT f(t) AS time, h, count(*) AS records FROM s GROUP BY 1, 2;
+INSERT INTO s SELECT * FROM records;
+PREPARE by_f AS SELECT count(*), sum(records) FROM by_f WHERE time >= '2026-01-01 00:05:00+00';
+EXPLAIN (COSTS OFF) EXECUTE by_f;
+EXECUTE by_f;
+CREATE OR REPLACE FUNCTION f(timestamptz) RETURNS timestamptz IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN $1; END$$;
+EXPLAIN (COSTS OFF) EXECUTE by_f;
+EXECUTE by_f;
+INSERT INTO s SELECT * FROM records;
+EXECUTE by_f;
+CREATE AGGREGATE last_of(int) (sfunc = int4larger, stype = int, combinefunc = int4larger, parallel = safe);
+CREATE VIEW by_agg WITH (continuous) AS SELECT h, last_of(k) AS l FROM s GROUP BY h;
+INSERT INTO s SELECT * FROM records;
+SELECT max(l) FROM by_agg;
+CREATE FUNCTION larger(numeric, int) RETURNS numeric IMMUTABLE PARALLEL SAFE LANGUAGE sql AS 'SELECT greatest($1, $2 * 10)';
+CREATE OR REPLACE AGGREGATE last_of(int) (sfunc = larger, stype = numeric, combinefunc = numeric_larger, finalfunc = int4, parallel = safe);
+SELECT max(l) FROM by_agg;
+INSERT INTO s SELECT * FROM records;
+SELECT max(l) FROM by_agg;
+-- names may change without a loss
+SELECT records, state FROM backstream.views WHERE view = 'by_key'::regclass;
+ALTER FOREIGN TABLE s RENAME COLUMN k TO another_name;
+ALTER FOREIGN TABLE s RENAME TO another_stream;
+ALTER FOREIGN TABLE another_stream SET SCHEMA public;
+INSERT INTO another_stream VALUES ('2026-01-01 00:10:01+00');
+SELECT records, state FROM backstream.views WHERE view = 'by_key'::regclass;
+SELECT count(DISTINCT time) FROM by_key;
+
 ---------- the system's own views
 SELECT attrelid::regclass AS view, string_agg(attname, ', ' ORDER BY attnum) AS columns FROM pg_attribute
  WHERE attrelid IN ('backstream.exporters'::regclass, 'backstream.listeners'::regclass, 'backstream.receivers'::regclass,
@@ -343,5 +374,6 @@ SELECT attrelid::regclass, attname FROM pg_attribute
 
 ANALYZE by_key;
 SET client_min_messages = error;
+DROP FOREIGN TABLE another_stream CASCADE;
 DROP SCHEMA read CASCADE;
 DROP ROLE regress_reader;

@@ -121,6 +121,17 @@ compile(Oid relid, uint32 capacity, BsViewDef **def)
 	return bs_query_compile(*def, capacity, CurrentMemoryContext);
 }
 
+/* What plans over the view depend on, beside the view itself: as if it were written in the query.
+ */
+static void
+note_dependencies(BsViewShape *shape, const BsViewDef *def)
+{
+	bool has_row_security;
+
+	extract_query_dependencies((Node *) def->query, &shape->relations, &shape->invalidators,
+							   &has_row_security);
+}
+
 BsViewShape *
 bs_view_shape(Oid relid)
 {
@@ -135,6 +146,7 @@ bs_view_shape(Oid relid)
 	view = compile(relid, 1, &def);
 	shape = make_shape(def, view, outer);
 	MemoryContextSwitchTo(outer);
+	note_dependencies(shape, def);
 	MemoryContextDelete(context);
 	return shape;
 }

@@ -40,6 +40,9 @@ typedef struct BsViewShape
 	bool windowed;
 	bool closed_only;        /* show = 'closed' */
 	AttrNumber window_attno; /* the view's first column that is the start of the window; 0: none */
+	/* What the definition names: PlannedStmt.relationOids and .invalItems. */
+	List *relations;
+	List *invalidators;
 	int natts;
 	BsReadLevel levels[FLEXIBLE_ARRAY_MEMBER]; /* [natts] */
 } BsViewShape;

@@ -59,8 +59,8 @@ needed_of(ForeignScan *plan)
 }
 
 /*
- * A definition that changes makes plans over the view invalid, but the definition is more than the
- * options of the view.
+ * Plans over the view become invalid when its definition changes, or a function that it names; not
+ * when one does that such a function calls in turn.
  */
 static void
 check_fingerprint(const BsReader *reader, ForeignScan *plan)

@@ -363,6 +363,8 @@ bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, L
 		if (!rinfo->pseudoconstant)
 			*list = lappend(*list, rinfo->clause);
 	}
+	root->glob->relationOids = list_concat(root->glob->relationOids, info->shape->relations);
+	root->glob->invalItems = list_concat(root->glob->invalItems, info->shape->invalidators);
 	needed = needed_columns(rel, extract_actual_clauses(scan_clauses, false), &all);
 	private = list_make4(makeString(psprintf(UINT64_FORMAT, info->shape->fingerprint)),
 						 linitial(best->fdw_private), needed, makeBoolean(all));

@@ -235,6 +235,13 @@ bs_decoder_decode(BsDecoder *decoder, const BsDatagram *datagram, BsBatch *batch
 }
 
 void
+bs_decoder_set_longest_flow(BsDecoder *decoder, int64_t longest_flow_usec)
+{
+	decoder->config.longest_flow_usec = longest_flow_usec;
+	bs_decoder_columns_changed(decoder);
+}
+
+void
 bs_decoder_forget_sequences(BsDecoder *decoder)
 {
 	const BsExporterSet *set = &decoder->exporters;

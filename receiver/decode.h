@@ -131,6 +131,9 @@ extern BsDecodeResult bs_decoder_decode(BsDecoder *decoder, const BsDatagram *da
 /* The batch was replaced or its wanted columns changed: templates compile their copy lists anew. */
 extern void bs_decoder_columns_changed(BsDecoder *decoder);
 
+/* Change longest_flow_usec of the configuration, for datagrams from now on. */
+extern void bs_decoder_set_longest_flow(BsDecoder *decoder, int64_t longest_flow_usec);
+
 /*
  * What comes next of any exporter is unknown: another receiver may have heard it meanwhile.  The gap
  * that shows is not a loss.

@@ -32,6 +32,7 @@ int bs_setting_eval_timeout_msec;
 int bs_setting_max_views;
 int bs_setting_max_exporters;
 int bs_setting_max_templates;
+int bs_setting_max_flow_duration_sec;
 int bs_setting_listen_for_msec;
 
 #define ERROR_TEXT 256
@@ -106,6 +107,11 @@ static const IntSetting int_settings[] = {
 	{"backstream.max_templates", "Number of templates held by each worker.",
 	 "Further ones are refused and counted.", &bs_setting_max_templates, 65536, 1, 16777216,
 	 PGC_POSTMASTER, 0},
+	{"backstream.max_flow_duration", "Longest credible duration of a flow.",
+	 "Some exporters keep the original start in every export of a long flow, though its counters "
+	 "cover only the time since the last one.  A time_flow_start that lies further before "
+	 "time_flow_end is moved up to it.  0: starts are left as they are.",
+	 &bs_setting_max_flow_duration_sec, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},

@@ -38,6 +38,7 @@ extern int bs_setting_eval_timeout_msec;
 extern int bs_setting_max_views;
 extern int bs_setting_max_exporters;
 extern int bs_setting_max_templates;
+extern int bs_setting_max_flow_duration_sec;
 extern int bs_setting_listen_for_msec;
 
 #endif

@@ -31,6 +31,7 @@
 #include "active.h"
 #include "backstream.h"
 #include "exporterconfig.h"
+#include "faultlog.h"
 #include "viewdef.h"
 #include "worker.h"
 
@@ -225,6 +226,7 @@ reload(void)
 	ProcessConfigFile(PGC_SIGHUP);
 	bs_receiver_set_nap(receiver.sockets, bs_setting_nap_msec / 1000.0);
 	bs_receiver_set_buffer(receiver.sockets, (uint32) bs_setting_receive_buffer_kb * 1024);
+	bs_decoder_set_longest_flow(receiver.decoder, bs_setting_max_flow_duration_sec * USECS_PER_SEC);
 	set_allow();
 	open_listeners();
 }
@@ -408,6 +410,7 @@ bs_receiver_main(Datum argument)
 		follow_definitions();
 		follow_sockets();
 		retry_listeners();
+		bs_faults_log(receiver.number, bs_decoder_stats(receiver.decoder));
 		bs_receiver_wait(receiver.sockets, receiver.incomplete ? RETRY_REFRESH_SECONDS : WAIT_SECONDS);
 		receive();
 	}

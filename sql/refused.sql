@@ -70,6 +70,7 @@ CREATE VIEW no WITH (continuous, window = '5 min', slide = '5 s') AS SELECT coun
 -- windows
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 min'), tumble(time_flow_end, '1 min') FROM backstream.flow GROUP BY 1, 2;
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 min'), date_trunc('minute', time_received), count(*) FROM backstream.flow GROUP BY 1, 2;
+CREATE VIEW no WITH (continuous, timezone = 'UTC') AS SELECT tumble(time_received, '1 min'), date_trunc('hour', time_received), count(*) FROM backstream.flow GROUP BY 1, 2;
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 month'), count(*) FROM backstream.flow GROUP BY 1;
 CREATE VIEW no WITH (continuous) AS SELECT date_bin('1 year', time_received, '2000-01-01 00:00+00'), count(*) FROM backstream.flow GROUP BY 1;
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '0 s'), count(*) FROM backstream.flow GROUP BY 1;
@@ -79,6 +80,9 @@ CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '367 days'), co
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, NULL), count(*) FROM backstream.flow GROUP BY 1;
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, make_interval(secs => proto)), count(*) FROM backstream.flow GROUP BY 1;
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received + '1 h', '1 min'), count(*) FROM backstream.flow GROUP BY 1;
+-- but not these: keys like others
+CREATE VIEW yes WITH (continuous, timezone = 'Europe/Berlin') AS SELECT tumble(time_received, '1 min'), date_trunc('hour', time_received) AS h, date_trunc('month', time_flow_end) AS m, count(*) FROM backstream.flow GROUP BY 1, 2, 3;
+CREATE VIEW yes2 WITH (continuous) AS SELECT date_bin(time_flow_end - time_flow_start, time_received, time_export), count(*) FROM backstream.flow GROUP BY 1;
 -- keys whose equality is not that of their bytes
 CREATE COLLATION ignoring_case (PROVIDER = icu, LOCALE = 'und-u-ks-level2', DETERMINISTIC = false);
 CREATE VIEW no WITH (continuous) AS SELECT flow_type COLLATE ignoring_case, count(*) FROM backstream.flow GROUP BY 1;

@@ -173,10 +173,11 @@ view_options_complete(CreateForeignTableStmt *statement)
 	BsViewOptions options;
 	Query *query;
 
+	/* The check needs them: what is a window may depend on TimeZone. */
+	statement->options = list_concat(statement->options, bs_pinned_missing(statement->options));
 	bs_view_options_parse(statement->options, &options);
 	query = bs_viewdef_parse(defGetString(text), statement->base.relation->relname, &options);
 	text->arg = (Node *) makeString(bs_viewdef_deparse(query));
-	statement->options = list_concat(statement->options, bs_pinned_missing(statement->options));
 	if (!bs_option_find(statement->options, "format"))
 		statement->options =
 			lappend(statement->options,
@@ -390,7 +391,7 @@ view_as_foreign_table(BsUtilityCall *call, ViewStmt *statement)
 	BsViewOptions options;
 	Query *query;
 
-	bs_view_options_parse(with, &options);
+	bs_view_options_parse(list_concat_copy(with, bs_pinned_missing(with)), &options);
 	query = bs_viewdef_analyse(statement->query, call->source, location, call->pstmt->stmt_len);
 	bs_query_check(query, call->source, location, &options);
 	(void) ExecCheckRTPerms(query->rtable, true);

@@ -87,7 +87,8 @@ my %operations = (
 	],
 	t => [
 		sub { sprintf '(%s %s %s)', $_[0]->('t'), any('+', '-'), $_[0]->('iv') },
-		sub { sprintf "date_trunc('%s', %s)", any('second', 'minute', 'hour', 'month'), $_[0]->('t') },
+		# Not alone, lest it be the window.
+		sub { sprintf "(date_trunc('%s', %s) + '0 s'::interval)", any('second', 'minute', 'hour', 'month'), $_[0]->('t') },
 		sub { sprintf "(%s + '%s'::interval)", $_[0]->('t'), any('90 s', '1 day', '1 mon') },
 	],
 	iv => [

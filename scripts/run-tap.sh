@@ -7,8 +7,8 @@
 # The output is TAP: every check is a line "ok ..." or "not ok ...", with the file named before.
 # Exits with 1 if any failed.  Environment: BACKSTREAM_TREE is a tree of server-tree.sh to use again
 # (else one is made and removed); KEEP=1 leaves the working directory there, with the servers' logs.
-# Tests find: BACKSTREAM_SOURCE (a readable copy of t/ and the built clients of test/clients in
-# $BACKSTREAM_CLIENTS), BACKSTREAM_SHARED if it was set.
+# Tests find: BACKSTREAM_SOURCE (a readable copy of t/), the built clients of test/clients in
+# BACKSTREAM_CLIENTS, bs-generate and bs-replay in BACKSTREAM_TOOLS, and BACKSTREAM_SHARED if it was set.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -41,7 +41,13 @@ BS_ASSERT=${BS_ASSERT:-1} "$here/scripts/server-tree.sh" "$tree" >"$work/build.l
 }
 . "$tree/env"
 
-mkdir -p "$work/run" "$work/clients" "$work/source"
+mkdir -p "$work/run" "$work/clients" "$work/source" "$work/tools"
+make -C "$here" --no-print-directory tools >"$work/build.log" 2>&1 || {
+	cat "$work/build.log"
+	echo "not ok 1 - tap/tools"
+	exit 1
+}
+cp "$here"/build/release/bs-generate "$here"/build/release/bs-replay "$work/tools/"
 cp -r "$here/t" "$work/source/"
 for f in "$here"/test/clients/*.c; do
 	[ -e "$f" ] || continue
@@ -53,9 +59,10 @@ cd "$work/run"
 
 BACKSTREAM_SOURCE="$work/source"
 BACKSTREAM_CLIENTS="$work/clients"
+BACKSTREAM_TOOLS="$work/tools"
 TESTDIR="$work/run"
 PERL5LIB="$work/source/t:$PERL5LIB"
-export BACKSTREAM_SOURCE BACKSTREAM_CLIENTS TESTDIR PERL5LIB
+export BACKSTREAM_SOURCE BACKSTREAM_CLIENTS BACKSTREAM_TOOLS TESTDIR PERL5LIB
 unset PGDATABASE PGHOST PGPORT PGUSER
 
 status=0

@@ -21,7 +21,9 @@ usage() {
 start() {
 	dir=$(cd "$1" && pwd)
 	. "$(cd "$2" && pwd)/env"
-	mkdir "$dir/data" "$dir/socket"
+	mkdir "$dir/data"
+	# Whoever can reach the socket is superuser there.
+	mkdir -m 700 "$dir/socket"
 	: >"$dir/server.log"
 	if [ "$(id -u)" -eq 0 ]; then
 		chown "$("$as" id -u)" "$dir/data" "$dir/socket" "$dir/server.log"

@@ -434,6 +434,16 @@ make_states(BsComputed *set, Column *column)
 	MemoryContextSwitchTo(old);
 }
 
+void
+bs_computed_verify(BsComputed *set)
+{
+	ListCell *lc;
+
+	forget_states(set);
+	foreach (lc, set->columns)
+		make_states(set, lfirst(lc));
+}
+
 /* ---------- values ---------- */
 
 static Datum

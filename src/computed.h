@@ -69,6 +69,9 @@ extern void bs_computed_release(BsComputed *set, int mark);
  */
 extern void bs_computed_seal(BsComputed *set, const uint32_t *uses);
 
+/* Set up all expressions now: raises an error where the current user may not execute a function. */
+extern void bs_computed_verify(BsComputed *set);
+
 extern int bs_computed_count(const BsComputed *set);
 /* The expression of a column, for EXPLAIN: ROW(...) where there are several. */
 extern Expr *bs_computed_expr(const BsComputed *set, uint32_t number);

@@ -484,7 +484,7 @@ strip_locations(char *text)
 static char *
 nameless_tree(const Query *query)
 {
-	Query *copy = copyObject(query);
+	Query *copy = copyObject((Query *) query);
 	ListCell *lc;
 	char *text;
 
@@ -717,5 +717,6 @@ bs_query_check(Query *query, const char *source_text, int stmt_location,
 
 	bs_refuse_query(query, &place);
 	view = compile(query, &place, options, GetUserId(), BS_BATCH_ROWS, CurrentMemoryContext);
+	bs_computed_verify(view->computed);
 	bs_query_free(view);
 }

@@ -482,7 +482,7 @@ strip_locations(char *text)
  * what has been counted.
  */
 static char *
-nameless_tree(const Query *query)
+nameless_tree(Query *query)
 {
 	Query *copy = copyObject((Query *) query);
 	ListCell *lc;

@@ -30,11 +30,20 @@ typedef struct BsViewDef
 /*
  * Read a view's definition and analyse its text.  NULL if there is no such view and missing_ok.
  * Raises whatever the analysis raises (the text names something that is gone), with the text as the
- * internal query.  The analysis runs with the owner's rights.  Takes AccessShareLock on the stream until the end of the transaction, and may
- * wait for it: a process that must not wait sets lock_timeout or takes the lock before.  Reads the
- * catalog under the newest snapshot, not through the cache.
+ * internal query.  The analysis runs with the owner's rights.  Takes AccessShareLock on the stream
+ * until the end of the transaction, and may wait for it: a process that must not wait sets
+ * lock_timeout or takes the lock before.  Reads the catalog under the newest snapshot, not through
+ * the cache.
  */
 extern BsViewDef *bs_viewdef_load(Oid relid, bool missing_ok);
+
+/*
+ * Take the locks that bs_viewdef_load() would wait for (AccessShareLock on what the query reads) if
+ * nobody is in the way; they are held until the end of the transaction.  False: not now.  For
+ * processes that must not wait: one that waits for a stream, holding a view, deadlocks with DROP
+ * ... CASCADE.
+ */
+extern bool bs_viewdef_lock_nowait(Oid relid);
 
 /* OIDs of all continuous views of this database, ascending.  NIL where the extension is not. */
 extern List *bs_viewdef_list(void);

@@ -19,6 +19,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -66,6 +67,29 @@ bs_viewdef_undepend(Oid relid)
 
 	references_visit(depend, &view, undepend_visit, NULL);
 	table_close(depend, RowExclusiveLock);
+}
+
+static bool
+lock_visit(Relation depend, HeapTuple tuple, void *arg)
+{
+	Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+	bool *locked = arg;
+
+	if (is_query_reference(row) && row->refclassid == RelationRelationId)
+		*locked = ConditionalLockRelationOid(row->refobjid, AccessShareLock);
+	return *locked;
+}
+
+bool
+bs_viewdef_lock_nowait(Oid relid)
+{
+	ObjectAddress view = {.classId = RelationRelationId, .objectId = relid};
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	bool locked = true;
+
+	references_visit(depend, &view, lock_visit, &locked);
+	table_close(depend, AccessShareLock);
+	return locked;
 }
 
 /* What can be reached from a view by its query: a list of ObjectAddress, each once. */

@@ -275,7 +275,9 @@ bs_active_refresh(bool nowait)
 			complete = false;
 			continue;
 		}
-		if (!view->fresh)
+		if (!view->fresh && nowait && !bs_viewdef_lock_nowait(view->relid))
+			complete = false;
+		else if (!view->fresh)
 		{
 			view->fresh = true;
 			compile_guarded(view);

@@ -75,5 +75,26 @@ like(text_of('a'), qr/sum\(amount\)/, 'OR REPLACE counts as a definition');
 	$a->query_safe('COMMIT');
 	$a->quit;
 }
+# The workers wait for nobody's lock: with a view locked and its stream held they would stop receiving, and
+# DROP ... CASCADE, which goes from the stream to the view, would be a deadlock.
+{
+	my $a = $node->background_psql('postgres');
+	my $waiting = 0;
+
+	$a->query_safe('BEGIN');
+	$a->query_safe('ALTER FOREIGN TABLE sensor ADD COLUMN more int');
+	for my $i (1 .. 10)
+	{
+		$node->safe_psql('postgres', "ALTER VIEW a SET (retain = '$i min')");
+		$waiting += $node->safe_psql('postgres',
+			"SELECT count(*) FROM pg_stat_activity, pg_sleep(0.1) WHERE wait_event_type = 'Lock' AND backend_type <> 'client backend'");
+	}
+	is($waiting, 0, 'no worker waits for a lock');
+	$a->query_safe('SET client_min_messages = warning');
+	$a->query_safe('DROP FOREIGN TABLE sensor CASCADE');
+	$a->query_safe('COMMIT');
+	$a->quit;
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_foreign_table WHERE ftrelid <> 'backstream.flow'::regclass"), 0, 'DROP CASCADE succeeds');
+}
 $node->stop;
 done_testing();

@@ -55,7 +55,7 @@ batch_free(void *arg)
 }
 
 static BsBatch *
-batch_create(TupleDesc desc, const bool *wanted, MemoryContext context)
+batch_create(TupleDesc desc, const bool *wanted, int64 nrows, MemoryContext context)
 {
 	BsType *types = palloc(sizeof(BsType) * desc->natts);
 	MemoryContextCallback *callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
@@ -63,7 +63,7 @@ batch_create(TupleDesc desc, const bool *wanted, MemoryContext context)
 
 	for (int i = 0; i < desc->natts; i++)
 		types[i] = wanted[i] ? bs_type_of(TupleDescAttr(desc, i)->atttypid) : BS_WORD;
-	batch = bs_batch_create(types, desc->natts, wanted, BS_BATCH_ROWS);
+	batch = bs_batch_create(types, desc->natts, wanted, Min(nrows, BS_BATCH_ROWS));
 	if (batch == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	callback->func = batch_free;
@@ -255,7 +255,8 @@ bs_feed_apply(BsFeed *feed, TimestampTz now)
 										ALLOCSET_DEFAULT_SIZES);
 		caller = MemoryContextSwitchTo(context);
 		reader.slot = MakeSingleTupleTableSlot(feed->desc, &TTSOpsMinimalTuple);
-		reader.batch = batch_create(reader.desc, reader.wanted, context);
+		reader.batch =
+			batch_create(reader.desc, reader.wanted, feed->nrows - feed->nskipped, context);
 		reader.keep = AllocSetContextCreate(context, "BackStream batch being applied",
 											ALLOCSET_DEFAULT_SIZES);
 		rows_read(&reader);

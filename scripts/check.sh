@@ -20,7 +20,8 @@ fuzz_seconds=${BACKSTREAM_FUZZ_SECONDS:-60}
 logs=$here/build/check
 # What the make that called this was told about jobs does not hold here.
 unset MAKEFLAGS MFLAGS MAKELEVEL
-export LC_ALL=C.UTF-8
+# Servers that tests make take their encoding from here.
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
 
 #      part        what it is                                        function
 table="deps        packages                                          part_deps

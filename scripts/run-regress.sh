@@ -12,7 +12,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 as="$here/scripts/as-postgres.sh"
-work=$(mktemp -d /tmp/backstream-regress-XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}"/backstream-regress-XXXXXX)
 chmod 755 "$work"
 tree=${BACKSTREAM_TREE:-$work/tree}
 
@@ -40,6 +40,8 @@ BS_ASSERT=${BS_ASSERT:-1} "$here/scripts/server-tree.sh" "$tree" >"$work/build.l
 
 # What runs as another user must be able to read it.
 mkdir -p "$work/in/sql" "$work/in/expected" "$work/out" "$work/socket"
+# Whoever can reach the socket is superuser there.
+chmod 700 "$work/socket"
 names=
 for f in "$here"/sql/*.sql; do
 	name=$(basename "$f" .sql)

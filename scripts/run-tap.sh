@@ -13,7 +13,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 as="$here/scripts/as-postgres.sh"
-work=$(mktemp -d /tmp/backstream-tap-XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}"/backstream-tap-XXXXXX)
 chmod 755 "$work"
 tree=${BACKSTREAM_TREE:-$work/tree}
 
@@ -57,6 +57,9 @@ done
 [ "$(id -u)" -ne 0 ] || chown -R "$("$as" id -u)" "$work/run"
 cd "$work/run"
 
+# Clusters take their encoding from here; PostgreSQL::Test takes LC_ALL away.
+LANG=C.UTF-8
+export LANG
 BACKSTREAM_SOURCE="$work/source"
 BACKSTREAM_CLIENTS="$work/clients"
 BACKSTREAM_TOOLS="$work/tools"

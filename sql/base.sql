@@ -15,8 +15,10 @@ SELECT attnum, attname, format_type(atttypid, atttypmod) FROM pg_attribute
  WHERE attrelid = 'backstream.flow'::regclass AND attnum > 0 ORDER BY attnum;
 
 -- settings
+\a\t
 SELECT name, setting, unit, context FROM pg_settings
  WHERE name LIKE 'backstream.%' AND name NOT IN ('backstream.listen', 'backstream.memory') ORDER BY name;
+\a\t
 SET backstream.nonsense = 1;
 SET backstream.listen_for = '3s';
 RESET backstream.listen_for;

@@ -34,48 +34,68 @@ by_state(const void *a, const void *b)
 	return (x->row > y->row) - (x->row < y->row);
 }
 
-/* The records of one group, from nothing; the scratch table gets what comes of them. */
+/* Keep what the records of one group came to in the scratch table. */
 static void
-accumulate_group(ForeignWork *work, BsArena *arena, BsTable *table, uint32_t a, BsHandle *state,
-				 BsRows rows)
+keep_state(ForeignWork *work, BsArena *arena, BsTable *table, BsHandle *state, BsRows rows,
+		   BsBytes bytes)
 {
-	BsViewProgram *compiled = work->view->compiled;
-	BsEvaluated *evaluated = compiled->program.evaluated;
-	const BsAggregate *aggregate = &compiled->program.aggregates[a];
-	BsBytes bytes = {0};
+	uint8_t *errors = work->view->compiled->program.evaluated->error_codes;
 
-	bs_foreignagg_accumulate(compiled->foreign[aggregate->foreign], compiled->computed,
-							 aggregate->argument != NULL ? evaluated->arguments[a] : NULL, rows,
-							 evaluated->error_codes, &bytes);
 	for (uint32_t i = 0; i < rows.nrows; i++)
-		work->failed |= evaluated->error_codes[rows.rows[i]] != BS_ERROR_NONE;
+		work->failed |= errors[rows.rows[i]] != BS_ERROR_NONE;
 	if (bytes.len > 0 && !bs_handle_replace(arena, table, state, bytes.data, bytes.len))
 	{
 		for (uint32_t i = 0; i < rows.nrows; i++)
-			evaluated->error_codes[rows.rows[i]] = BS_ERROR_STATE_TOO_LARGE;
+			errors[rows.rows[i]] = BS_ERROR_STATE_TOO_LARGE;
 		work->failed = true;
 	}
 }
 
-/* A BsForeignAccumulate. */
+/* Rows sorted by group, as one list of rows per group; returns their number. */
+static uint32_t
+find_groups(const StateOfRow *order, const uint16 *rows, uint32_t nrows, BsRows *groups,
+			BsHandle **handles)
+{
+	uint32_t ngroups = 0;
+
+	for (uint32_t first = 0, n; first < nrows; first += n)
+	{
+		for (n = 1; first + n < nrows && order[first + n].state == order[first].state; n++)
+			;
+		handles[ngroups] = order[first].state;
+		groups[ngroups++] = (BsRows){n, rows + first};
+	}
+	return ngroups;
+}
+
+/* A BsForeignAccumulate: the records of each group, from nothing. */
 static void
 accumulate(void *context, BsArena *arena, BsTable *table, uint32_t a, BsRows rows,
 		   BsHandle *const *states)
 {
 	ForeignWork *work = context;
+	BsViewProgram *compiled = work->view->compiled;
+	const BsAggregate *aggregate = &compiled->program.aggregates[a];
+	BsEvaluated *evaluated = compiled->program.evaluated;
 	MemoryContext old = MemoryContextSwitchTo(work->context);
 	StateOfRow *order = palloc(sizeof(StateOfRow) * (rows.nrows + 1));
-	uint16 *group = palloc(sizeof(uint16) * (rows.nrows + 1));
+	uint16 *sorted = palloc(sizeof(uint16) * (rows.nrows + 1));
+	BsRows *groups = palloc(sizeof(BsRows) * (rows.nrows + 1));
+	BsHandle **handles = palloc(sizeof(BsHandle *) * (rows.nrows + 1));
+	BsBytes *made = palloc0(sizeof(BsBytes) * (rows.nrows + 1));
+	uint32_t ngroups;
 
 	for (uint32_t i = 0; i < rows.nrows; i++)
 		order[i] = (StateOfRow){.state = states[i], .row = rows.rows[i]};
 	qsort(order, rows.nrows, sizeof(StateOfRow), by_state);
-	for (uint32_t first = 0, n; first < rows.nrows; first += n)
-	{
-		for (n = 0; first + n < rows.nrows && order[first + n].state == order[first].state; n++)
-			group[n] = order[first + n].row;
-		accumulate_group(work, arena, table, a, order[first].state, (BsRows){n, group});
-	}
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		sorted[i] = order[i].row;
+	ngroups = find_groups(order, sorted, rows.nrows, groups, handles);
+	bs_foreignagg_accumulate_groups(compiled->foreign[aggregate->foreign], compiled->computed,
+									aggregate->argument != NULL ? evaluated->arguments[a] : NULL,
+									groups, ngroups, evaluated->error_codes, made);
+	for (uint32_t g = 0; g < ngroups; g++)
+		keep_state(work, arena, table, handles[g], groups[g], made[g]);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(work->context);
 }

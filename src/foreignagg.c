@@ -402,12 +402,14 @@ typedef struct Work
 {
 	BsForeignAgg *aggregate;
 	const BsLane *argument;
-	const uint16_t *rows;
-	uint32_t next; /* moves before a transition can fail */
-	uint32_t end;
-	BsBytes a;
-	BsBytes b;
-	BsBytes result;
+	const BsRows *groups;
+	uint32_t group; /* in hand; moves when its state is made */
+	uint32_t ngroups;
+	uint32_t next; /* row of the group; moves before a transition can fail */
+	uint32_t end;  /* last group only: rows behind it are left out */
+	const BsBytes *parts;
+	uint32_t nparts;
+	BsBytes *results; /* one per group, or one of all parts */
 	MemoryContext result_context;
 } Work;
 
@@ -423,43 +425,73 @@ get_args(const Work *work, uint32_t row, NullableDatum *args)
 			   sizeof(NullableDatum) * (Size) aggregate->nargs);
 }
 
+/* From work->next on to end. */
 static void
-accumulate_rows(void *argument)
+accumulate_rows(Work *work, const uint16_t *rows, uint32_t end)
 {
-	Work *work = argument;
 	BsForeignAgg *aggregate = work->aggregate;
-	MemoryContext old;
 	NullableDatum args[FUNC_MAX_ARGS];
 	State state;
 	bool before;
 
-	make_calls(aggregate);
-	old = MemoryContextSwitchTo(aggregate->group_context);
 	state = initial_state(aggregate, &before);
-	while (work->next < work->end)
+	while (work->next < end)
 	{
-		get_args(work, work->rows[work->next++], args);
+		get_args(work, rows[work->next++], args);
 		transition(aggregate, &state, &before, args);
 	}
-	if (!before)
-		work->result = state_to_bytes(aggregate, state, work->result_context);
-	MemoryContextSwitchTo(old);
+	if (before)
+		work->results[work->group] = (BsBytes){0};
+	else
+		work->results[work->group] = state_to_bytes(aggregate, state, work->result_context);
 }
 
 static void
-combine_bytes(void *argument)
+accumulate_groups(void *argument)
+{
+	Work *work = argument;
+	MemoryContext old;
+
+	make_calls(work->aggregate);
+	old = MemoryContextSwitchTo(work->aggregate->group_context);
+	for (; work->group < work->ngroups; work->group++)
+	{
+		const BsRows *rows = &work->groups[work->group];
+
+		accumulate_rows(work, rows->rows, Min(rows->nrows, work->end));
+		work->next = 0;
+		MemoryContextReset(work->aggregate->group_context);
+		CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static State
+combined_state(BsForeignAgg *aggregate, const BsBytes *states, uint32_t nstates)
+{
+	State state;
+	bool before;
+
+	if (nstates == 0)
+		return initial_state(aggregate, &before);
+	state = state_from_bytes(aggregate, states[0]);
+	for (uint32_t i = 1; i < nstates; i++)
+		state = combine(aggregate, state, state_from_bytes(aggregate, states[i]));
+	return state;
+}
+
+static void
+combine_parts(void *argument)
 {
 	Work *work = argument;
 	BsForeignAgg *aggregate = work->aggregate;
 	MemoryContext old;
-	State a;
-	State b;
+	State state;
 
 	make_calls(aggregate);
 	old = MemoryContextSwitchTo(aggregate->group_context);
-	a = state_from_bytes(aggregate, work->a);
-	b = state_from_bytes(aggregate, work->b);
-	work->result = state_to_bytes(aggregate, combine(aggregate, a, b), work->result_context);
+	state = combined_state(aggregate, work->parts, work->nparts);
+	work->results[0] = state_to_bytes(aggregate, state, work->result_context);
 	MemoryContextSwitchTo(old);
 }
 
@@ -468,7 +500,6 @@ run(BsComputed *set, BsGuarded code, Work *work)
 {
 	bool ok;
 
-	work->result = (BsBytes){0};
 	work->result_context = CurrentMemoryContext;
 	ok = bs_computed_guard(set, code, work);
 	MemoryContextReset(work->aggregate->group_context);
@@ -476,78 +507,107 @@ run(BsComputed *set, BsGuarded code, Work *work)
 }
 
 bool
-bs_foreignagg_combine(BsForeignAgg *aggregate, BsComputed *set, BsBytes a, BsBytes b,
-					  BsBytes *state)
+bs_foreignagg_combine(BsForeignAgg *aggregate, BsComputed *set, const BsBytes *states,
+					  uint32_t nstates, BsBytes *combined)
 {
-	Work work = {.aggregate = aggregate, .a = a, .b = b};
+	BsBytes result = {0};
+	Work work = {.aggregate = aggregate, .parts = states, .nparts = nstates, .results = &result};
 
-	if (a.len == 0 || b.len == 0)
-	{
-		*state = a.len == 0 ? b : a;
-		return true;
-	}
-	if (!run(set, combine_bytes, &work))
+	if (nstates == 1)
+		result = states[0];
+	else if (!run(set, combine_parts, &work))
 		return false;
-	*state = work.result;
+	*combined = result;
 	return true;
 }
 
 /* Rows [first, end) are in error. */
 static void
-fail_rows(const Work *work, uint32_t first, uint32_t end, uint8_t *errors)
+fail_rows(BsRows rows, uint32_t first, uint32_t end, uint8_t *errors)
 {
 	for (uint32_t i = first; i < end; i++)
-		errors[work->rows[i]] = BS_ERROR_FOREIGN;
+		errors[rows.rows[i]] = BS_ERROR_FOREIGN;
 }
 
-/* Accumulate rows [first, end), of which none should fail, into state. */
+/*
+ * Add rows [first, end) to state.  False if one of them fails: *bad is the one, and state is as it
+ * was.
+ */
 static bool
-add_rows(Work *work, BsComputed *set, uint32_t first, uint32_t end, BsBytes *state)
+add_rows(BsForeignAgg *aggregate, BsComputed *set, const BsLane *argument, BsRows rows,
+		 uint32_t first, uint32_t end, BsBytes *state, uint32_t *bad)
 {
-	work->next = first;
-	work->end = end;
-	return run(set, accumulate_rows, work) &&
-		   bs_foreignagg_combine(work->aggregate, set, *state, work->result, state);
+	BsBytes both[2] = {*state};
+	Work work = {.aggregate = aggregate,
+				 .argument = argument,
+				 .groups = &rows,
+				 .ngroups = 1,
+				 .next = first,
+				 .end = end,
+				 .results = &both[1]};
+
+	if (run(set, accumulate_groups, &work))
+	{
+		if (both[0].len == 0 || both[1].len == 0)
+		{
+			*state = both[0].len == 0 ? both[1] : both[0];
+			return true;
+		}
+		work.next = end;
+		if (bs_foreignagg_combine(aggregate, set, both, 2, state))
+			return true;
+	}
+	*bad = Max(work.next, first + 1) - 1;
+	return false;
 }
 
 void
 bs_foreignagg_accumulate(BsForeignAgg *aggregate, BsComputed *set, const BsLane *argument,
 						 BsRows rows, uint8_t *errors, BsBytes *state)
 {
-	Work work = {.aggregate = aggregate, .argument = argument, .rows = rows.rows};
 	uint32_t first = 0;
 
 	*state = (BsBytes){0};
 	while (first < rows.nrows)
 	{
 		uint32_t bad;
+		uint32_t ignored;
 
-		if (add_rows(&work, set, first, rows.nrows, state))
+		if (add_rows(aggregate, set, argument, rows, first, rows.nrows, state, &bad))
 			return;
 		/* A failed transition may have spoilt the state: take the rows before it once more. */
-		bad = Max(work.next, first + 1) - 1;
-		if (bad > first && !add_rows(&work, set, first, bad, state))
-			fail_rows(&work, first, bad, errors);
-		fail_rows(&work, bad, bad + 1, errors);
+		if (bad > first && !add_rows(aggregate, set, argument, rows, first, bad, state, &ignored))
+			fail_rows(rows, first, bad, errors);
+		fail_rows(rows, bad, bad + 1, errors);
 		first = bad + 1;
 	}
 }
 
-/* ---------- readers ---------- */
-
-static State
-combined_state(BsForeignAgg *aggregate, const BsBytes *states, int nstates)
+void
+bs_foreignagg_accumulate_groups(BsForeignAgg *aggregate, BsComputed *set, const BsLane *argument,
+								const BsRows *groups, uint32_t ngroups, uint8_t *errors,
+								BsBytes *states)
 {
-	State state;
-	bool before;
+	Work work = {.aggregate = aggregate,
+				 .argument = argument,
+				 .groups = groups,
+				 .ngroups = ngroups,
+				 .end = UINT32_MAX,
+				 .results = states};
 
-	if (nstates == 0)
-		return initial_state(aggregate, &before);
-	state = state_from_bytes(aggregate, states[0]);
-	for (int i = 1; i < nstates; i++)
-		state = combine(aggregate, state, state_from_bytes(aggregate, states[i]));
-	return state;
+	while (work.group < ngroups)
+	{
+		if (run(set, accumulate_groups, &work))
+			return;
+		/* The group in hand has a record that fails; it is taken by itself. */
+		bs_foreignagg_accumulate(aggregate, set, argument, groups[work.group], errors,
+								 &states[work.group]);
+		work.group++;
+		work.next = 0;
+	}
 }
+
+/* ---------- readers ---------- */
 
 static State
 final_state(BsForeignAgg *aggregate, State state)
@@ -574,7 +634,7 @@ bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates,
 	make_calls(aggregate);
 	MemoryContextReset(aggregate->group_context);
 	MemoryContextSwitchTo(aggregate->group_context);
-	state = final_state(aggregate, combined_state(aggregate, states, nstates));
+	state = final_state(aggregate, combined_state(aggregate, states, (uint32_t) nstates));
 	MemoryContextSwitchTo(caller);
 	if (!state.isnull)
 	{

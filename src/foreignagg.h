@@ -47,9 +47,18 @@ extern void bs_foreignagg_accumulate(BsForeignAgg *aggregate, BsComputed *set,
 									 const BsLane *argument, BsRows rows, uint8_t *errors,
 									 BsBytes *state);
 
-/* One state of two.  False if it failed (bs_computed_last_error); the same terms. */
-extern bool bs_foreignagg_combine(BsForeignAgg *aggregate, BsComputed *set, BsBytes a, BsBytes b,
-								  BsBytes *state);
+/*
+ * The same for several groups: states[i] for the records groups[i].  What costs the same for one
+ * group and many (a subtransaction) is done once, unless records fail.
+ */
+extern void bs_foreignagg_accumulate_groups(BsForeignAgg *aggregate, BsComputed *set,
+											const BsLane *argument, const BsRows *groups,
+											uint32_t ngroups, uint8_t *errors, BsBytes *states);
+
+/* One state of several (at least one).  False if it failed (bs_computed_last_error); the same
+ * terms. */
+extern bool bs_foreignagg_combine(BsForeignAgg *aggregate, BsComputed *set, const BsBytes *states,
+								  uint32_t nstates, BsBytes *combined);
 
 /*
  * The value of nstates states together, which may be none.  For readers: errors are raised.  In

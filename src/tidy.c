@@ -84,19 +84,6 @@ copy_list(const Place *place, const BsHandle *handle, uint32 *nstates)
 	return states;
 }
 
-static bool
-combine_all(BsActiveView *view, const BsAggregate *aggregate, const BsBytes *states, uint32 nstates,
-			BsBytes *combined)
-{
-	BsForeignAgg *foreign = view->compiled->foreign[aggregate->foreign];
-
-	*combined = states[0];
-	for (uint32 i = 1; i < nstates; i++)
-		if (!bs_foreignagg_combine(foreign, view->compiled->computed, *combined, states[i], combined))
-			return false;
-	return true;
-}
-
 /* Combine one group's list.  A state that cannot be combined stays as it is: the reader will say why. */
 static void
 tidy_list(BsActiveView *view, const Place *place)
@@ -117,7 +104,8 @@ tidy_list(BsActiveView *view, const Place *place)
 	}
 	unlock_place(place->lock);
 	if (states == NULL || nstates < 2 ||
-		!combine_all(view, place->aggregate, states, nstates, &combined))
+		!bs_foreignagg_combine(view->compiled->foreign[place->aggregate->foreign],
+							   view->compiled->computed, states, nstates, &combined))
 		return;
 
 	lock_place(place->lock);

@@ -19,13 +19,18 @@ $(EXTENSION_TARGETS):
 # deps: install what a job needs (SET=build, check, demo or bench).
 # demo: KEEP=1 leaves the server running, to look around.
 # check: PARTS="unit regress" runs only these (scripts/check.sh lists them).
-.PHONY: deps demo check
+# bench: QUICK=1 takes less than three minutes; ARGS="--only matrix,hand --rounds 5" and the like.
+.PHONY: deps demo check bench
 deps:
 	@scripts/deps.sh $(or $(SET),build)
 demo:
 	@KEEP='$(KEEP)' scripts/demo.sh
 check:
 	@scripts/check.sh $(PARTS)
+bench:
+	@scripts/deps.sh bench
+	+@$(MAKE) --no-print-directory tools yards >/dev/null
+	@bench/run.py $(if $(QUICK),--quick) $(ARGS)
 
 clean:
 	+@if command -v '$(PG_CONFIG)' >/dev/null; then \

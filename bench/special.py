@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: PostgreSQL
+"""Measurements that are not nanoseconds per record: memory, reading, long and hard runs, pmacct."""
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Callable
+
+from harness import (BUFFER_BYTES, PORT, RECEIVER_CPU, Traffic, cpu_nsec, interrupt, pin)
+from rows import MATRIX, file
+
+READ_GROUPS = 65536
+CLIENTS = 10
+MEGABYTE = 1 << 20
+
+
+@dataclass
+class Job:
+    name: str
+    title: str
+    run: Callable  # (server, report, quick)
+    quick: bool
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+def power_of_two(n, least):
+    size = least
+    while size < n:
+        size *= 2
+    return size
+
+
+def window_bytes(groups, row_bytes):
+    """Memory of the groups of one window: the formula of README.md."""
+    per_chunk = 65536 // row_bytes
+    head = 128
+    index = power_of_two(2 * groups, 16) * 8
+    chunks = -(-groups // per_chunk)
+    if chunks <= 1:
+        return head + index + power_of_two(groups * row_bytes, 64)
+    return head + index + chunks * 65536 + power_of_two(chunks, 8) * 8
+
+
+def explained(server, view, what, part):
+    """Of the rows of backstream.explain() about a part of the view."""
+    return server.number(f"SELECT {what} FROM backstream.views v, backstream.explain(v.query) e "
+                         f"WHERE v.view = '{view}'::regclass AND e.part = '{part}'")
+
+
+def predicted_bytes(server, view):
+    """What the formula says for the windows that a view holds now."""
+    row_bytes = explained(server, view, "max(e.bytes)", "group")
+    windows = server.sql(f"SELECT groups FROM backstream.windows('{view}'::regclass)")
+    if not windows:
+        return 0
+    keys = explained(server, view, "count(*)", "key")
+    panes = power_of_two(len(windows), 4) * 48
+    if keys == 0:
+        return panes + len(windows) * power_of_two(96 + row_bytes, 64)
+    return panes + sum(window_bytes(int(groups), row_bytes) for [groups] in windows)
+
+
+def memory_per_group(server, report, quick):
+    groups = 65537
+    server.use_views(MATRIX + ";")
+    traffic = Traffic(rate=300000, count=groups, as_pairs=groups, addresses=256, keys="sequential")
+    server.settle(traffic, traffic.send()["records"])
+    [held, memory] = server.sql("SELECT groups, memory_bytes FROM backstream.views WHERE view = 'v'::regclass")[0]
+    if int(held) != groups:
+        raise RuntimeError(f"{held} groups, not {groups}")
+    report.facts["memory_bytes_65537_groups"] = int(memory)
+    report.bar("bytes per group of the traffic matrix, just after the table doubled", int(memory) / groups, 96)
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+def milliseconds(server, statement):
+    """psql's own clock: until the last row has arrived."""
+    result = subprocess.run(server.psql_command("-At"), input=f"\\timing on\n{statement};\n", text=True,
+                            capture_output=True, check=True)
+    return float(result.stdout.rsplit("Time: ", 1)[1].split()[0])
+
+
+def reading(server, report, quick):
+    view = MATRIX.replace(" v AS", " v WITH (clock = 'data') AS").replace("5 min", "1 min")
+    server.use_views(view + ";")
+    traffic = Traffic(rate=300000, count=READ_GROUPS, as_pairs=READ_GROUPS, addresses=256, keys="sequential",
+                      start_time="2026-01-31T12:00:00", time_step="0.0005", duration=1)
+    server.settle(traffic, traffic.send()["records"])
+    later = Traffic(rate=1000, count=10, start_time="2026-01-31T12:10:00", duration=1)
+    later.source = traffic.source
+    later.command = [x for x in later.command if not x.startswith("--source-base")]
+    later.command.append(f"--source-base={traffic.source}")
+    later.send()
+    server.wait_for("SELECT count(*) FROM backstream.windows('v'::regclass) WHERE state = 'closed' "
+                    f"AND groups = {READ_GROUPS}")
+    where = "WHERE time = '2026-01-31 12:00:00+00'"
+    if server.number(f"SELECT count(*) FROM v {where}") != READ_GROUPS:
+        raise RuntimeError("the closed window does not have the groups that were sent")
+    fetched = [milliseconds(server, f"SELECT * FROM v {where}") for _ in range(7)]
+    counted = [milliseconds(server, f"SELECT sum(bytes) FROM v {where}") for _ in range(7)]
+    report.facts["read_rows_msec"] = fetched
+    report.facts["read_sum_msec"] = counted
+    report.bar("one closed window of 65,536 groups, all rows to psql", statistics.median(fetched), 60, unit=" ms")
+    report.bar("the same, summed in the server", statistics.median(counted), 60, unit=" ms")
+
+
+# ---- a provider ---------------------------------------------------------------------------------
+
+def provider(server, report, quick):
+    seconds = 10 if quick else 30
+    server.use_views(file("provider.sql"))
+    before, started = server.cpu_of_workers(), time.monotonic()
+    senders = [Traffic(rate=150000, seconds=seconds, version=version, exporters=100, keys="zipf:1.1",
+                       sampling=1000).start() for version in ("v9", "ipfix")]
+    sent = [sender.finish()["records"] for sender in senders]
+    received = [server.settle(sender, n) for sender, n in zip(senders, sent)]
+    share = (server.cpu_of_workers() - before) / 1e9 / (time.monotonic() - started)
+    report.bar(f"provider: 200 exporters, {sum(sent) / seconds / 1000:.0f} k records/s, six views: "
+               "share of a core", share, 0.5)
+    report.truth("provider: nothing lost", received == sent)
+    views = server.sql("SELECT view, memory_bytes FROM backstream.views ORDER BY 1")
+    # Sources of time are 24 bytes each, in a table at most half full.
+    sources = power_of_two(2 * 200, 2) * 24
+    worst = 0
+    for view, memory in views:
+        windowed = explained(server, view, "count(*)", "window")
+        formula = predicted_bytes(server, view) + windowed * power_of_two(sources, 64)
+        report.facts[f"provider_memory_{view}"] = {"bytes": int(memory), "formula": formula}
+        worst = max(worst, abs(int(memory) - formula) / max(formula, 65536))
+    report.facts["provider_memory_used"] = server.number("SELECT used FROM backstream.memory")
+    report.bar("provider: memory beside the formula, of the view that is furthest off", 100 * worst, 5, unit=" %")
+
+
+# ---- readers ------------------------------------------------------------------------------------
+
+def readers(server, report, quick):
+    """Ten clients read the matrix once a second while it is filled at 2 million records/s."""
+    seconds, rate = (8 if quick else 30), 2000000
+    server.use_views(MATRIX + ";")
+    statement = "SELECT sum(records), sum(bytes) FROM v \\watch 1\n"
+    clients = []
+    for _ in range(CLIENTS):
+        out = tempfile.TemporaryFile("w+")
+        client = subprocess.Popen(server.psql_command("-At"), stdin=subprocess.PIPE, stdout=out,
+                                  stderr=subprocess.PIPE, text=True)
+        client.stdin.write(statement)
+        client.stdin.flush()
+        clients.append((client, out))
+        time.sleep(1 / CLIENTS)
+    before, started = server.cpu(), time.monotonic()
+    traffic = Traffic(rate=rate, seconds=seconds)
+    totals = traffic.send()
+    received = server.settle(traffic, totals["records"])
+    report.facts["readers_cpu_share"] = (server.cpu() - before) / 1e9 / (time.monotonic() - started)
+    reads = 0
+    for client, out in clients:
+        interrupt(client)
+        out.seek(0)
+        reads += sum("|" in line for line in out)
+        out.close()
+    [row] = server.sql("SELECT sum(records), sum(bytes), sum(packets) FROM v")
+    exact = [int(x or 0) for x in row] == [totals["records"], totals["bytes"], totals["packets"]]
+    report.facts["readers"] = {"sent": totals["records"], "received": received, "reads": reads,
+                               "records_per_sec": totals["records_per_sec"],
+                               "sender_slipped_secs": totals["slipped_secs"]}
+    report.truth(f"2 M records/s for {seconds} s ({totals['records_per_sec'] / 1e6:.2f} M/s sent), "
+                 f"{CLIENTS} readers ({reads} reads): zero loss, exact totals", exact)
+
+
+# ---- beyond capacity ----------------------------------------------------------------------------
+
+def flood(server, report, quick):
+    """A sender flat out against a small buffer: received + lost by sequence = sent."""
+    server.use_views(file("sixteen.sql"))
+    server.set("backstream.receive_buffer", "64kB")
+    for version in ("v5", "ipfix"):
+        traffic = Traffic(rate=0, seconds=2 if quick else 5, version=version, linger=1500)
+        totals = traffic.send()
+        time.sleep(0.5)
+        records, lost, _ = server.received_from(traffic)
+        report.facts[f"flood_{version}"] = {"sent": totals["records"], "received": records, "lost": lost}
+        report.truth(f"flood of {version} at {totals['records'] / totals['elapsed_secs'] / 1e6:.1f} M/s: "
+                     "received + lost = sent, and some were lost",
+                     records + lost == totals["records"] and lost > 0)
+    server.set("backstream.receive_buffer", f"{BUFFER_BYTES // 1024}kB")
+    report.truth("flood: the receiver did not restart",
+                 server.number("SELECT pid FROM backstream.receivers") == server.receiver)
+
+
+# ---- pmacct -------------------------------------------------------------------------------------
+
+PMACCT = """daemonize: false
+nfacctd_ip: 127.0.0.1
+nfacctd_port: {port}
+nfacctd_as: netflow
+nfacctd_disable_checks: true
+nfacctd_pipe_size: {buffer}
+plugins: memory[m]
+aggregate[m]: src_as, dst_as
+imt_path[m]: {dir}/imt.pipe
+imt_buckets[m]: 131071
+imt_mem_pools_number[m]: 0
+imt_mem_pools_size[m]: 1048576
+plugin_pipe_size[m]: 67108864
+plugin_buffer_size[m]: 65536
+"""
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(x) for x in f.read().split()]
+
+
+def socket_drops(port):
+    """Datagrams that the kernel dropped for want of room."""
+    with open("/proc/net/udp") as f:
+        return sum(int(line.split()[-1]) for line in f if line.split()[1].endswith(f":{port:04X}"))
+
+
+def run_nfacctd(directory, rate, seconds):
+    """(CPU nanoseconds per record of its processes, datagrams dropped, share of the packets counted)."""
+    port = PORT + 2
+    config = os.path.join(directory, "nfacctd.conf")
+    with open(config, "w") as f:
+        f.write(PMACCT.format(port=port, dir=directory, buffer=BUFFER_BYTES))
+    with open(os.path.join(directory, "nfacctd.log"), "w") as log:
+        daemon = subprocess.Popen(["nfacctd", "-f", config], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                  preexec_fn=pin(RECEIVER_CPU))
+    time.sleep(2)
+    pids = [daemon.pid, *children(daemon.pid)]
+    before = sum(cpu_nsec(pid) for pid in pids)
+    totals = Traffic(port=port, rate=rate, seconds=seconds).send()
+    last = -1
+    while True:  # until its plugin has taken what is queued
+        now = sum(cpu_nsec(pid) for pid in pids)
+        if last >= 0 and now - last < 2000000:
+            break
+        last = now
+        time.sleep(0.5)
+    drops = socket_drops(port)
+    answer = subprocess.run(["pmacct", "-s", "-p", os.path.join(directory, "imt.pipe"), "-O", "csv"],
+                            capture_output=True, text=True)
+    packets = sum(int(line.split(",")[2]) for line in answer.stdout.splitlines()[1:] if line.count(",") >= 3)
+    interrupt(daemon)
+    return (now - before) / totals["records"], drops, packets / totals["packets"]
+
+
+def pmacct(server, report, quick):
+    """The same matrix by nfacctd, and by us at the same rate, turn about."""
+    theirs, ours, rate, seconds = [], [], 200000, 3 if quick else 6
+    for _ in range(1 if quick else 3):
+        with tempfile.TemporaryDirectory(prefix="backstream-pmacct-") as directory:
+            nsec, drops, counted = run_nfacctd(directory, rate, seconds)
+        report.facts.setdefault("pmacct_rounds", []).append({"ns": nsec, "drops": drops, "counted": counted})
+        if drops or counted < 0.98:  # its plugin still holds a buffer of records
+            continue
+        server.use_views(MATRIX + ";")
+        traffic = Traffic(rate=rate, seconds=seconds)
+        before = server.cpu()
+        totals = traffic.send()
+        if server.settle(traffic, totals["records"]) == totals["records"]:
+            theirs.append(nsec)
+            ours.append((server.cpu() - before) / totals["records"])
+    if not theirs:
+        report.bar("pmacct's nfacctd / ours", None, 25, at_least=True)
+        return
+    report.facts["pmacct"] = {"rate": rate, "nfacctd_ns": theirs, "ours_ns": ours}
+    report.bar(f"pmacct's nfacctd at {rate // 1000} k/s ({statistics.median(theirs):.0f} ns) / ours at the same "
+               f"rate ({statistics.median(ours):.0f} ns)", statistics.median(a / b for a, b in zip(theirs, ours)),
+               25, at_least=True)
+    full = report.median("matrix")
+    if full is not None:
+        report.bar("nfacctd / ours at full rate", statistics.median(theirs) / full, 25, at_least=True)
+
+
+JOBS = [
+    Job("memory", "memory per group", memory_per_group, True),
+    Job("reading", "reading a closed window", reading, True),
+    Job("readers", "2 M records/s with ten readers", readers, True),
+    Job("flood", "beyond capacity", flood, True),
+    Job("pmacct", "pmacct beside it", pmacct, True),
+    Job("provider", "a provider's profile", provider, True),
+]

@@ -19,7 +19,7 @@ packages_of() {
 		check) echo "$build $tools binutils clang libclang-rt-14-dev libcmocka-dev libipc-run-perl" \
 			"libjansson-dev libpq-dev nfdump perl procps softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
-		bench) echo "$build $tools pmacct nfdump procps" ;;
+		bench) echo "$build $tools pmacct procps python3" ;;
 		*) return 1 ;;
 	esac
 }

@@ -105,6 +105,37 @@ INSERT INTO s VALUES ('2026-01-01 00:00+00', 1);
 SELECT * FROM v_settings;
 RESET DateStyle;
 
+-- aggregates of one's own: a record whose transition fails is in error and leaves no trace
+CREATE FUNCTION add_picky(bigint, integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS
+$$ BEGIN IF $2 % 3 = 0 THEN RAISE EXCEPTION 'no % for me', $2; END IF; RETURN $1 + $2; END $$;
+CREATE AGGREGATE picky_sum (integer) (SFUNC = add_picky, STYPE = bigint, COMBINEFUNC = int8pl, INITCOND = '0', PARALLEL = SAFE);
+-- strict and polymorphic: the first value is the state
+CREATE FUNCTION larger(anyelement, anyelement) RETURNS anyelement LANGUAGE sql IMMUTABLE STRICT AS
+$$ SELECT CASE WHEN $1 > $2 THEN $1 ELSE $2 END $$;
+CREATE AGGREGATE largest (anyelement) (SFUNC = larger, STYPE = anyelement, COMBINEFUNC = larger, PARALLEL = SAFE);
+-- several arguments, one of them often NULL, and a final function that wants them
+CREATE FUNCTION note(text, integer, text) RETURNS text LANGUAGE sql IMMUTABLE AS
+$$ SELECT greatest($1, $2 || coalesce($3, '?')) $$;
+CREATE FUNCTION noted(text, integer, text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '<' || $1 || '>' $$;
+CREATE FUNCTION note2(text, text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT greatest($1, $2) $$;
+CREATE AGGREGATE notes (integer, text) (SFUNC = note, STYPE = text, COMBINEFUNC = note2, FINALFUNC = noted, FINALFUNC_EXTRA, PARALLEL = SAFE);
+-- parts that will not be put together
+CREATE FUNCTION quarrel(bigint, bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION 'not with %', $2; END $$;
+CREATE AGGREGATE quarrelsome (integer) (SFUNC = add_picky, STYPE = bigint, COMBINEFUNC = quarrel, INITCOND = '0', PARALLEL = SAFE);
+CREATE VIEW v_own WITH (continuous) AS
+	SELECT k % 2 AS odd, count(*) AS n, sum(k) AS s, picky_sum(k) AS p, largest(k) AS l, largest(v) AS lv, notes(k, v) AS notes,
+		   picky_sum(k) FILTER (WHERE k < 5) AS few, stddev(k) AS sd
+	  FROM s WHERE k > 0 GROUP BY 1;
+CREATE VIEW v_quarrel WITH (continuous) AS SELECT quarrelsome(k) AS q, count(*) AS n FROM s WHERE k > 0;
+INSERT INTO s SELECT NULL, i, CASE WHEN i % 4 = 0 THEN 'v' || i END FROM generate_series(-5, 10000) i;
+SELECT * FROM v_own ORDER BY odd;
+SELECT k % 2 AS odd, count(*) AS n, sum(k) AS s, sum(k) AS p, largest(k) AS l, largest(v) AS lv, notes(k, v) AS notes, sum(k) FILTER (WHERE k < 5) AS few, stddev(k) AS sd
+  FROM (SELECT i AS k, CASE WHEN i % 4 = 0 THEN 'v' || i END AS v FROM generate_series(1, 10000) i WHERE i % 3 <> 0) s GROUP BY 1 ORDER BY 1;
+SELECT * FROM seen('v_own');
+SELECT * FROM v_quarrel;
+SELECT n FROM v_quarrel;
+SELECT * FROM seen('v_quarrel');
+
 -- code that takes too long suspends its view, alone
 SET client_min_messages = error;
 CREATE FUNCTION slow(i integer) RETURNS integer LANGUAGE plpgsql STABLE AS $$ BEGIN IF i = 77 THEN PERFORM pg_sleep(20); END IF; RETURN i; END $$;

@@ -4,13 +4,45 @@
  *
  * Which file does what:
  *
- *   backstream.c  loading the library and the settings (declared here), nothing else
- *   options.c     options of views, streams and servers: names, bounds, defaults, the validator
- *   viewdef.c     a view's definition: stored text, settings it is read under, dependencies
- *   ddl.c         the utility hook: what is done when views and streams are made, changed or
- * dropped literal.c     CREATE/ALTER/DROP CONTINUOUS VIEW as it is written, and
- * backstream.execute() query.c       what a continuous view's query may be views.c       telling
- * the workers that definitions have changed fdw.c         reading and writing views and streams
+ *   backstream.c    loading the library and the settings (declared here), nothing else
+ *
+ *   definitions
+ *   ddl.c           the utility hook: which statements are ours
+ *   viewcreate.c    making and replacing views; viewalter.c, viewrename.c changing them
+ *   viewdef.c       a view's definition as it is stored; viewdepend.c what it depends on
+ *   options.c       options of views, streams and servers: names, bounds, defaults, the validator
+ *   pinned.c        the settings that stored text is read under
+ *   literal.c       CREATE/ALTER/DROP CONTINUOUS VIEW as it is written; literaltext.c its text
+ *   views.c         telling the workers that definitions have changed
+ *
+ *   from a query to a program
+ *   query.c         the split: what the writer does and what the reader does
+ *   refuse.c        what cannot be a continuous view
+ *   native.c        expressions that the engine has; computed.c all others
+ *   aggregates.c    aggregates that the engine has; foreignagg.c all others
+ *   finals.c        from a group to the values that the reader sees
+ *   explain.c       backstream.explain()
+ *   lanes.c         PostgreSQL's values as the engine's, and back
+ *
+ *   counting
+ *   registry.c      views in shared memory; advance.c closes windows, viewread.c reads them
+ *   active.c        the views that this process runs; activeadd.c a batch into them,
+ *                   tidy.c their foreign states
+ *   worker.c        the receivers; exporterconfig.c the administrator's table for them,
+ *                   faultlog.c what they say of traffic
+ *   keeper.c        closing by the clock, and what dropped views leave
+ *   resume.c        backstream.resume()
+ *
+ *   records by SQL
+ *   insert.c        INSERT and COPY into streams; ingest.c export datagrams
+ *   feed.c          a transaction's rows; feedapply.c into batches when it commits
+ *   delta.c         what they add to the views
+ *
+ *   reading
+ *   fdw.c           the table of functions of the foreign-data wrapper
+ *   scanplan.c      planning a scan of a view; scan.c running it; reader.c the work of both
+ *   latest.c        backstream.latest() and merged()
+ *   statviews.c     what can be seen of the system itself
  */
 #ifndef BACKSTREAM_H
 #define BACKSTREAM_H
@@ -18,8 +50,8 @@
 #include "postgres.h"
 #include "fmgr.h"
 
-#define BS_EXTENSION "backstream" /* also the wrapper's, the local server's and the schema's name  \
-								   */
+/* Also the name of the wrapper, of the local server and of the schema. */
+#define BS_EXTENSION "backstream"
 
 /* A C function that SQL calls: the library's symbols are hidden unless they say otherwise. */
 #define BS_SQL_FUNCTION(name)                                                                      \

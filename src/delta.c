@@ -25,27 +25,29 @@ typedef struct Delta
 
 static Delta *deltas;
 static bool begun;
+static bool refreshed;
 static bool *wanted_columns;
 
-/* Bring the list of views up to date, once per transaction: deltas refer to it. */
-static void
-begin(void)
+TimestampTz
+bs_delta_begin(void)
 {
-	if (begun)
-		return;
 	if (!bs_registry_ready())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("streams take no records on this server"),
 						errhint("Add backstream to shared_preload_libraries and restart the server.")));
 	begun = true;
+	/* Announced before the clock is read: whoever closes windows has seen the one or passed the other. */
 	bs_backend_begin_apply(GetCurrentTimestamp());
-	bs_active_refresh(false);
+	return GetCurrentTimestamp();
 }
 
 const bool *
 bs_delta_wanted(Oid stream, int ncolumns)
 {
-	begin();
+	/* Once per transaction: deltas refer to the list of views. */
+	if (!refreshed)
+		bs_active_refresh(false);
+	refreshed = true;
 	if (wanted_columns != NULL)
 		pfree(wanted_columns);
 	wanted_columns = MemoryContextAllocZero(TopMemoryContext, ncolumns + 1);
@@ -144,6 +146,7 @@ forget(void)
 	if (begun)
 		bs_backend_end_apply();
 	begun = false;
+	refreshed = false;
 }
 
 void

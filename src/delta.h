@@ -17,7 +17,15 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 #include "engine/batch.h"
+
+/*
+ * The time of arrival of this transaction's records: now.  Windows over arrival wait from here on until
+ * the transaction is published or discarded.  Called first.  May raise an error.
+ */
+extern TimestampTz bs_delta_begin(void);
 
 /*
  * Which columns of a stream its views read: an array of ncolumns, by attribute number less one; NULL

@@ -349,7 +349,7 @@ has_rows(const BsFeed *feed)
 static void
 apply_all(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = bs_delta_begin();
 	ListCell *cell;
 
 	transaction->applying = true;

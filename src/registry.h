@@ -50,6 +50,7 @@ typedef struct BsViewTiming
 {
 	bool windowed;
 	bool arrival; /* the window is over time_received of backstream.flow: arrival is its own watermark */
+	uint16 unused; /* zero: timings are compared as bytes */
 	int32 clock;  /* BsViewClock */
 	int64 width_usec;
 	int64 origin;

@@ -419,6 +419,9 @@ bs_receiver_main(Datum argument)
 void
 bs_workers_register(void)
 {
+	/* pg_upgrade's servers are to do nothing by themselves. */
+	if (IsBinaryUpgrade)
+		return;
 	for (int i = 0; i < bs_setting_workers; i++)
 	{
 		BackgroundWorker worker = {.bgw_flags =

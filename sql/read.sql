@@ -167,6 +167,17 @@ SELECT h, records FROM fragile;
 SELECT * FROM fragile;
 SELECT count(*) FROM fragile WHERE inverse > 0;
 DROP FOREIGN TABLE fragile;
+-- nor one of a window or a group that a condition has put aside
+CREATE FOREIGN TABLE s2 (t timestamptz, k int) SERVER backstream;
+CREATE VIEW fragile WITH (continuous, clock = 'data', retain = '1 day') AS
+SELECT tumble(t, '1 min') AS time, 60 / extract(epoch FROM tumble(t, '1 min') - timestamptz '2026-01-01 00:00:00+00') AS inverse,
+	k, 1 / (k - 3) AS inverse_k, count(*) AS records FROM s2 GROUP BY 1, 3;
+INSERT INTO s2 SELECT t, k FROM records;
+SELECT k, inverse, inverse_k, records FROM fragile WHERE time > '2026-01-01 00:08:00+00' AND k <> 3 ORDER BY k;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM fragile WHERE time > '2026-01-01 00:00:00+00' AND inverse < 0.2 AND k < 3 AND inverse_k < 0;
+SELECT count(*) FROM fragile WHERE time > '2026-01-01 00:00:00+00' AND inverse < 0.2 AND k < 3 AND inverse_k < 0;
+SELECT count(*) FROM fragile WHERE inverse < 0.2;
+DROP FOREIGN TABLE s2 CASCADE;
 INSERT INTO records (h, d, x) VALUES ('z', 1, 0.125);
 
 ---------- order

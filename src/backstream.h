@@ -40,7 +40,8 @@
  *
  *   reading
  *   fdw.c           the table of functions of the foreign-data wrapper
- *   scanplan.c      planning a scan of a view; scan.c running it; reader.c the work of both
+ *   viewshape.c     what a planner must know of a view; scanplan.c planning a scan of it
+ *   scan.c          running and explaining it; reader.c rows of groups
  *   latest.c        backstream.latest() and merged()
  *   statviews.c     what can be seen of the system itself
  */

@@ -7,9 +7,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/ruleutils.h"
 
 #include "engine/writer.h"
 #include "reader.h"
@@ -24,9 +22,9 @@ typedef struct BsReaderRows
 	BsWriter *writer;
 	ExprContext *econtext;
 	TupleTableSlot *scan; /* the scan tuple */
-	uint8
-		scan_level[MaxTupleAttributeNumber]; /* BsReadLevel of its columns; UNUSED: nobody looks */
-	ProjectionInfo *projections[BS_NLEVELS];
+	/* From which BsReadLevel on its columns are looked at; UNUSED: never. */
+	uint8 scan_level[MaxTupleAttributeNumber];
+	ProjectionInfo *projection;
 	ExprState *having; /* NULL: none */
 
 	/* What is loaded: */
@@ -51,142 +49,7 @@ typedef struct BsReaderRows
 
 #define UNUSED 0xff
 
-/* ---------- what the columns depend on ---------- */
-
-static BsReadLevel
-source_level(BsScanSource source)
-{
-	switch (source)
-	{
-		case BS_SCAN_WINDOW:
-			return BS_LEVEL_WINDOW;
-		case BS_SCAN_KEY:
-			return BS_LEVEL_KEYS;
-		case BS_SCAN_AGGREGATE:
-			break;
-	}
-	return BS_LEVEL_ALL;
-}
-
-/* Does an output expression say the same under all settings and at all times?  Only then is it
- * early. */
-static BsReadLevel
-expr_level(const BsViewProgram *view, Node *expr)
-{
-	List *vars = pull_var_clause(expr, 0);
-	BsReadLevel level = BS_LEVEL_WINDOW;
-	ListCell *cell;
-
-	if (contain_mutable_functions(expr))
-		return BS_LEVEL_ALL;
-	foreach (cell, vars)
-	{
-		Var *var = lfirst_node(Var, cell);
-
-		level = Max(level, source_level(view->scan[var->varattno - 1].source));
-	}
-	list_free(vars);
-	return level;
-}
-
-static BsViewShape *
-make_shape(const BsViewDef *def, const BsViewProgram *view, MemoryContext context)
-{
-	int natts = list_length(view->tlist);
-	BsViewShape *shape = MemoryContextAllocZero(context, offsetof(BsViewShape, levels) +
-															 (Size) natts * sizeof(BsReadLevel));
-	ListCell *cell;
-
-	shape->fingerprint = view->program.fingerprint;
-	shape->windowed = view->program.windowed;
-	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
-	shape->window_attno = view->window_resno;
-	shape->natts = natts;
-	foreach (cell, view->tlist)
-	{
-		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-
-		shape->levels[entry->resno - 1] = expr_level(view, (Node *) entry->expr);
-	}
-	return shape;
-}
-
-/* ---------- compiling ---------- */
-
-/* The definition and what it compiles to, in CurrentMemoryContext. */
-static BsViewProgram *
-compile(Oid relid, uint32 capacity, BsViewDef **def)
-{
-	*def = bs_viewdef_load(relid, false);
-	return bs_query_compile(*def, capacity, CurrentMemoryContext);
-}
-
-/* What plans over the view depend on, beside the view itself: as if it were written in the query.
- */
-static void
-note_dependencies(BsViewShape *shape, const BsViewDef *def)
-{
-	bool has_row_security;
-
-	extract_query_dependencies((Node *) def->query, &shape->relations, &shape->invalidators,
-							   &has_row_security);
-}
-
-BsViewShape *
-bs_view_shape(Oid relid)
-{
-	MemoryContext outer = CurrentMemoryContext;
-	MemoryContext context =
-		AllocSetContextCreate(outer, "backstream view shape", ALLOCSET_DEFAULT_SIZES);
-	BsViewShape *shape;
-	BsViewProgram *view;
-	BsViewDef *def;
-
-	MemoryContextSwitchTo(context);
-	view = compile(relid, 1, &def);
-	shape = make_shape(def, view, outer);
-	MemoryContextSwitchTo(outer);
-	note_dependencies(shape, def);
-	MemoryContextDelete(context);
-	return shape;
-}
-
-List *
-bs_view_computed(Oid relid)
-{
-	MemoryContext outer = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(outer, "backstream view", ALLOCSET_DEFAULT_SIZES);
-	List *texts = NIL;
-	BsViewProgram *view;
-	BsViewDef *def;
-	List *names;
-
-	MemoryContextSwitchTo(context);
-	view = compile(relid, 1, &def);
-	names = deparse_context_for(get_rel_name(view->stream), view->stream);
-	for (int i = 0; i < bs_computed_count(view->computed); i++)
-	{
-		char *text = deparse_expression((Node *) bs_computed_expr(view->computed, (uint32_t) i),
-										names, false, false);
-
-		MemoryContextSwitchTo(outer);
-		texts = lappend(texts, pstrdup(text));
-		MemoryContextSwitchTo(context);
-	}
-	MemoryContextSwitchTo(outer);
-	MemoryContextDelete(context);
-	return texts;
-}
-
 /* ---------- expressions ---------- */
-
-/* Is this output column looked at, in rows of this level? */
-static bool
-is_wanted(const BsReader *reader, const Bitmapset *needed, AttrNumber attno, BsReadLevel level)
-{
-	return reader->shape->levels[attno - 1] <= level &&
-		   (needed == NULL || bms_is_member(attno, needed));
-}
 
 /* Note that the scan tuple's columns in expr are needed for rows of this level and above. */
 static void
@@ -204,7 +67,7 @@ note_columns(BsReaderRows *rows, Node *expr, BsReadLevel level)
 }
 
 static ProjectionInfo *
-make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed, BsReadLevel level)
+make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 {
 	BsReaderRows *rows = reader->rows;
 	List *tlist = NIL;
@@ -215,10 +78,8 @@ make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed, BsRea
 		TargetEntry *entry = copyObject(lfirst_node(TargetEntry, cell));
 		Form_pg_attribute attribute = TupleDescAttr(desc, entry->resno - 1);
 
-		if (is_wanted(reader, needed, entry->resno, level))
-		{
-			note_columns(rows, (Node *) entry->expr, reader->shape->levels[entry->resno - 1]);
-		}
+		if (needed == NULL || bms_is_member(entry->resno, needed))
+			note_columns(rows, (Node *) entry->expr, BS_LEVEL_ALL);
 		else
 			entry->expr = (Expr *) makeNullConst(attribute->atttypid, attribute->atttypmod,
 												 attribute->attcollation);
@@ -238,13 +99,42 @@ set_up_expressions(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 	rows->econtext = CreateStandaloneExprContext();
 	rows->scan = MakeSingleTupleTableSlot(reader->view->scan_desc, &TTSOpsVirtual);
 	rows->econtext->ecxt_scantuple = rows->scan;
-	for (int level = 0; level < BS_NLEVELS; level++)
-		rows->projections[level] = make_projection(reader, desc, needed, (BsReadLevel) level);
+	rows->projection = make_projection(reader, desc, needed);
 	if (reader->view->having != NULL)
 	{
 		note_columns(rows, reader->view->having, BS_LEVEL_ALL);
 		rows->having = ExecInitQual(make_ands_implicit((Expr *) reader->view->having), NULL);
 	}
+}
+
+typedef struct ConditionContext
+{
+	const BsViewProgram *view;
+	Index varno;
+} ConditionContext;
+
+static Node *
+condition_mutator(Node *node, ConditionContext *context)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && (Index) ((Var *) node)->varno == context->varno)
+	{
+		TargetEntry *entry = list_nth(context->view->tlist, ((Var *) node)->varattno - 1);
+
+		return (Node *) copyObject(entry->expr);
+	}
+	return expression_tree_mutator(node, condition_mutator, context);
+}
+
+List *
+bs_reader_conditions(BsReader *reader, List *conditions, Index varno, BsReadLevel level)
+{
+	ConditionContext context = {.view = reader->view, .varno = varno};
+	List *rewritten = (List *) condition_mutator((Node *) conditions, &context);
+
+	note_columns(reader->rows, (Node *) rewritten, level);
+	return rewritten;
 }
 
 /* ---------- opening ---------- */
@@ -282,11 +172,16 @@ static void
 warn_if_suspended(const BsReader *reader)
 {
 	BsSharedView *view = bs_registry_find(reader->def->relid, reader->shape->fingerprint);
+	uint32 state = view != NULL ? pg_atomic_read_u32(&view->state) : BS_VIEW_ACTIVE;
 
-	if (view != NULL && pg_atomic_read_u32(&view->state) != BS_VIEW_ACTIVE)
-		ereport(WARNING, (errmsg("continuous view \"%s\" is suspended", reader->def->name),
-						  errdetail("It shows what was counted before."),
-						  errhint("backstream.views says why; CREATE OR REPLACE starts it anew.")));
+	if (state == BS_VIEW_ACTIVE)
+		return;
+	ereport(WARNING,
+			(errmsg("continuous view \"%s\" is suspended", reader->def->name),
+			 errdetail("It shows what was counted before."),
+			 state == BS_SUSPENDED_RIGHTS
+				 ? errhint("Grant its owner SELECT on the stream: it goes on then.")
+				 : errhint("backstream.views says why; backstream.resume() lets it go on.")));
 }
 
 static void
@@ -341,10 +236,10 @@ bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed, MemoryContext
 	BsReader *reader = palloc0(sizeof(BsReader));
 
 	reader->context = context;
-	reader->view = compile(relid, READ_CAPACITY, &reader->def);
+	reader->view = bs_view_compile(relid, READ_CAPACITY, &reader->def);
 	require_counting(reader->def);
 	reader->view->program.hash_seed = bs_shared_hash_seed();
-	reader->shape = make_shape(reader->def, reader->view, context);
+	reader->shape = bs_shape_make(reader->def, reader->view, context);
 	check_columns(reader, desc);
 	warn_if_suspended(reader);
 	reader->rows = make_rows(reader);
@@ -469,28 +364,36 @@ fill_scan(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
 	ExecStoreVirtualTuple(rows->scan);
 }
 
-/* The row of a group as far as it is known at this level.  Lives until the ExprContext is reset. */
+/* The scan tuple as far as it is asked for at this level.  Lives until the ExprContext is reset. */
 static TupleTableSlot *
-project(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
+scan_tuple(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
 {
 	BsReaderRows *rows = reader->rows;
 	MemoryContext outer = MemoryContextSwitchTo(rows->econtext->ecxt_per_tuple_memory);
-	TupleTableSlot *slot = NULL;
 
 	fill_scan(reader, row, window, level);
-	if (level < BS_LEVEL_ALL || rows->having == NULL || ExecQual(rows->having, rows->econtext))
-		slot = ExecProject(rows->projections[level]);
-	else
-		reader->groups_without_having++;
 	MemoryContextSwitchTo(outer);
-	return slot;
+	return rows->scan;
+}
+
+/* The row of a group; NULL when HAVING is not true.  Lives until the ExprContext is reset. */
+static TupleTableSlot *
+make_row(BsReader *reader, const uint8 *row)
+{
+	BsReaderRows *rows = reader->rows;
+
+	scan_tuple(reader, row, rows->shown, BS_LEVEL_ALL);
+	if (rows->having == NULL || ExecQual(rows->having, rows->econtext))
+		return ExecProject(rows->projection);
+	reader->groups_without_having++;
+	return NULL;
 }
 
 TupleTableSlot *
-bs_reader_window_row(BsReader *reader, int64 window)
+bs_reader_window_tuple(BsReader *reader, int64 window)
 {
 	ResetExprContext(reader->rows->econtext);
-	return project(reader, NULL, window, BS_LEVEL_WINDOW);
+	return scan_tuple(reader, NULL, window, BS_LEVEL_WINDOW);
 }
 
 /* The next group that is accepted, or NULL. */
@@ -503,7 +406,7 @@ next_accepted(BsReader *reader, BsReaderAccept accept, void *context)
 	while ((row = next_group(reader)) != NULL)
 	{
 		ResetExprContext(rows->econtext);
-		if (accept == NULL || accept(context, project(reader, row, rows->shown, BS_LEVEL_KEYS)))
+		if (accept == NULL || accept(context, scan_tuple(reader, row, rows->shown, BS_LEVEL_KEYS)))
 			break;
 		reader->groups_not_accepted++;
 		CHECK_FOR_INTERRUPTS();
@@ -530,7 +433,7 @@ make_accepted(BsReader *reader, int naccepted)
 
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(rows->econtext);
-		slot = project(reader, rows->accepted[i], rows->shown, BS_LEVEL_ALL);
+		slot = make_row(reader, rows->accepted[i]);
 		if (slot == NULL)
 			continue;
 		outer = MemoryContextSwitchTo(rows->ahead_context);
@@ -581,7 +484,7 @@ bs_reader_next(BsReader *reader, BsReaderAccept accept, void *context)
 		TupleTableSlot *slot;
 
 		ResetExprContext(rows->econtext);
-		slot = project(reader, row, rows->shown, BS_LEVEL_ALL);
+		slot = make_row(reader, row);
 		if (slot != NULL)
 			return slot;
 		CHECK_FOR_INTERRUPTS();

@@ -21,37 +21,8 @@
 #include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 
-#include "query.h"
 #include "registry.h"
-#include "viewdef.h"
-
-typedef enum BsReadLevel
-{
-	BS_LEVEL_WINDOW, /* known of a window before it is read */
-	BS_LEVEL_KEYS,   /* known of a group without its aggregates */
-	BS_LEVEL_ALL,
-	BS_NLEVELS
-} BsReadLevel;
-
-/* What a planner must know of a view. */
-typedef struct BsViewShape
-{
-	uint64 fingerprint;
-	bool windowed;
-	bool closed_only;        /* show = 'closed' */
-	AttrNumber window_attno; /* the view's first column that is the start of the window; 0: none */
-	/* What the definition names: PlannedStmt.relationOids and .invalItems. */
-	List *relations;
-	List *invalidators;
-	int natts;
-	BsReadLevel levels[FLEXIBLE_ARRAY_MEMBER]; /* [natts] */
-} BsViewShape;
-
-/* palloc'ed.  Raises an error when the view's text can no longer be read. */
-extern BsViewShape *bs_view_shape(Oid relid);
-
-/* What of a view's query PostgreSQL computes for each record, the engine not knowing how: texts. */
-extern List *bs_view_computed(Oid relid);
+#include "viewshape.h"
 
 typedef struct BsReader
 {
@@ -67,9 +38,9 @@ typedef struct BsReader
 
 /*
  * Open a view, on which the caller holds a lock.  desc is its row type.  needed has the attribute
- * numbers of the columns that will be looked at (NULL: all); the others are NULL in all rows.
- * Raises an error where continuous views are not counted (on a standby), a warning when the view
- * has been suspended.  Closed with parent, or by bs_reader_close().
+ * numbers of the columns that will be looked at (NULL: all); the others are NULL in all rows and
+ * not computed.  Raises an error where continuous views are not counted (on a standby), a warning
+ * when the view has been suspended.  Closed with parent, or by bs_reader_close().
  */
 extern BsReader *bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed,
 								MemoryContext parent);
@@ -81,9 +52,16 @@ extern void bs_reader_close(BsReader *reader);
  */
 extern BsWindowInfo *bs_reader_windows(BsReader *reader, int *nwindows);
 
-/* The columns of level BS_LEVEL_WINDOW of a window's rows; the others are NULL.  Good until the
- * next call. */
-extern TupleTableSlot *bs_reader_window_row(BsReader *reader, int64 window);
+/*
+ * Conditions on the view's columns (Vars of varno) as conditions on the scan tuple (query.h), to be
+ * evaluated with it as ecxt_scantuple.  They must be of this level or below.  A column that is an
+ * expression is computed when and if a condition asks for it.
+ */
+extern List *bs_reader_conditions(BsReader *reader, List *conditions, Index varno,
+								  BsReadLevel level);
+
+/* The scan tuple of a window's rows as far as conditions of level BS_LEVEL_WINDOW ask for it. */
+extern TupleTableSlot *bs_reader_window_tuple(BsReader *reader, int64 window);
 
 /*
  * Take out of shared memory the windows first .. last, merged; they are shown as window shown. What
@@ -96,7 +74,7 @@ extern void bs_reader_load(BsReader *reader, int64 first, int64 last, int64 show
  * unless NULL, is asked first, with a row that has the columns up to BS_LEVEL_KEYS: groups for
  * which it answers false are passed over.
  */
-typedef bool (*BsReaderAccept)(void *context, TupleTableSlot *keys);
+typedef bool (*BsReaderAccept)(void *context, TupleTableSlot *scan_tuple);
 
 extern TupleTableSlot *bs_reader_next(BsReader *reader, BsReaderAccept accept, void *context);
 

@@ -77,6 +77,17 @@ check_fingerprint(const BsReader *reader, ForeignScan *plan)
 				 errhint("Run the statement again; DEALLOCATE it if it is a prepared one.")));
 }
 
+static ExprState *
+set_up_conditions(ViewScan *scan, ForeignScanState *node, BsScanConditions which)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	BsReadLevel level = which == BS_SCAN_WINDOW_CONDITIONS ? BS_LEVEL_WINDOW : BS_LEVEL_KEYS;
+
+	return ExecInitQual(
+		bs_reader_conditions(scan->reader, conditions_of(plan, which), plan->scan.scanrelid, level),
+		&node->ss.ps);
+}
+
 void
 bs_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -91,9 +102,8 @@ bs_scan_begin(ForeignScanState *node, int eflags)
 								  needed_of(plan), CurrentMemoryContext);
 	check_fingerprint(scan->reader, plan);
 	scan->econtext = node->ss.ps.ps_ExprContext;
-	scan->window_conditions =
-		ExecInitQual(conditions_of(plan, BS_SCAN_WINDOW_CONDITIONS), &node->ss.ps);
-	scan->key_conditions = ExecInitQual(conditions_of(plan, BS_SCAN_KEY_CONDITIONS), &node->ss.ps);
+	scan->window_conditions = set_up_conditions(scan, node, BS_SCAN_WINDOW_CONDITIONS);
+	scan->key_conditions = set_up_conditions(scan, node, BS_SCAN_KEY_CONDITIONS);
 	scan->backward = boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD));
 	scan->list_context =
 		AllocSetContextCreate(scan->reader->context, "backstream windows", ALLOCSET_SMALL_SIZES);
@@ -161,7 +171,7 @@ start(ViewScan *scan)
 		int64 window = scan->windows[i].window;
 
 		CHECK_FOR_INTERRUPTS();
-		if (holds(scan, scan->window_conditions, bs_reader_window_row(scan->reader, window)))
+		if (holds(scan, scan->window_conditions, bs_reader_window_tuple(scan->reader, window)))
 			scan->windows[chosen++] = scan->windows[i];
 	}
 	if (scan->window_conditions != NULL)
@@ -174,11 +184,11 @@ start(ViewScan *scan)
 }
 
 static bool
-accept(void *context, TupleTableSlot *keys)
+accept(void *context, TupleTableSlot *scan_tuple)
 {
 	ViewScan *scan = context;
 
-	return holds(scan, scan->key_conditions, keys);
+	return holds(scan, scan->key_conditions, scan_tuple);
 }
 
 TupleTableSlot *

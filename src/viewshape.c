@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* viewshape.c: what a planner must know of a continuous view.  See viewshape.h. */
+#include "backstream.h"
+
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/ruleutils.h"
+
+#include "viewshape.h"
+
+/* ---------- what the columns depend on ---------- */
+
+static BsReadLevel
+source_level(BsScanSource source)
+{
+	switch (source)
+	{
+		case BS_SCAN_WINDOW:
+			return BS_LEVEL_WINDOW;
+		case BS_SCAN_KEY:
+			return BS_LEVEL_KEYS;
+		case BS_SCAN_AGGREGATE:
+			break;
+	}
+	return BS_LEVEL_ALL;
+}
+
+/* Does an output expression say the same under all settings and at all times?  Only then is it
+ * early. */
+static BsReadLevel
+expr_level(const BsViewProgram *view, Node *expr)
+{
+	List *vars = pull_var_clause(expr, 0);
+	BsReadLevel level = BS_LEVEL_WINDOW;
+	ListCell *cell;
+
+	if (contain_mutable_functions(expr))
+		return BS_LEVEL_ALL;
+	foreach (cell, vars)
+	{
+		Var *var = lfirst_node(Var, cell);
+
+		level = Max(level, source_level(view->scan[var->varattno - 1].source));
+	}
+	list_free(vars);
+	return level;
+}
+
+BsViewShape *
+bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext context)
+{
+	int natts = list_length(view->tlist);
+	BsViewShape *shape = MemoryContextAllocZero(context, offsetof(BsViewShape, levels) +
+															 (Size) natts * sizeof(BsReadLevel));
+	ListCell *cell;
+
+	shape->fingerprint = view->program.fingerprint;
+	shape->windowed = view->program.windowed;
+	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
+	shape->window_attno = view->window_resno;
+	shape->natts = natts;
+	foreach (cell, view->tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		shape->levels[entry->resno - 1] = expr_level(view, (Node *) entry->expr);
+	}
+	return shape;
+}
+
+/* ---------- compiling ---------- */
+
+BsViewProgram *
+bs_view_compile(Oid relid, uint32 capacity, BsViewDef **def)
+{
+	*def = bs_viewdef_load(relid, false);
+	return bs_query_compile(*def, capacity, CurrentMemoryContext);
+}
+
+/* What plans over the view depend on, beside the view itself: as if it were written in the query.
+ */
+static void
+note_dependencies(BsViewShape *shape, const BsViewDef *def)
+{
+	bool has_row_security;
+
+	extract_query_dependencies((Node *) def->query, &shape->relations, &shape->invalidators,
+							   &has_row_security);
+}
+
+BsViewShape *
+bs_view_shape(Oid relid)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context =
+		AllocSetContextCreate(outer, "backstream view shape", ALLOCSET_DEFAULT_SIZES);
+	BsViewShape *shape;
+	BsViewProgram *view;
+	BsViewDef *def;
+
+	MemoryContextSwitchTo(context);
+	view = bs_view_compile(relid, 1, &def);
+	shape = bs_shape_make(def, view, outer);
+	MemoryContextSwitchTo(outer);
+	note_dependencies(shape, def);
+	MemoryContextDelete(context);
+	return shape;
+}
+
+List *
+bs_view_computed(Oid relid)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(outer, "backstream view", ALLOCSET_DEFAULT_SIZES);
+	List *texts = NIL;
+	BsViewProgram *view;
+	BsViewDef *def;
+	List *names;
+
+	MemoryContextSwitchTo(context);
+	view = bs_view_compile(relid, 1, &def);
+	names = deparse_context_for(get_rel_name(view->stream), view->stream);
+	for (int i = 0; i < bs_computed_count(view->computed); i++)
+	{
+		char *text = deparse_expression((Node *) bs_computed_expr(view->computed, (uint32_t) i),
+										names, false, false);
+
+		MemoryContextSwitchTo(outer);
+		texts = lappend(texts, pstrdup(text));
+		MemoryContextSwitchTo(context);
+	}
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+	return texts;
+}

@@ -54,7 +54,6 @@ CREATE VIEW no WITH (continuous) AS SELECT unsteady(proto), count(*) FROM backst
 CREATE FUNCTION recent(timestamptz) RETURNS bool LANGUAGE sql STABLE AS 'SELECT $1 > now()';
 CREATE VIEW no WITH (continuous) AS SELECT count(*) FROM backstream.flow WHERE recent(time_received);
 -- aggregates
-CREATE VIEW no WITH (continuous) AS SELECT count(DISTINCT src_addr) FROM backstream.flow;
 CREATE VIEW no WITH (continuous) AS SELECT string_agg(flow_type, ',') FROM backstream.flow;
 CREATE VIEW no WITH (continuous) AS SELECT array_agg(proto ORDER BY bytes) FROM backstream.flow;
 CREATE VIEW no WITH (continuous) AS SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY bytes) FROM backstream.flow;

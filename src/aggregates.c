@@ -17,6 +17,7 @@
 #include "utils/syscache.h"
 
 #include "aggregates.h"
+#include "canonical.h"
 #include "computed.h"
 #include "lanes.h"
 
@@ -73,7 +74,7 @@ add_state(BsAggregatePlans *plans, BsAggregateKind kind, BsExpr *argument, BsExp
 	for (int i = 0; i < list_length(plans->states); i++)
 	{
 		state = list_nth(plans->states, i);
-		if (state->kind == kind && state->foreign == foreign &&
+		if (state->kind == kind && state->foreign == foreign && state->set == 0 &&
 			bs_native_plan_equal(state->argument, argument) &&
 			bs_native_plan_equal(state->filter, filter))
 			return (uint32_t) i;
@@ -182,6 +183,72 @@ native_row(const Aggref *aggref, const List *arguments)
 	return -1;
 }
 
+/* Aggregates to which it makes no difference that a value comes again. */
+static bool
+ignores_repetition(BsFinalKind final, BsAggregateKind kind)
+{
+	return final == BS_FINAL_VALUE && kind != BS_AGG_BIT_XOR;
+}
+
+/* The set of an argument's values; equal ones are kept once. */
+static uint32_t
+add_set(BsAggregatePlans *plans, BsExpr *argument, BsExpr *filter)
+{
+	BsSetPlan *set;
+
+	for (int i = 0; i < list_length(plans->sets); i++)
+	{
+		set = list_nth(plans->sets, i);
+		if (bs_native_plan_equal(set->argument, argument) && bs_native_plan_equal(set->filter, filter))
+			return (uint32_t) i + 1;
+	}
+	set = palloc0(sizeof(BsSetPlan));
+	set->argument = argument;
+	set->filter = filter;
+	plans->sets = lappend(plans->sets, set);
+	return (uint32_t) list_length(plans->sets);
+}
+
+static uint32_t
+add_set_state(BsAggregatePlans *plans, BsAggregateKind kind, uint32_t set)
+{
+	const BsSetPlan *values = list_nth(plans->sets, (int) set - 1);
+	BsStatePlan *state;
+
+	for (int i = 0; i < list_length(plans->states); i++)
+	{
+		state = list_nth(plans->states, i);
+		if (state->kind == kind && state->set == set)
+			return (uint32_t) i;
+	}
+	state = palloc0(sizeof(BsStatePlan));
+	state->kind = kind;
+	state->type = values->argument->type;
+	state->set = set;
+	plans->states = lappend(plans->states, state);
+	return (uint32_t) list_length(plans->states) - 1;
+}
+
+/* Over DISTINCT values: the reader folds them when all sets have come together. */
+static BsFinal
+plan_distinct(BsAggregatePlans *plans, const Aggref *aggref, int row, Expr *simple, BsExpr *filter)
+{
+	Node *original = (Node *) linitial_node(TargetEntry, aggref->args)->expr;
+	BsExpr *plan = bs_native_plan(plans->native, simple);
+	BsFinal final = {.kind = native_aggregates[row].final, .type = aggref->aggtype};
+	uint32_t set;
+
+	plan = bs_canonical_plan(plans->native, original, simple, plan, plans->place);
+	set = add_set(plans, plan, filter);
+	final.state = add_set_state(plans, native_aggregates[row].kind, set);
+	final.second = final.state;
+	if ((native_aggregates[row].how & WITH_COUNT) != 0)
+		final.second = add_set_state(plans, BS_AGG_COUNT, set);
+	if (final.kind == BS_FINAL_ACCUM)
+		final.function = final_function(aggref->aggfnoid);
+	return final;
+}
+
 static BsFinal
 plan_native(BsAggregatePlans *plans, const Aggref *aggref, int row, Expr *expr, BsExpr *filter)
 {
@@ -238,11 +305,15 @@ bs_aggregates_plan(BsAggregatePlans *plans, Aggref *aggref)
 {
 	List *arguments = arguments_of(plans, aggref);
 	BsExpr *filter = filter_of(plans, aggref);
-	int row;
+	int row = native_row(aggref, arguments);
 
+	if (aggref->aggdistinct != NIL && row < 0)
+		bs_refuse_distinct(aggref, plans->place);
+	if (aggref->aggdistinct != NIL &&
+		!ignores_repetition(native_aggregates[row].final, native_aggregates[row].kind))
+		return plan_distinct(plans, aggref, row, linitial(arguments), filter);
 	if (counts_all(aggref, arguments))
 		return plan_count_all(plans, filter);
-	row = native_row(aggref, arguments);
 	if (row >= 0)
 		return plan_native(plans, aggref, row, linitial(arguments), filter);
 	return plan_foreign(plans, aggref, arguments, filter);

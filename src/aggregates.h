@@ -23,7 +23,15 @@ typedef struct BsStatePlan
 	BsExpr *argument; /* plan; NULL: none */
 	BsExpr *filter;   /* plan; NULL: none */
 	uint32_t foreign; /* number in BsAggregatePlans.foreign */
+	uint32_t set;     /* over the values of this set, counted from 1; 0: over all */
 } BsStatePlan;
+
+/* The distinct values of an argument. */
+typedef struct BsSetPlan
+{
+	BsExpr *argument; /* plan, in canonical form */
+	BsExpr *filter;   /* plan; NULL: none */
+} BsSetPlan;
 
 /* All states of a view; equal ones are kept once. */
 typedef struct BsAggregatePlans
@@ -33,6 +41,7 @@ typedef struct BsAggregatePlans
 	const BsPlace *place;
 	MemoryContext context; /* of foreign aggregates */
 	List *states;          /* of BsStatePlan * */
+	List *sets;            /* of BsSetPlan * */
 	List *foreign;         /* of BsForeignAgg * */
 } BsAggregatePlans;
 

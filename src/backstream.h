@@ -20,6 +20,7 @@
  *   refuse.c        what cannot be a continuous view
  *   native.c        expressions that the engine has; computed.c all others
  *   aggregates.c    aggregates that the engine has; foreignagg.c all others
+ *   canonical.c     values whose bytes are equal when they are, for keys and DISTINCT
  *   finals.c        from a group to the values that the reader sees
  *   explain.c       backstream.explain()
  *   lanes.c         PostgreSQL's values as the engine's, and back

@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/nbtree.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "catalog/namespace.h"
@@ -23,20 +22,20 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/prep.h"
 #include "parser/parsetree.h"
-#include "utils/float.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
 
 #include "aggregates.h"
 #include "backstream.h"
+#include "canonical.h"
 #include "lanes.h"
 #include "native.h"
 #include "pinned.h"
 #include "query.h"
 #include "refuse.h"
+#include "registry.h"
 #include "viewdef.h"
 
 /* What is known of a query while it is split. */
@@ -60,94 +59,6 @@ static const BsPlace nowhere = {NULL, -1};
 
 /* ---------- keys ---------- */
 
-/*
- * How a type's values are made such that equal ones are equal bytes.  The types that are not listed
- * must say of themselves that they are so already.
- */
-typedef enum KeyForm
-{
-	KEY_PLAIN,
-	KEY_FLOAT,
-	KEY_COMPUTED, /* by a form of computed.h */
-	KEY_REFUSED
-} KeyForm;
-
-/* Does the type's btree operator class say that equal values are the same bytes? */
-static bool
-is_equalimage(Oid type, Oid collation)
-{
-	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-	Oid function;
-
-	if (!OidIsValid(entry->btree_opf))
-		return false;
-	function = get_opfamily_proc(entry->btree_opf, entry->btree_opintype, entry->btree_opintype,
-								 BTEQUALIMAGE_PROC);
-	return OidIsValid(function) &&
-		   DatumGetBool(
-			   OidFunctionCall1Coll(function, collation, ObjectIdGetDatum(entry->btree_opintype)));
-}
-
-static KeyForm
-key_form(Node *expr, BsComputedForm *form)
-{
-	Oid type = getBaseType(exprType(expr));
-
-	*form = BS_COMPUTED_PLAIN;
-	switch (type)
-	{
-		case FLOAT4OID:
-		case FLOAT8OID:
-			return KEY_FLOAT;
-		case NUMERICOID:
-			*form = BS_COMPUTED_NUMERIC;
-			return KEY_COMPUTED;
-		case INTERVALOID:
-			*form = BS_COMPUTED_INTERVAL;
-			return KEY_COMPUTED;
-		case INETOID: /* their bytes are compared after the lane, which leaves nothing out */
-		case CIDROID:
-		case MACADDROID:
-			return KEY_PLAIN;
-		case BPCHAROID:
-			if (get_collation_isdeterministic(exprCollation(expr)))
-			{
-				*form = BS_COMPUTED_BPCHAR;
-				return KEY_COMPUTED;
-			}
-			return KEY_REFUSED;
-		default:
-			return is_equalimage(type, exprCollation(expr)) ? KEY_PLAIN : KEY_REFUSED;
-	}
-}
-
-/* -0 is 0, and one NaN is like the other. */
-static BsExpr *
-canonical_float(BsExpr *plan)
-{
-	BsValue zero = {.f64 = 0.0};
-	BsValue nan = {.f64 = get_float8_nan()};
-	BsExpr *zero_plan = bs_native_plan_const(plan->type, zero);
-	BsExpr *nan_plan = bs_native_plan_const(plan->type, nan);
-	BsExpr *is_zero[2] = {plan, zero_plan};
-	BsExpr *is_nan[2] = {plan, nan_plan};
-	BsExpr *args[5] = {bs_native_plan_op(BS_OP_EQ, BS_BOOL, 2, is_zero), zero_plan,
-					   bs_native_plan_op(BS_OP_EQ, BS_BOOL, 2, is_nan), nan_plan, plan};
-
-	return bs_native_plan_op(BS_OP_CASE, plan->type, 5, args);
-}
-
-static BsExpr *
-computed_key(Split *split, Expr *simple, BsComputedForm form)
-{
-	BsExpr *plan = palloc0(sizeof(BsExpr));
-
-	plan->op = BS_OP_FOREIGN;
-	plan->foreign =
-		bs_computed_add_form(split->native.computed, form, list_make1(simple), &plan->type);
-	return plan;
-}
-
 static BsScanColumn *
 add_scan_column(Split *split, BsScanSource source, Node *expr)
 {
@@ -167,20 +78,13 @@ static void
 split_key(Split *split, Node *original, Expr *simple)
 {
 	BsScanColumn *column = add_scan_column(split, BS_SCAN_KEY, original);
-	BsComputedForm form;
-	KeyForm key = key_form(original, &form);
-	BsExpr *plan;
+	BsExpr *plan = bs_native_plan(&split->native, simple);
+	BsExpr *canonical = bs_canonical_plan(&split->native, original, simple, plan, split->place);
 
-	if (key == KEY_REFUSED)
-		bs_refuse_key_type(original, exprType(original), exprCollation(original), split->place);
 	column->key = (uint32_t) list_length(split->keys);
-	plan = bs_native_plan(&split->native, simple);
-	if (key != KEY_PLAIN)
-	{
+	if (canonical != plan)
 		column->shown = (int) bs_aggregates_plan_any(&split->aggregates, plan);
-		plan = key == KEY_FLOAT ? canonical_float(plan) : computed_key(split, simple, form);
-	}
-	split->keys = lappend(split->keys, plan);
+	split->keys = lappend(split->keys, canonical);
 }
 
 /* ---------- the window ---------- */
@@ -541,7 +445,10 @@ layout_fingerprint(const BsViewProgram *view)
 
 		hash = hash_combine64(hash, (uint64) aggregate->kind << 48 |
 										(uint64) aggregate->type << 32 | aggregate->offset);
+		hash = hash_combine64(hash, aggregate->set);
 	}
+	for (uint32_t i = 0; i < program->nsets; i++)
+		hash = hash_combine64(hash, program->sets[i].type);
 	for (int i = 0; i < view->nforeign; i++)
 		hash = hash_combine64(hash, bs_foreignagg_fingerprint(view->foreign[i]));
 	return hash != 0 ? hash : 1;
@@ -563,6 +470,13 @@ count_uses(const Split *split)
 
 		bs_native_plan_uses(state->argument, uses);
 		bs_native_plan_uses(state->filter, uses);
+	}
+	foreach (lc, split->aggregates.sets)
+	{
+		BsSetPlan *set = lfirst(lc);
+
+		bs_native_plan_uses(set->argument, uses);
+		bs_native_plan_uses(set->filter, uses);
 	}
 	bs_computed_seal(split->view->computed, uses);
 }
@@ -593,7 +507,9 @@ make_program(const Split *split, BsProgram *program)
 	program->keys = calloc((size_t) list_length(split->keys) + 1, sizeof(BsKey));
 	program->aggregates =
 		calloc((size_t) list_length(split->aggregates.states) + 1, sizeof(BsAggregate));
-	if (program->keys == NULL || program->aggregates == NULL ||
+	program->sets = calloc((size_t) list_length(split->aggregates.sets) + 1, sizeof(BsSet));
+	program->hash_seed = bs_shared_hash_seed();
+	if (program->keys == NULL || program->aggregates == NULL || program->sets == NULL ||
 		!make_tree(split->where, &program->where))
 		return false;
 	foreach (lc, split->keys)
@@ -613,8 +529,18 @@ make_program(const Split *split, BsProgram *program)
 		aggregate->kind = state->kind;
 		aggregate->type = state->type;
 		aggregate->foreign = state->foreign;
+		aggregate->set = state->set;
 		if (!make_tree(state->argument, &aggregate->argument) ||
 			!make_tree(state->filter, &aggregate->filter))
+			return false;
+	}
+	foreach (lc, split->aggregates.sets)
+	{
+		const BsSetPlan *plan = lfirst(lc);
+		BsSet *set = &program->sets[program->nsets++];
+
+		set->type = plan->argument->type;
+		if (!make_tree(plan->argument, &set->argument) || !make_tree(plan->filter, &set->filter))
 			return false;
 	}
 	return true;

@@ -477,19 +477,27 @@ refuse_aggregate(const Aggref *aggref, const char *detail, const char *hint, con
 					bs_error_position(check->place->source, aggref->location)));
 }
 
+void
+bs_refuse_distinct(const Aggref *aggref, const BsPlace *place)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("aggregate function %s over DISTINCT values cannot be used in a continuous view",
+					format_procedure(aggref->aggfnoid)),
+			 errdetail("Over DISTINCT values there are count of any type, and sum, avg, stddev and "
+					   "variance of integers and floating-point numbers as far as they are native."),
+			 errhint("Group by the argument too, and use the aggregate where the view is read."),
+			 bs_error_position(place->source, aggref->location)));
+}
+
 static void
 check_aggregate(const Aggref *aggref, const Check *check)
 {
-	static const Refusal distinct = {
-		"aggregates over DISTINCT values are not supported yet",
-		"Group by the argument too, and count the groups where the view is read."};
 	static const Refusal ordered = {
 		"a continuous view cannot have ORDER BY in an aggregate",
 		"Records are aggregated as they arrive. Order what is read from the view."};
 	const char *why;
 
-	if (aggref->aggdistinct != NIL)
-		refuse(&distinct, check->place, aggref->location);
 	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
 		refuse_aggregate(
 			aggref, "It needs all values at once, in order.",

@@ -44,4 +44,7 @@ extern void bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlac
 	pg_attribute_noreturn();
 extern void bs_refuse_size(const char *why, const BsPlace *place) pg_attribute_noreturn();
 
+/* An aggregate over DISTINCT values of which only the values' own functions know how to go on. */
+extern void bs_refuse_distinct(const Aggref *aggref, const BsPlace *place);
+
 #endif

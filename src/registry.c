@@ -220,7 +220,7 @@ bs_shared_listeners(int worker)
 uint64
 bs_shared_hash_seed(void)
 {
-	return shared->hash_seed;
+	return shared != NULL ? shared->hash_seed : 0;
 }
 
 uint64

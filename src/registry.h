@@ -196,6 +196,7 @@ typedef struct BsWindowInfo
 	uint64 late;
 	uint64 overflowed;
 	uint64 errors;
+	uint64 left_out;      /* values of DISTINCT arguments that found no room: those counts are too low */
 	int64 records_lost;   /* by sequence, while the window was open */
 	int64 datagrams_lost;
 	uint64 groups; /* of all writers: an upper bound where there are several */

@@ -414,6 +414,7 @@ window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
 	put_count(row, window->late);
 	put_count(row, window->overflowed);
 	put_count(row, window->errors);
+	put_count(row, window->left_out);
 	put_count(row, window->records_lost);
 	put_count(row, window->datagrams_lost);
 	put_count(row, window->bytes);

@@ -29,6 +29,7 @@ info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 	sum->late += info->late;
 	sum->overflowed += info->overflowed;
 	sum->errors += info->errors;
+	sum->left_out += info->left_out;
 	sum->records_lost += info->records_lost;
 	sum->datagrams_lost += info->datagrams_lost;
 	sum->groups += info->groups;
@@ -55,6 +56,7 @@ window_add(WindowList *list, const BsPane *pane, BsArena *arena)
 	info->errors += pane->errors;
 	info->records_lost += pane->records_lost;
 	info->datagrams_lost += pane->datagrams_lost;
+	info->left_out += table != NULL ? table->left_out : 0;
 	info->groups += table != NULL ? table->nrows : 0;
 	info->bytes += table != NULL ? table->bytes : 0;
 }
@@ -238,12 +240,57 @@ read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer,
 	return more;
 }
 
+/* Merge one chunk of a set of a window; false when there is none (any more). */
+static bool
+read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 window,
+			   uint32 set, uint32 chunk, BsWindowData *data)
+{
+	BsArena *arena = bs_shared_arena();
+	const BsPane *pane = NULL;
+	bool more = false;
+
+	bs_partial_lock_read(partial);
+	if (partial->partial.fingerprint == program->fingerprint)
+		pane = bs_partial_pane(&partial->partial, arena, window);
+	if (pane != NULL && pane->table != 0)
+	{
+		BsTable *table = bs_arena_at(arena, pane->table);
+
+		more = bs_table_merge_set_chunk(data->arena, data->table, program, writer, arena, table, set,
+										chunk, UINT64_MAX);
+	}
+	bs_partial_unlock(partial);
+	return more;
+}
+
+/*
+ * Sets are read before the groups: a group that comes in between has no values yet, while a value whose
+ * group is missing would be lost.
+ */
+static void
+read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 window,
+		  BsWindowData *data)
+{
+	for (int w = 0; w < bs_nwriters(); w++)
+		for (uint32 set = 0; set < program->nsets; set++)
+		{
+			uint32 chunk = 0;
+
+			while (read_set_chunk(&view->partials[w], program, writer, window, set, chunk, data))
+			{
+				chunk++;
+				CHECK_FOR_INTERRUPTS();
+			}
+		}
+}
+
 static uint64
 read_window(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 window,
 			BsWindowData *data)
 {
 	uint64 overflowed = 0;
 
+	read_sets(view, program, writer, window, data);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		uint32 chunk = 0;
@@ -302,7 +349,11 @@ try_read(BsSharedView *view, const BsProgram *program, BsWriter *writer,
 	make_table(data, program, usable_bytes, data->info.groups);
 	for (int i = 0; i < nwindows && overflowed == 0; i++)
 		overflowed = read_window(view, program, writer, windows[i].window, data);
-	return overflowed == 0;
+	/* The private table's own left_out says whether it had room for all values. */
+	if (overflowed > 0 || data->table->left_out > 0)
+		return false;
+	bs_table_fold_sets(data->arena, data->table, program, writer);
+	return true;
 }
 
 static BsWindowData *

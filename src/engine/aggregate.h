@@ -39,6 +39,8 @@ typedef struct BsAggregate
 	BsExpr *argument; /* NULL: none (a foreign aggregate without arguments) */
 	BsExpr *filter;   /* NULL: none; lazy: the argument is evaluated only where it is true */
 	uint32_t foreign; /* BS_AGG_FOREIGN: number given to the callbacks, which fetch the arguments */
+	uint32_t set;     /* over the values of this set of the program, counted from 1, and folded by the
+					   * reader; argument and filter are the set's.  0: over all values */
 	/* Set by bs_program_finish, all within the row: */
 	uint16_t flags_offset; /* of the 32-bit word with the two bits below */
 	uint16_t offset;       /* of the state */

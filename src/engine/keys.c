@@ -288,3 +288,78 @@ bs_keys_pack_rows(BsKeys *keys, const BsProgram *program, BsArena *from, const u
 	}
 	hash_keys(keys, program);
 }
+
+void
+bs_keys_pack_groups(BsKeys *keys, const BsProgram *program, const BsProgram *set_rows, BsArena *from,
+					const uint8_t *rows, uint32_t nrows)
+{
+	keys->nrows = nrows;
+	keys->null_bits_dirty = true;
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		const uint8_t *row = rows + (size_t) i * set_rows->row_bytes;
+		uint8_t *cells = keys->cells + (size_t) i * keys->stride;
+
+		/* Cells lie in the same places; the value's NULL bit is never set. */
+		memset(cells, 0, keys->stride);
+		memcpy(cells, row, set_rows->keys[program->nkeys].offset);
+		memcpy(cells + program->null_offset, row + set_rows->null_offset, (program->nkeys + 7) / 8);
+		if (program->has_bytes_keys)
+			resolve_bytes(cells, program, from);
+	}
+	if (program->nkeys > 0)
+		hash_keys(keys, program);
+}
+
+#define UNPACK(member, ctype)                                                     \
+	do                                                                            \
+	{                                                                             \
+		ctype value;                                                              \
+		memcpy(&value, cell, sizeof(value));                                      \
+		lane->member[row] = value;                                                \
+	} while (0)
+
+void
+bs_cell_unpack(BsType type, const uint8_t *cell, BsArena *from, BsLane *lane, uint32_t row)
+{
+	BsHandle handle;
+
+	switch (type)
+	{
+		case BS_BOOL:
+			UNPACK(i64, uint8_t);
+			break;
+		case BS_INT2:
+			UNPACK(i64, int16_t);
+			break;
+		case BS_INT4:
+			UNPACK(i64, int32_t);
+			break;
+		case BS_INT8:
+		case BS_TIMESTAMPTZ:
+		case BS_WORD:
+			UNPACK(i64, int64_t);
+			break;
+		case BS_FLOAT4:
+			UNPACK(f64, float);
+			break;
+		case BS_FLOAT8:
+			UNPACK(f64, double);
+			break;
+		case BS_MACADDR:
+			lane->i64[row] = 0;
+			memcpy(&lane->i64[row], cell, 6);
+			break;
+		case BS_INTERVAL:
+			UNPACK(interval, BsInterval);
+			break;
+		case BS_INET:
+			memset(&lane->inet[row], 0, sizeof(BsInet));
+			memcpy(&lane->inet[row], cell, 18);
+			break;
+		case BS_BYTES:
+			memcpy(&handle, cell, sizeof(handle));
+			lane->bytes[row] = (BsBytes){.data = bs_handle_bytes(from, &handle), .len = handle.len};
+			break;
+	}
+}

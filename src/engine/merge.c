@@ -60,6 +60,8 @@ merge_row(BsArena *arena, BsTable *into, const BsProgram *program, uint8_t *row,
 	{
 		const BsAggregate *aggregate = &program->aggregates[a];
 
+		if (aggregate->set != 0)
+			continue;
 		if (aggregate->kind == BS_AGG_FOREIGN)
 			merge_blobs(arena, into, aggregate, row, from_arena, from);
 		else if (aggregate->kind == BS_AGG_ANY && aggregate->type == BS_BYTES)
@@ -90,12 +92,108 @@ bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, Bs
 	return overflowed;
 }
 
+/* ---- sets ------------------------------------------------------------------------------------- */
+
+bool
+bs_table_merge_set_chunk(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+						 BsArena *from_arena, BsTable *from, uint32_t set, uint32_t chunk,
+						 uint64_t max_rows)
+{
+	const BsProgram *rows = program->sets[set].rows;
+	const BsTable *source = bs_table_set(from_arena, from, program, set, false);
+	BsTable *target;
+	BsKeys *keys = writer->set_keys[set];
+	uint64_t bytes;
+
+	if (source == NULL || chunk >= source->nchunks)
+		return false;
+	bs_keys_pack_rows(keys, rows, from_arena, bs_table_chunk(from_arena, source, chunk),
+					  bs_table_chunk_rows(source, &rows->layout, chunk));
+	target = bs_table_set(arena, into, program, set, true);
+	if (target == NULL)
+	{
+		into->left_out += keys->nrows;
+		return true;
+	}
+	bytes = target->bytes;
+	bs_table_find(arena, target, rows, keys, max_rows, writer->numbers);
+	for (uint32_t i = 0; i < keys->nrows; i++)
+		into->left_out += writer->numbers[i] == BS_NO_ROW;
+	into->bytes += target->bytes - bytes;
+	return true;
+}
+
+static void
+merge_sets(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+		   BsArena *from_arena, BsTable *from, uint64_t max_rows)
+{
+	into->left_out += from->left_out;
+	for (uint32_t set = 0; set < program->nsets; set++)
+	{
+		uint32_t chunk = 0;
+
+		while (bs_table_merge_set_chunk(arena, into, program, writer, from_arena, from, set, chunk,
+										max_rows))
+			chunk++;
+	}
+}
+
+/* Values whose group is not there (it found no room) are passed over. */
+static void
+fold_chunk(BsArena *arena, BsTable *table, const BsProgram *program, BsWriter *writer, uint32_t set,
+		   const uint8_t *rows, uint32_t nrows)
+{
+	const BsProgram *set_rows = program->sets[set].rows;
+	const BsKey *value = &set_rows->keys[program->nkeys];
+	BsLane *lane = &writer->set_values[set];
+	BsRows found = {.rows = writer->selection};
+
+	bs_keys_pack_groups(writer->keys, program, set_rows, arena, rows, nrows);
+	bs_table_find(arena, table, program, writer->keys, table->nrows, writer->numbers);
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		if (writer->numbers[i] == BS_NO_ROW)
+			continue;
+		writer->row_at[found.nrows] = bs_table_row(arena, table, program, writer->numbers[i]);
+		bs_cell_unpack(value->type, rows + (size_t) i * set_rows->row_bytes + value->offset, arena, lane,
+					   found.nrows);
+		writer->selection[found.nrows] = (uint16_t) found.nrows;
+		found.nrows++;
+	}
+	for (uint32_t a = 0; found.nrows > 0 && a < program->naggregates; a++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[a];
+
+		if (aggregate->set != set + 1)
+			continue;
+		for (uint32_t i = 0; i < found.nrows && aggregate->kind == BS_AGG_SUM_INT; i++)
+			*(uint32_t *) (writer->row_at[i] + aggregate->flags_offset) |= aggregate->seen_mask;
+		bs_aggregate_accumulate(aggregate, writer->row_at, lane, NULL, found);
+	}
+}
+
+void
+bs_table_fold_sets(BsArena *arena, BsTable *table, const BsProgram *program, BsWriter *writer)
+{
+	for (uint32_t set = 0; set < program->nsets; set++)
+	{
+		const BsTable *values = bs_table_set(arena, table, program, set, false);
+		const BsLayout *layout = &program->sets[set].rows->layout;
+
+		for (uint32_t chunk = 0; values != NULL && chunk < values->nchunks; chunk++)
+			fold_chunk(arena, table, program, writer, set, bs_table_chunk(arena, values, chunk),
+					   bs_table_chunk_rows(values, layout, chunk));
+	}
+}
+
+/* ---- partials --------------------------------------------------------------------------------- */
+
 /* Add a pane of another partial; its records are late when the window is closed here. */
 static void
 merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
 		   const BsPane *pane, BsArena *from_arena)
 {
-	const BsTable *from = pane->table != 0 ? bs_arena_at(from_arena, pane->table) : NULL;
+	BsTable *from = pane->table != 0 ? bs_arena_at(from_arena, pane->table) : NULL;
 	bool late = program->windowed && pane->window < into->closed_before;
 	uint64_t overflowed = 0;
 	BsTable *table;
@@ -123,6 +221,8 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 	for (uint32_t chunk = 0; from != NULL && chunk < from->nchunks; chunk++)
 		overflowed += bs_table_merge_chunk(arena, table, program, writer, from_arena, from, chunk,
 										   into->max_groups);
+	if (from != NULL)
+		merge_sets(arena, table, program, writer, from_arena, from, into->max_groups);
 	into->bytes += (table != NULL ? table->bytes : 0) - bytes;
 	into->records += pane->records - overflowed;
 	into->overflowed += overflowed;

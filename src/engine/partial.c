@@ -263,7 +263,7 @@ bits_for_all(const BsProgram *program, const BsEvaluated *evaluated, uint32_t wo
 		const BsAggregate *aggregate = &program->aggregates[a];
 
 		if (aggregate->kind == BS_AGG_SUM_INT && aggregate->flags_offset == word &&
-			evaluated->filters[a] == NULL && !evaluated->arguments[a]->has_nulls)
+			aggregate->set == 0 && evaluated->filters[a] == NULL && !evaluated->arguments[a]->has_nulls)
 			bits |= aggregate->seen_mask;
 	}
 	return bits;
@@ -333,6 +333,36 @@ accumulate_foreign(BsArena *arena, BsTable *table, const BsProgram *program, uin
 	accumulate(context, arena, table, a, reached, writer->states);
 }
 
+/* The values of a DISTINCT argument: whichever is new in its group becomes a row of the set's table. */
+static void
+add_to_set(BsArena *arena, BsTable *table, uint64_t max_rows, const BsProgram *program,
+		   BsWriter *writer, const BsEvaluated *evaluated, uint32_t i, BsRows rows)
+{
+	const BsLane *values = evaluated->set_arguments[i];
+	const uint8_t *filter = evaluated->set_filters[i];
+	BsRows reached = {.rows = writer->reached};
+	BsTable *set = bs_table_set(arena, table, program, i, true);
+	uint64_t bytes;
+
+	for (uint32_t r = 0; r < rows.nrows; r++)
+		if (!bs_lane_is_null(values, rows.rows[r]) && (filter == NULL || filter[rows.rows[r]] != 0))
+			writer->reached[reached.nrows++] = rows.rows[r];
+	if (set == NULL)
+	{
+		table->left_out += reached.nrows;
+		return;
+	}
+	for (uint32_t k = 0; k < program->nkeys; k++)
+		writer->set_lanes[k] = evaluated->keys[k];
+	writer->set_lanes[program->nkeys] = values;
+	bytes = set->bytes;
+	bs_keys_pack(writer->set_keys[i], program->sets[i].rows, writer->set_lanes, reached);
+	bs_table_find(arena, set, program->sets[i].rows, writer->set_keys[i], max_rows, writer->numbers);
+	for (uint32_t r = 0; r < reached.nrows; r++)
+		table->left_out += writer->numbers[r] == BS_NO_ROW;
+	table->bytes += set->bytes - bytes;
+}
+
 /* Add rows that fall into one window; returns how many found room. */
 static uint32_t
 add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
@@ -357,6 +387,8 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 		const BsLane *lane = evaluated->arguments[a];
 		const uint8_t *filter = evaluated->filters[a];
 
+		if (aggregate->set != 0)
+			continue;
 		if (aggregate->kind == BS_AGG_FOREIGN)
 			accumulate_foreign(arena, table, program, a, writer, filter, rows, accumulate, context);
 		else if (aggregate->kind == BS_AGG_ANY && aggregate->type == BS_BYTES)
@@ -364,6 +396,8 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 		else
 			bs_aggregate_accumulate(aggregate, writer->row_at, lane, filter, rows);
 	}
+	for (uint32_t i = 0; i < program->nsets; i++)
+		add_to_set(arena, table, max_groups, program, writer, evaluated, i, rows);
 	return rows.nrows;
 }
 

@@ -145,4 +145,19 @@ extern uint64_t bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProg
 									 BsWriter *writer, BsArena *from_arena, const BsTable *from,
 									 uint32_t chunk, uint64_t max_rows);
 
+/*
+ * Merge chunk number chunk of one of from's sets.  Returns false when there is no such chunk.  Values
+ * that find no room are counted in into->left_out.
+ */
+extern bool bs_table_merge_set_chunk(BsArena *arena, BsTable *into, const BsProgram *program,
+									 BsWriter *writer, BsArena *from_arena, BsTable *from,
+									 uint32_t set, uint32_t chunk, uint64_t max_rows);
+
+/*
+ * Fold the values of the sets into the states of the aggregates over them.  Once, when everything has
+ * been merged: a table that has been folded can be read, not merged any further.
+ */
+extern void bs_table_fold_sets(BsArena *arena, BsTable *table, const BsProgram *program,
+							   BsWriter *writer);
+
 #endif

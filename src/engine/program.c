@@ -106,6 +106,53 @@ lay_out_row(BsProgram *program)
 	return NULL;
 }
 
+/* The table of a set has the program's keys, in the same places, and the value. */
+static const char *
+lay_out_set(const BsProgram *program, BsSet *set)
+{
+	BsProgram *rows = calloc(1, sizeof(BsProgram));
+
+	set->rows = rows;
+	if (rows == NULL)
+		return "out of memory";
+	rows->capacity = program->capacity;
+	rows->fingerprint = program->fingerprint;
+	rows->hash_seed = program->hash_seed;
+	rows->keys = calloc(program->nkeys + 1, sizeof(BsKey));
+	if (rows->keys == NULL)
+		return "out of memory";
+	for (uint32_t k = 0; k < program->nkeys; k++)
+		rows->keys[k].type = program->keys[k].type;
+	rows->keys[program->nkeys].type = set->type;
+	rows->nkeys = program->nkeys + 1;
+	return lay_out_row(rows);
+}
+
+static const char *
+prepare_sets(BsProgram *program)
+{
+	const char *problem = NULL;
+
+	if (program->nsets > BS_MAX_SETS)
+		return "too many different DISTINCT arguments";
+	program->layout.nsets = (uint16_t) program->nsets;
+	for (uint32_t i = 0; i < program->nsets && problem == NULL; i++)
+	{
+		BsSet *set = &program->sets[i];
+
+		if (set->argument->type != set->type)
+			return "set has another type than its argument";
+		problem = bs_expr_prepare(set->argument, program->capacity);
+		if (problem == NULL && set->filter != NULL)
+			problem = bs_expr_prepare(set->filter, program->capacity);
+		if (problem == NULL)
+			problem = lay_out_set(program, set);
+		if (problem == NULL)
+			program->layout.set_row_bytes[i] = (uint16_t) set->rows->row_bytes;
+	}
+	return problem;
+}
+
 static const char *
 prepare_trees(BsProgram *program)
 {
@@ -130,8 +177,10 @@ prepare_trees(BsProgram *program)
 		problem = bs_aggregate_check(aggregate->kind, aggregate->type);
 		if (problem == NULL && aggregate->argument != NULL)
 			problem = bs_expr_prepare(aggregate->argument, program->capacity);
-		else if (problem == NULL && aggregate->kind != BS_AGG_FOREIGN)
+		else if (problem == NULL && aggregate->kind != BS_AGG_FOREIGN && aggregate->set == 0)
 			problem = "aggregate without argument";
+		if (problem == NULL && aggregate->set > program->nsets)
+			problem = "aggregate over a set that is not there";
 		if (problem == NULL && aggregate->filter != NULL)
 		{
 			if (aggregate->filter->type != BS_BOOL)
@@ -140,6 +189,14 @@ prepare_trees(BsProgram *program)
 		}
 	}
 	return problem;
+}
+
+/* FILTERs are numbered: those of the aggregates, then those of the sets. */
+static BsExpr *
+filter_of(const BsProgram *program, uint32_t i)
+{
+	return i < program->naggregates ? program->aggregates[i].filter
+									: program->sets[i - program->naggregates].filter;
 }
 
 static bool
@@ -161,16 +218,18 @@ allocate_scratch(BsProgram *program)
 	e->keys = calloc(program->nkeys + 1, sizeof(*e->keys));
 	e->arguments = calloc(program->naggregates + 1, sizeof(*e->arguments));
 	e->filters = calloc(program->naggregates + 1, sizeof(*e->filters));
-	e->filter_bytes = calloc(program->naggregates + 1, sizeof(*e->filter_bytes));
+	e->set_arguments = calloc(program->nsets + 1, sizeof(*e->set_arguments));
+	e->set_filters = calloc(program->nsets + 1, sizeof(*e->set_filters));
+	e->filter_bytes = calloc(program->naggregates + program->nsets + 1, sizeof(*e->filter_bytes));
 	ok = e->rows && e->scratch_rows && e->failed_rows && e->windows && e->error_codes && e->unknown_rows &&
 		 e->keys &&
-		 e->arguments && e->filters && e->filter_bytes;
-	for (uint32_t a = 0; ok && a < program->naggregates; a++)
+		 e->arguments && e->filters && e->set_arguments && e->set_filters && e->filter_bytes;
+	for (uint32_t i = 0; ok && i < program->naggregates + program->nsets; i++)
 	{
-		if (program->aggregates[a].filter == NULL)
+		if (filter_of(program, i) == NULL)
 			continue;
-		e->filter_bytes[a] = calloc(n, 1);
-		ok = e->filter_bytes[a] != NULL;
+		e->filter_bytes[i] = calloc(n, 1);
+		ok = e->filter_bytes[i] != NULL;
 	}
 	return ok;
 }
@@ -187,6 +246,8 @@ bs_program_finish(BsProgram *program, uint32_t capacity)
 		return "window width must be positive";
 	problem = lay_out_row(program);
 	if (problem == NULL)
+		problem = prepare_sets(program);
+	if (problem == NULL)
 		problem = prepare_trees(program);
 	if (problem == NULL && !allocate_scratch(program))
 		problem = "out of memory";
@@ -194,12 +255,12 @@ bs_program_finish(BsProgram *program, uint32_t capacity)
 }
 
 static void
-free_evaluated(BsEvaluated *e, uint32_t naggregates)
+free_evaluated(BsEvaluated *e, uint32_t nfilters)
 {
 	if (e == NULL)
 		return;
-	for (uint32_t a = 0; e->filter_bytes != NULL && a < naggregates; a++)
-		free(e->filter_bytes[a]);
+	for (uint32_t i = 0; e->filter_bytes != NULL && i < nfilters; i++)
+		free(e->filter_bytes[i]);
 	free(e->rows);
 	free(e->scratch_rows);
 	free(e->failed_rows);
@@ -209,6 +270,8 @@ free_evaluated(BsEvaluated *e, uint32_t naggregates)
 	free(e->keys);
 	free(e->arguments);
 	free(e->filters);
+	free(e->set_arguments);
+	free(e->set_filters);
 	free(e->filter_bytes);
 	free(e);
 }
@@ -224,9 +287,18 @@ bs_program_free(BsProgram *program)
 		bs_expr_free(program->aggregates[a].argument);
 		bs_expr_free(program->aggregates[a].filter);
 	}
-	free_evaluated(program->evaluated, program->naggregates);
+	for (uint32_t i = 0; i < program->nsets; i++)
+	{
+		bs_expr_free(program->sets[i].argument);
+		bs_expr_free(program->sets[i].filter);
+		if (program->sets[i].rows != NULL)
+			free(program->sets[i].rows->keys);
+		free(program->sets[i].rows);
+	}
+	free_evaluated(program->evaluated, program->naggregates + program->nsets);
 	free(program->keys);
 	free(program->aggregates);
+	free(program->sets);
 	memset(program, 0, sizeof(*program));
 }
 
@@ -253,6 +325,11 @@ bs_program_columns(const BsProgram *program, bool *wanted)
 	{
 		mark_columns(program->aggregates[a].argument, wanted);
 		mark_columns(program->aggregates[a].filter, wanted);
+	}
+	for (uint32_t i = 0; i < program->nsets; i++)
+	{
+		mark_columns(program->sets[i].argument, wanted);
+		mark_columns(program->sets[i].filter, wanted);
 	}
 }
 
@@ -394,20 +471,24 @@ apply_time(BsProgram *program, const BsBatch *batch, int64_t future_limit)
 	apply_time_by_row(program, &batch->columns[program->time_column], future_limit);
 }
 
-/* FILTER as a byte per row; returns the rows for which it holds, in scratch_rows. */
+/*
+ * FILTER number i as a byte per row in *filter; returns the rows for which it holds, in scratch_rows.
+ * Without FILTER all rows, and *filter stays NULL.
+ */
 static BsRows
-apply_aggregate_filter(BsProgram *program, BsEval *eval, uint32_t a, BsRows rows)
+apply_filter(BsProgram *program, BsEval *eval, uint32_t i, BsRows rows, const uint8_t **filter)
 {
 	BsEvaluated *e = program->evaluated;
 	BsRows holding = {.rows = e->scratch_rows};
 
-	holding.nrows =
-		bs_expr_filter(program->aggregates[a].filter, eval, rows, e->scratch_rows);
-	for (uint32_t i = 0; i < rows.nrows; i++)
-		e->filter_bytes[a][rows.rows[i]] = 0;
-	for (uint32_t i = 0; i < holding.nrows; i++)
-		e->filter_bytes[a][holding.rows[i]] = 1;
-	e->filters[a] = e->filter_bytes[a];
+	if (filter_of(program, i) == NULL)
+		return rows;
+	holding.nrows = bs_expr_filter(filter_of(program, i), eval, rows, e->scratch_rows);
+	for (uint32_t r = 0; r < rows.nrows; r++)
+		e->filter_bytes[i][rows.rows[r]] = 0;
+	for (uint32_t r = 0; r < holding.nrows; r++)
+		e->filter_bytes[i][holding.rows[r]] = 1;
+	*filter = e->filter_bytes[i];
 	return holding;
 }
 
@@ -416,18 +497,33 @@ evaluate_keys_and_arguments(BsProgram *program, BsEval *eval)
 {
 	BsEvaluated *e = program->evaluated;
 	BsRows rows = {e->nrows, e->rows};
+	BsRows reached;
 
 	for (uint32_t k = 0; k < program->nkeys; k++)
 		e->keys[k] = bs_expr_evaluate(program->keys[k].expr, eval, rows);
 	for (uint32_t a = 0; a < program->naggregates; a++)
 	{
-		const BsAggregate *aggregate = &program->aggregates[a];
-		BsRows reached = rows;
+		reached = apply_filter(program, eval, a, rows, &e->filters[a]);
+		if (program->aggregates[a].argument != NULL)
+			e->arguments[a] = bs_expr_evaluate(program->aggregates[a].argument, eval, reached);
+	}
+	for (uint32_t i = 0; i < program->nsets; i++)
+	{
+		reached = apply_filter(program, eval, program->naggregates + i, rows, &e->set_filters[i]);
+		e->set_arguments[i] = bs_expr_evaluate(program->sets[i].argument, eval, reached);
+	}
+}
 
-		if (aggregate->filter != NULL)
-			reached = apply_aggregate_filter(program, eval, a, rows);
-		if (aggregate->argument != NULL)
-			e->arguments[a] = bs_expr_evaluate(aggregate->argument, eval, reached);
+static void
+refuse_long_values(BsEvaluated *e, const BsLane *lane, const uint8_t *filter)
+{
+	for (uint32_t i = 0; i < e->nrows; i++)
+	{
+		uint16_t row = e->rows[i];
+
+		if ((filter == NULL || filter[row]) && !bs_lane_is_null(lane, row) &&
+			e->error_codes[row] == BS_ERROR_NONE && lane->bytes[row].len > BS_MAX_KEY_BYTES)
+			e->error_codes[row] = BS_ERROR_KEY_TOO_LONG;
 	}
 }
 
@@ -437,16 +533,11 @@ refuse_long_keys(BsProgram *program)
 	BsEvaluated *e = program->evaluated;
 
 	for (uint32_t k = 0; k < program->nkeys; k++)
-	{
-		const BsLane *lane = e->keys[k];
-
-		if (program->keys[k].type != BS_BYTES)
-			continue;
-		for (uint32_t i = 0; i < e->nrows; i++)
-			if (!bs_lane_is_null(lane, e->rows[i]) && e->error_codes[e->rows[i]] == BS_ERROR_NONE &&
-				lane->bytes[e->rows[i]].len > BS_MAX_KEY_BYTES)
-				e->error_codes[e->rows[i]] = BS_ERROR_KEY_TOO_LONG;
-	}
+		if (program->keys[k].type == BS_BYTES)
+			refuse_long_values(e, e->keys[k], NULL);
+	for (uint32_t i = 0; i < program->nsets; i++)
+		if (program->sets[i].type == BS_BYTES)
+			refuse_long_values(e, e->set_arguments[i], e->set_filters[i]);
 }
 
 const BsEvaluated *
@@ -466,12 +557,12 @@ bs_program_evaluate(BsProgram *program, const BsBatch *batch, int64_t future_lim
 	e->last_error = BS_ERROR_NONE;
 	memset(e->error_codes, 0, batch->nrows);
 	memset(e->filters, 0, program->naggregates * sizeof(*e->filters));
+	memset(e->set_filters, 0, program->nsets * sizeof(*e->set_filters));
 
 	apply_where(program, &eval, batch->nrows);
 	apply_time(program, batch, future_limit);
 	evaluate_keys_and_arguments(program, &eval);
-	if (program->has_bytes_keys)
-		refuse_long_keys(program);
+	refuse_long_keys(program);
 	if (any_failed(e, batch->nrows))
 		bs_program_drop_failed(program);
 	note_errors(e);

@@ -18,6 +18,21 @@
 /* The window number of everything in a view without windows. */
 #define BS_NO_WINDOW INT64_C(0)
 
+#define BS_MAX_SETS 16
+
+/*
+ * The distinct values of an argument in each group: a table beside the groups' own, whose keys are
+ * theirs and the value.  Sets merge as tables do, so they are exact however many writers, windows or
+ * nodes come together; only then are the aggregates over them folded (bs_table_fold_sets).
+ */
+typedef struct BsSet
+{
+	BsExpr *argument; /* in a form in which equal values are equal bytes */
+	BsExpr *filter;   /* NULL: none */
+	BsType type;
+	struct BsProgram *rows; /* set by bs_program_finish: layout of its table; malloc'ed */
+} BsSet;
+
 typedef struct BsKey
 {
 	BsExpr *expr;
@@ -36,6 +51,8 @@ typedef struct BsLayout
 	uint16_t nkeys;
 	uint16_t nforeign;
 	uint16_t foreign_offset[BS_MAX_FOREIGN_AGGREGATES]; /* of their handles in the row */
+	uint16_t nsets;
+	uint16_t set_row_bytes[BS_MAX_SETS];
 } BsLayout;
 
 typedef struct BsProgram
@@ -50,6 +67,8 @@ typedef struct BsProgram
 	BsKey *keys;         /* malloc'ed [nkeys] */
 	uint32_t naggregates;
 	BsAggregate *aggregates; /* malloc'ed [naggregates]; aggregate.h */
+	uint32_t nsets;
+	BsSet *sets;         /* malloc'ed [nsets] */
 	uint64_t fingerprint; /* of the definition: partials of another one are not this program's */
 	uint64_t hash_seed;   /* secret, so that nobody chooses colliding keys; one for all writers */
 
@@ -86,6 +105,8 @@ typedef struct BsEvaluated
 	const BsLane **keys;      /* [nkeys] */
 	const BsLane **arguments; /* [naggregates]; NULL for count(*) */
 	const uint8_t **filters;  /* [naggregates]; by row: 1 where FILTER holds; NULL without FILTER */
+	const BsLane **set_arguments; /* [nsets] */
+	const uint8_t **set_filters;  /* [nsets] */
 	/* Counts of this batch: */
 	uint64_t received;
 	uint64_t filtered;  /* WHERE was not true */
@@ -100,7 +121,7 @@ typedef struct BsEvaluated
 	uint8_t *error_codes;
 	uint8_t *unknown_rows; /* all zero between evaluations */
 	uint16_t *scratch_rows;
-	uint8_t **filter_bytes; /* [naggregates] */
+	uint8_t **filter_bytes; /* [naggregates + nsets] */
 } BsEvaluated;
 
 /*

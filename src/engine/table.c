@@ -370,6 +370,47 @@ bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows
 	return offset;
 }
 
+/* The sets' tables are freed with those that they belong to. */
+static void
+release_sets(BsArena *arena, const BsLayout *layout, BsTable *table)
+{
+	const uint64_t *sets = bs_arena_at(arena, table->sets);
+
+	if (table->sets == 0)
+		return;
+	for (uint32_t i = 0; i < layout->nsets; i++)
+	{
+		BsLayout rows = {.row_bytes = layout->set_row_bytes[i], .nkeys = layout->nkeys + 1};
+
+		if (sets[i] != 0)
+			bs_table_free(arena, &rows, sets[i]);
+	}
+	give_back(arena, table, table->sets, layout->nsets * sizeof(uint64_t));
+}
+
+BsTable *
+bs_table_set(BsArena *arena, BsTable *table, const BsProgram *program, uint32_t set, bool make)
+{
+	uint64_t *sets;
+
+	if (table->sets == 0 && make)
+	{
+		table->sets = take(arena, table, program->nsets * sizeof(uint64_t));
+		if (table->sets != 0)
+			memset(bs_arena_at(arena, table->sets), 0, program->nsets * sizeof(uint64_t));
+	}
+	if (table->sets == 0)
+		return NULL;
+	sets = bs_arena_at(arena, table->sets);
+	if (sets[set] == 0 && make)
+	{
+		sets[set] = bs_table_create(arena, program->sets[set].rows, 0);
+		if (sets[set] != 0)
+			table->bytes += ((BsTable *) bs_arena_at(arena, sets[set]))->bytes;
+	}
+	return sets[set] != 0 ? bs_arena_at(arena, sets[set]) : NULL;
+}
+
 static void
 release_states(BsArena *arena, const BsLayout *layout, BsTable *table)
 {
@@ -390,6 +431,7 @@ bs_table_free(BsArena *arena, const BsLayout *layout, uint64_t offset)
 	BsTable *table = bs_arena_at(arena, offset);
 	uint32_t self_bytes = table->self_bytes;
 
+	release_sets(arena, layout, table);
 	if (layout->nforeign > 0)
 		release_states(arena, layout, table);
 	heap_release(arena, table);

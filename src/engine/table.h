@@ -6,6 +6,8 @@
  *           -> rows:  chunks of BS_CHUNK_BYTES, each with as many whole rows as fit
  *           -> heap:  linked blocks with the bytes of keys of variable length
  *
+ *           -> sets:  a table for each DISTINCT argument, the value as one more key
+ *
  *   row: [key cells .. NULL bits][seen bits][number of records][aggregate states ..]
  *        ^ key_bytes, compared and hashed as bytes     (offsets: BsProgram)
  *
@@ -44,7 +46,9 @@ typedef struct BsTable
 	uint64_t heap;        /* newest heap block */
 	uint32_t heap_used;   /* in the newest */
 	uint32_t heap_bytes;  /* of the newest */
-	uint64_t bytes;       /* taken from the arena for all of this */
+	uint64_t bytes;       /* taken from the arena for all of this, sets included */
+	uint64_t sets;        /* uint64_t[nsets]: the tables of the program's sets, 0: empty; 0: no sets */
+	uint64_t left_out;    /* values that found no room in a set, counted once per record */
 } BsTable;
 
 /* A state outside the row: a list of packed partial states, newest first, that combine to it. */
@@ -111,6 +115,18 @@ extern void bs_keys_pack(BsKeys *keys, const BsProgram *program, const BsLane *c
 /* The same for whole rows of another table, whose heap is in from. */
 extern void bs_keys_pack_rows(BsKeys *keys, const BsProgram *program, BsArena *from,
 							  const uint8_t *rows, uint32_t nrows);
+
+/* The same for rows of a set's table: the keys of their groups, without the value. */
+extern void bs_keys_pack_groups(BsKeys *keys, const BsProgram *program, const BsProgram *set_rows,
+								BsArena *from, const uint8_t *rows, uint32_t nrows);
+
+/* The value in a cell of a row back into a lane; NULL cells are not looked at. */
+extern void bs_cell_unpack(BsType type, const uint8_t *cell, BsArena *from, BsLane *lane,
+						   uint32_t row);
+
+/* The table of a set, made when there is none and make says so; NULL: none, or memory is out. */
+extern BsTable *bs_table_set(BsArena *arena, BsTable *table, const BsProgram *program, uint32_t set,
+							 bool make);
 
 /*
  * Find or make the group of each key: numbers[i] becomes its row number, or BS_NO_ROW where the group

@@ -4,6 +4,30 @@
 
 #include <stdlib.h>
 
+static bool
+create_sets(BsWriter *writer, const BsProgram *program)
+{
+	bool ok = true;
+
+	writer->nsets = program->nsets;
+	writer->set_keys = calloc(program->nsets + 1, sizeof(*writer->set_keys));
+	writer->set_values = calloc(program->nsets + 1, sizeof(*writer->set_values));
+	writer->set_lanes = calloc(program->nkeys + 1, sizeof(*writer->set_lanes));
+	if (writer->set_keys == NULL || writer->set_values == NULL || writer->set_lanes == NULL)
+		return false;
+	for (uint32_t i = 0; i < program->nsets; i++)
+	{
+		BsLane *values = &writer->set_values[i];
+
+		writer->set_keys[i] = bs_keys_create(program->sets[i].rows, writer->capacity);
+		values->type = program->sets[i].type;
+		values->values = calloc(writer->capacity, bs_type_lane_width(values->type));
+		values->nulls = calloc(writer->capacity, 1);
+		ok &= writer->set_keys[i] != NULL && values->values != NULL && values->nulls != NULL;
+	}
+	return ok;
+}
+
 BsWriter *
 bs_writer_create(const BsProgram *program)
 {
@@ -13,6 +37,9 @@ bs_writer_create(const BsProgram *program)
 	/* Merging goes by chunks of rows, which may hold more rows than a batch. */
 	if (n < bs_rows_per_chunk(&program->layout))
 		n = bs_rows_per_chunk(&program->layout);
+	for (uint32_t i = 0; i < program->nsets; i++)
+		if (n < bs_rows_per_chunk(&program->sets[i].rows->layout))
+			n = bs_rows_per_chunk(&program->sets[i].rows->layout);
 	if (writer == NULL)
 		return NULL;
 	writer->capacity = n;
@@ -24,7 +51,7 @@ bs_writer_create(const BsProgram *program)
 	writer->reached = calloc(n, sizeof(*writer->reached));
 	writer->selection = calloc(n, sizeof(*writer->selection));
 	writer->left = calloc(n, sizeof(*writer->left));
-	if (!writer->keys || !writer->numbers || !writer->row_at || !writer->states || !writer->rows ||
+	if (!create_sets(writer, program) || !writer->keys || !writer->numbers || !writer->row_at || !writer->states || !writer->rows ||
 		!writer->reached || !writer->selection || !writer->left)
 	{
 		bs_writer_free(writer);
@@ -38,6 +65,15 @@ bs_writer_free(BsWriter *writer)
 {
 	if (writer == NULL)
 		return;
+	for (uint32_t i = 0; writer->set_keys != NULL && writer->set_values != NULL && i < writer->nsets; i++)
+	{
+		bs_keys_free(writer->set_keys[i]);
+		free(writer->set_values[i].values);
+		free(writer->set_values[i].nulls);
+	}
+	free(writer->set_keys);
+	free(writer->set_values);
+	free(writer->set_lanes);
 	bs_keys_free(writer->keys);
 	free(writer->numbers);
 	free(writer->row_at);

@@ -20,6 +20,10 @@ struct BsWriter
 	uint16_t *reached;
 	uint16_t *selection; /* rows of one window */
 	uint16_t *left;      /* rows of windows still to come */
+	uint32_t nsets;
+	BsKeys **set_keys;   /* [nsets] */
+	const BsLane **set_lanes; /* [nkeys + 1] */
+	BsLane *set_values;  /* [nsets] values of a set's rows, for folding */
 };
 
 /*

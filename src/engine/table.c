@@ -9,8 +9,8 @@
 #define INDEX_BLOCK_SHIFT 17u /* slots in a block of BS_ARENA_MAX_BLOCK bytes */
 #define INDEX_BLOCK (1u << INDEX_BLOCK_SHIFT)
 #define MAX_INDEX_SLOTS (1u << 31)
-#define PREFETCH_SLOTS 24u
-#define PREFETCH_ROWS 12u
+#define NEAR_SLOTS (1u << 14) /* an index up to here is in the caches, and so are its rows */
+#define SLICE_ROWS 64u
 
 _Static_assert(BS_ARENA_MAX_BLOCK == INDEX_BLOCK * sizeof(uint64_t), "an index block is a largest block");
 
@@ -554,54 +554,110 @@ keys_equal(BsArena *arena, const BsProgram *program, const uint8_t *row, const u
 	return memcmp(row, cells, key_bytes) == 0;
 }
 
-/*
- * Ask for the memory that later probes will need: the slot far ahead, the row it names nearer.  (Always
- * inlined: gcc takes a function that only prefetches for one without effect, and drops the call.)
- */
-static inline __attribute__((always_inline)) void
-prefetch(BsArena *arena, const BsTable *table, const BsProgram *program, const BsKeys *keys, uint32_t i)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* The group of one key, found or made; key_bytes 0 stands for keys of variable length. */
+ALWAYS_INLINE uint32_t
+find_one(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t *cells, uint32_t hash,
+		 uint64_t max_rows, uint32_t key_bytes)
 {
 	uint32_t mask = table->index_slots - 1;
+	uint32_t slot = hash & mask;
+	uint64_t entry;
 
-	if (i + PREFETCH_SLOTS < keys->nrows)
-		__builtin_prefetch(index_slot(arena, table, keys->hashes[i + PREFETCH_SLOTS] & mask));
-	if (i + PREFETCH_ROWS < keys->nrows)
+	while ((entry = *index_slot(arena, table, slot)) != 0)
 	{
-		uint32_t number = (uint32_t) *index_slot(arena, table, keys->hashes[i + PREFETCH_ROWS] & mask);
+		if ((uint32_t) (entry >> 32) == hash &&
+			keys_equal(arena, program, bs_table_row(arena, table, program, (uint32_t) entry - 1),
+					   cells, key_bytes))
+			return (uint32_t) entry - 1;
+		slot = (slot + 1) & mask;
+	}
+	return group_add(arena, table, program, cells, hash, max_rows);
+}
 
-		if (number != 0)
-			__builtin_prefetch(bs_table_row(arena, table, program, number - 1));
+/*
+ * What prefetches must be inlined by force: gcc takes a function that only prefetches for one without
+ * effect, and drops the call.
+ */
+ALWAYS_INLINE void
+prefetch_slots(BsArena *arena, const BsTable *table, const BsKeys *keys, uint32_t first, uint32_t end)
+{
+	for (uint32_t i = first; i < end; i++)
+		__builtin_prefetch(index_slot(arena, table, keys->hashes[i] & (table->index_slots - 1)));
+}
+
+/* A row seldom begins with a cache line: its states may lie in the next. */
+ALWAYS_INLINE void
+prefetch_row(const uint8_t *row, uint32_t row_bytes)
+{
+	__builtin_prefetch(row, 1);
+	__builtin_prefetch(row + row_bytes - 1, 1);
+}
+
+/* The first row with this hash, most likely the group's; BS_NO_ROW: there is none. */
+ALWAYS_INLINE uint32_t
+candidate(BsArena *arena, const BsTable *table, uint32_t hash)
+{
+	uint32_t mask = table->index_slots - 1;
+	uint32_t slot = hash & mask;
+	uint64_t entry;
+
+	while ((entry = *index_slot(arena, table, slot)) != 0 && (uint32_t) (entry >> 32) != hash)
+		slot = (slot + 1) & mask;
+	return (uint32_t) entry - 1;
+}
+
+/*
+ * In a table larger than the caches a slot and a row are waited for longer than all else takes.  So a
+ * slice of the keys is looked up in three goes: ask for the slots (one slice ahead), ask for the rows
+ * that they name, compare.
+ */
+ALWAYS_INLINE void
+find_far(BsArena *arena, BsTable *table, const BsProgram *program, const BsKeys *keys,
+		 uint64_t max_rows, uint32_t *numbers, uint32_t key_bytes, uint32_t stride)
+{
+	uint32_t nrows = keys->nrows;
+	uint32_t end = nrows < SLICE_ROWS ? nrows : SLICE_ROWS;
+
+	prefetch_slots(arena, table, keys, 0, end);
+	for (uint32_t first = 0; first < nrows; first = end)
+	{
+		uint32_t next;
+
+		end = nrows - first < SLICE_ROWS ? nrows : first + SLICE_ROWS;
+		next = nrows - end < SLICE_ROWS ? nrows : end + SLICE_ROWS;
+		prefetch_slots(arena, table, keys, end, next);
+		for (uint32_t i = first; i < end; i++)
+		{
+			numbers[i] = candidate(arena, table, keys->hashes[i]);
+			if (numbers[i] != BS_NO_ROW)
+				prefetch_row(bs_table_row(arena, table, program, numbers[i]), program->row_bytes);
+		}
+		for (uint32_t i = first; i < end; i++)
+		{
+			const uint8_t *cells = keys->cells + (size_t) i * stride;
+
+			if (numbers[i] == BS_NO_ROW ||
+				!keys_equal(arena, program, bs_table_row(arena, table, program, numbers[i]), cells,
+							key_bytes))
+				numbers[i] =
+					find_one(arena, table, program, cells, keys->hashes[i], max_rows, key_bytes);
+		}
 	}
 }
 
-/* key_bytes 0 stands for keys of variable length; constants let the compiler unroll the comparison. */
-static inline __attribute__((always_inline)) void
+/* Constants let the compiler unroll the comparison. */
+ALWAYS_INLINE void
 find_all(BsArena *arena, BsTable *table, const BsProgram *program, const BsKeys *keys,
 		 uint64_t max_rows, uint32_t *numbers, uint32_t key_bytes, uint32_t stride)
 {
-	const uint8_t *cells = keys->cells;
-	bool far = table->index_slots > (1u << 14);
-
-	for (uint32_t i = 0; i < keys->nrows; i++, cells += stride)
-	{
-		uint32_t hash = keys->hashes[i];
-		uint32_t mask = table->index_slots - 1;
-		uint32_t slot = hash & mask;
-		uint64_t entry;
-
-		if (far)
-			prefetch(arena, table, program, keys, i);
-		while ((entry = *index_slot(arena, table, slot)) != 0)
-		{
-			if ((uint32_t) (entry >> 32) == hash &&
-				keys_equal(arena, program, bs_table_row(arena, table, program, (uint32_t) entry - 1),
-						   cells, key_bytes))
-				break;
-			slot = (slot + 1) & mask;
-		}
-		numbers[i] = entry != 0 ? (uint32_t) entry - 1
-								: group_add(arena, table, program, cells, hash, max_rows);
-	}
+	if (table->index_slots > NEAR_SLOTS)
+		find_far(arena, table, program, keys, max_rows, numbers, key_bytes, stride);
+	else
+		for (uint32_t i = 0; i < keys->nrows; i++)
+			numbers[i] = find_one(arena, table, program, keys->cells + (size_t) i * stride,
+								  keys->hashes[i], max_rows, key_bytes);
 }
 
 void

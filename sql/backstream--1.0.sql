@@ -340,7 +340,7 @@ CREATE FUNCTION backstream.view_counters(
 	OUT relid oid, OUT records bigint, OUT filtered bigint, OUT late bigint, OUT future bigint,
 	OUT untimed bigint, OUT overflowed bigint, OUT errors bigint, OUT last_error text,
 	OUT last_error_at timestamptz, OUT state text, OUT groups bigint, OUT memory_bytes bigint,
-	OUT since timestamptz, OUT received bigint, OUT unknown_rate bigint,
+	OUT since timestamptz, OUT received bigint, OUT skipped bigint, OUT unknown_rate bigint,
 	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -350,7 +350,7 @@ COMMENT ON FUNCTION backstream.view_counters() IS
 CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
 	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
-	s.memory_bytes, s.since, s.received, s.unknown_rate, s.sources_refused, s.windows,
+	s.memory_bytes, s.since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
 	s.closed_before, s.last_error_at,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
@@ -379,6 +379,7 @@ COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
 COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory';
 COMMENT ON COLUMN backstream.views.since IS 'counting began';
 COMMENT ON COLUMN backstream.views.received IS 'offered to the view';
+COMMENT ON COLUMN backstream.views.skipped IS 'records that came while the view was suspended; not among those received';
 COMMENT ON COLUMN backstream.views.unknown_rate IS 'records whose sampling rate scaled() did not know';
 COMMENT ON COLUMN backstream.views.sources_refused IS 'exporters too many whose time could not be followed';
 COMMENT ON COLUMN backstream.views.windows IS 'windows in memory';

@@ -211,7 +211,10 @@ bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 		const char *reason;
 
 		if (pg_atomic_read_u32(&view->shared->state) != BS_VIEW_ACTIVE)
+		{
+			pg_atomic_fetch_add_u64(&view->shared->skipped, batch->nrows);
 			continue;
+		}
 		bs_active_add(view, batch, &shared->partial, bs_shared_arena(), shared, &error);
 		if (error != NULL)
 			bs_view_report_error(view->shared, error);

@@ -17,8 +17,9 @@
 typedef struct Delta
 {
 	BsActiveView *view;
-	BsArena *arena; /* private */
+	BsArena *arena; /* private; NULL: nothing has been added */
 	BsPartial partial;
+	uint64 skipped; /* records that came while the view was suspended */
 	char error[BS_ERROR_TEXT]; /* of the last record that failed; empty: none */
 	struct Delta *next;
 } Delta;
@@ -57,7 +58,6 @@ bs_delta_wanted(Oid stream, int ncolumns)
 static Delta *
 delta_of(BsActiveView *view)
 {
-	size_t bytes = bs_arena_size_for((size_t) bs_setting_memory_mb * 1024 * 1024);
 	Delta *delta;
 
 	for (delta = deltas; delta != NULL; delta = delta->next)
@@ -67,13 +67,23 @@ delta_of(BsActiveView *view)
 	delta->view = view;
 	delta->next = deltas;
 	deltas = delta;
+	return delta;
+}
+
+static void
+delta_prepare(Delta *delta)
+{
+	size_t bytes = bs_arena_size_for((size_t) bs_setting_memory_mb * 1024 * 1024);
+	BsActiveView *view = delta->view;
+
+	if (delta->arena != NULL)
+		return;
 	/* Only what is used of it is ever touched. */
 	delta->arena = bs_arena_create(bytes);
 	if (delta->arena == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 						errdetail("Failed to reserve %zu bytes for the groups of a transaction.", bytes)));
 	bs_partial_init(&delta->partial, &view->compiled->program, view->shared->timing.max_groups);
-	return delta;
 }
 
 void
@@ -81,13 +91,16 @@ bs_delta_add(Oid stream, BsBatch *batch)
 {
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
 	{
+		Delta *delta = delta_of(view);
 		const char *error = NULL;
 		const char *reason;
-		Delta *delta;
 
 		if (pg_atomic_read_u32(&view->shared->state) != BS_VIEW_ACTIVE)
+		{
+			delta->skipped += batch->nrows;
 			continue;
-		delta = delta_of(view);
+		}
+		delta_prepare(delta);
 		bs_active_add(view, batch, &delta->partial, delta->arena, NULL, &error);
 		if (error != NULL)
 			strlcpy(delta->error, error, sizeof(delta->error));
@@ -116,6 +129,10 @@ publish(Delta *delta)
 	BsSharedPartial *shared = &view->shared->partials[bs_backend_writer()];
 	bool mine;
 
+	if (delta->skipped > 0)
+		pg_atomic_fetch_add_u64(&view->shared->skipped, delta->skipped);
+	if (delta->arena == NULL)
+		return;
 	if (view->shared->timing.clock == BS_CLOCK_DATA)
 		bs_view_note_time(view->shared, highest_time(delta));
 	bs_partial_lock_write(shared);

@@ -101,6 +101,7 @@ init_view(BsSharedView *view)
 	SpinLockInit(&view->mutex);
 	pg_atomic_init_u32(&view->state, 0);
 	pg_atomic_init_u64(&view->closed_before, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_init_u64(&view->skipped, 0);
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	LWLockInitialize(&view->advance_lock, shared->tranche_id);
 	for (int w = 0; w < bs_nwriters(); w++)
@@ -359,6 +360,7 @@ start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsView
 	view->last_error[0] = '\0';
 	pg_atomic_write_u32(&view->state, BS_VIEW_ACTIVE);
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+	pg_atomic_write_u64(&view->skipped, 0);
 	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{

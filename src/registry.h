@@ -84,6 +84,7 @@ typedef struct BsSharedView
 
 	pg_atomic_uint32 state;         /* BsViewState */
 	pg_atomic_uint64 closed_before; /* int64: windows before this are closed in every partial */
+	pg_atomic_uint64 skipped;       /* records that came while it was suspended */
 	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
 	LWLock advance_lock; /* one process at a time moves the watermark */
 

@@ -251,6 +251,7 @@ typedef struct ViewCounters
 	Oid relid;
 	TimestampTz since;
 	uint32 state;
+	uint64 skipped; /* while it was suspended */
 	TimestampTz last_error_at;
 	char last_error[BS_ERROR_TEXT];
 	BsPartial sum; /* only its counters */
@@ -306,6 +307,7 @@ read_slot(int i, ViewCounters *counters)
 		counters->since = view->since;
 		counters->windowed = view->timing.windowed;
 		counters->state = pg_atomic_read_u32(&view->state);
+	counters->skipped = pg_atomic_read_u64(&view->skipped);
 		counters->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 		SpinLockAcquire(&view->mutex);
 		counters->last_error_at = view->last_error_at;
@@ -366,6 +368,7 @@ view_row(Row *row, const ViewCounters *counters)
 	put_count(row, sum->bytes);
 	put_time(row, counters->since);
 	put_count(row, sum->received);
+	put_count(row, counters->skipped);
 	put_count(row, sum->unknown_rate);
 	put_count(row, sum->sources_refused);
 	put_count(row, sum->npanes);

@@ -28,6 +28,7 @@ struct BsArena
 	uint64_t used_bytes;
 	uint64_t peak_bytes;
 	uint64_t failures;
+	uint64_t releases;     /* see bs_arena_releases() */
 	uint64_t mapped_bytes; /* bs_arena_create: to be unmapped; 0: somebody else's memory */
 };
 
@@ -236,6 +237,7 @@ bs_arena_release(BsArena *arena, uint64_t offset, size_t size)
 		return;
 	}
 	arena->used_bytes -= (uint64_t) BS_ARENA_MIN_BLOCK << order;
+	__atomic_store_n(&arena->releases, arena->releases + 1, __ATOMIC_RELAXED);
 	map[unit] = 0;
 	for (; order < MAX_ORDER; order++)
 	{
@@ -248,6 +250,12 @@ bs_arena_release(BsArena *arena, uint64_t offset, size_t size)
 	}
 	list_push(arena, unit, order);
 	arena_unlock(arena);
+}
+
+uint64_t
+bs_arena_releases(const BsArena *arena)
+{
+	return __atomic_load_n(&arena->releases, __ATOMIC_RELAXED) + 1;
 }
 
 BsArenaStats

@@ -46,6 +46,12 @@ extern void bs_arena_release(BsArena *arena, uint64_t offset, size_t size);
 /* What a request of size bytes takes. */
 extern size_t bs_arena_block_bytes(size_t size);
 
+/*
+ * The number of blocks given back so far, and one: while it stays the same, what found no room finds
+ * none.  Read without the lock.
+ */
+extern uint64_t bs_arena_releases(const BsArena *arena);
+
 typedef struct BsArenaStats
 {
 	uint64_t total_bytes; /* that blocks can be made of */

@@ -91,9 +91,27 @@ index_allocate(BsArena *arena, BsTable *table, uint32_t slots)
 			index_release(arena, table, index, slots);
 			return 0;
 		}
-		memset(bs_arena_at(arena, directory[i]), 0, BS_ARENA_MAX_BLOCK);
 	}
+	for (uint32_t i = 0; i < nblocks; i++)
+		memset(bs_arena_at(arena, directory[i]), 0, BS_ARENA_MAX_BLOCK);
 	return index;
+}
+
+/*
+ * When there is no room, every record of a new group asks again.  Only when memory has come back is it
+ * looked for: taking a part of what a large index needs and giving it back is slow.
+ */
+static bool
+starved(const BsArena *arena, const BsTable *table)
+{
+	return table->starved_at == bs_arena_releases(arena);
+}
+
+static bool
+note_starved(const BsArena *arena, BsTable *table, bool got_room)
+{
+	table->starved_at = got_room ? 0 : bs_arena_releases(arena);
+	return got_room;
 }
 
 static bool
@@ -101,9 +119,12 @@ index_grow(BsArena *arena, BsTable *table)
 {
 	BsTable old = *table;
 	uint32_t slots = old.index_slots == 0 ? MIN_INDEX_SLOTS : old.index_slots * 2;
-	uint64_t index = old.index_slots >= MAX_INDEX_SLOTS ? 0 : index_allocate(arena, table, slots);
+	uint64_t index;
 
-	if (index == 0)
+	if (old.index_slots >= MAX_INDEX_SLOTS || starved(arena, table))
+		return false;
+	index = index_allocate(arena, table, slots);
+	if (!note_starved(arena, table, index != 0))
 		return false;
 	table->index = index;
 	table->index_slots = slots;
@@ -213,9 +234,13 @@ rows_reserve(BsArena *arena, BsTable *table, const BsProgram *program)
 
 	if (table->nrows < table->chunk0_rows)
 		return true;
-	if (table->chunk0_rows < per_chunk)
-		return chunk0_grow(arena, table, program);
-	return table->nrows < table->nchunks * per_chunk || chunk_add(arena, table);
+	if (table->chunk0_rows >= per_chunk && table->nrows < table->nchunks * per_chunk)
+		return true;
+	if (starved(arena, table))
+		return false;
+	return note_starved(arena, table,
+						table->chunk0_rows < per_chunk ? chunk0_grow(arena, table, program)
+													   : chunk_add(arena, table));
 }
 
 /* ---- heap ------------------------------------------------------------------------------------- */

@@ -47,6 +47,7 @@ typedef struct BsTable
 	uint32_t heap_used;   /* in the newest */
 	uint32_t heap_bytes;  /* of the newest */
 	uint64_t bytes;       /* taken from the arena for all of this, sets included */
+	uint64_t starved_at;  /* bs_arena_releases() when the index could not grow; 0: it could */
 	uint64_t sets;        /* uint64_t[nsets]: the tables of the program's sets, 0: empty; 0: no sets */
 	uint64_t left_out;    /* values that found no room in a set, counted once per record */
 } BsTable;

@@ -84,7 +84,7 @@ feed();
 cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok'), '>', 0.9 * $nqueries, 'nearly all random queries are accepted');
 compare('random views');
 diag(sql('SELECT format($$%s compared, %s with records in error, %s of %s records in error$$, count(*), count(*) FILTER (WHERE errors > 0), sum(errors), sum(received))
-	FROM oracle.queries, backstream.views v WHERE ok AND skipped IS NULL AND v.view = to_regclass(format($$oracle.v%s$$, q))'));
+	FROM oracle.queries o, backstream.views v WHERE o.ok AND o.skipped IS NULL AND v.view = to_regclass(format($$oracle.v%s$$, o.q))'));
 cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok AND skipped IS NULL'), '>', 0.8 * $nqueries, 'and compared');
 
 $node->stop;

@@ -6,6 +6,7 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -72,13 +73,16 @@ tuple_options(HeapTuple tuple, Relation catalog)
 /*
  * Call visit for the row of one foreign table, or (relid invalid) for all in order of their OIDs.
  * Under the newest snapshot: a worker that was told of a commit may still have old cache entries.
+ * While parallel workers run for a backend, PostgreSQL lets it take no such snapshot, and it needs
+ * none: it has locked what it reads.
  */
 static void
 foreign_tables_visit(Oid relid, void (*visit)(HeapTuple tuple, Relation catalog, void *arg),
 					 void *arg)
 {
 	Relation catalog = table_open(ForeignTableRelationId, AccessShareLock);
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = RegisterSnapshot(IsInParallelMode() ? GetCatalogSnapshot(ForeignTableRelationId)
+															: GetLatestSnapshot());
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;

@@ -209,6 +209,131 @@ CREATE FUNCTION backstream.scaled(value bigint, sampling_rate bigint) RETURNS bi
 COMMENT ON FUNCTION backstream.scaled(bigint, bigint) IS
 'value times sampling_rate, an estimate of what the exporter saw.  A value whose rate is unknown (NULL) is taken as it is; count(*) FILTER (WHERE sampling_rate IS NULL) says how many those were.';
 
+/* ---------- approximate aggregates ---------- */
+
+-- Ordinary aggregates over any table; in continuous views they are found without their schema.
+CREATE FUNCTION backstream.approx_count_distinct_transition(state internal, value anyelement)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_count_transition' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_count_distinct_combine(state internal, other internal)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_count_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_count_distinct_serialize(state internal) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'bs_approx_count_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_count_distinct_deserialize(packed bytea, nothing internal)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_count_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_count_distinct_final(state internal) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'bs_approx_count_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE AGGREGATE backstream.approx_count_distinct(value anyelement) (
+	SFUNC = backstream.approx_count_distinct_transition, STYPE = internal, SSPACE = 2048,
+	COMBINEFUNC = backstream.approx_count_distinct_combine,
+	SERIALFUNC = backstream.approx_count_distinct_serialize,
+	DESERIALFUNC = backstream.approx_count_distinct_deserialize,
+	FINALFUNC = backstream.approx_count_distinct_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE backstream.approx_count_distinct(anyelement) IS
+'About how many different values that are not NULL there are: exact, give or take one, up to 3,072, and with a standard error of 0.81 % beyond. HyperLogLog with 2^14 registers (Flajolet et al. 2007; sparse form of Heule et al. 2013; estimator of Ertl 2017). A state takes 64 bytes to 16 kB.';
+
+CREATE FUNCTION backstream.approx_percentile_transition(state internal, fraction float8, value float8)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_float8' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_percentile_transition(state internal, fraction float8, value bigint)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_bigint' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_percentile_transition(state internal, fraction float8, value numeric)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_numeric' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_percentile_combine(state internal, other internal)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_percentile_serialize(state internal) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_serialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_percentile_deserialize(packed bytea, nothing internal)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_deserialize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_percentile_final(state internal) RETURNS float8
+	AS 'MODULE_PATHNAME', 'bs_approx_percentile_final' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE AGGREGATE backstream.approx_percentile(fraction float8, value float8) (
+	SFUNC = backstream.approx_percentile_transition, STYPE = internal, SSPACE = 8192,
+	COMBINEFUNC = backstream.approx_percentile_combine,
+	SERIALFUNC = backstream.approx_percentile_serialize,
+	DESERIALFUNC = backstream.approx_percentile_deserialize,
+	FINALFUNC = backstream.approx_percentile_final, PARALLEL = SAFE);
+CREATE AGGREGATE backstream.approx_percentile(fraction float8, value bigint) (
+	SFUNC = backstream.approx_percentile_transition, STYPE = internal, SSPACE = 8192,
+	COMBINEFUNC = backstream.approx_percentile_combine,
+	SERIALFUNC = backstream.approx_percentile_serialize,
+	DESERIALFUNC = backstream.approx_percentile_deserialize,
+	FINALFUNC = backstream.approx_percentile_final, PARALLEL = SAFE);
+CREATE AGGREGATE backstream.approx_percentile(fraction float8, value numeric) (
+	SFUNC = backstream.approx_percentile_transition, STYPE = internal, SSPACE = 8192,
+	COMBINEFUNC = backstream.approx_percentile_combine,
+	SERIALFUNC = backstream.approx_percentile_serialize,
+	DESERIALFUNC = backstream.approx_percentile_deserialize,
+	FINALFUNC = backstream.approx_percentile_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE backstream.approx_percentile(float8, float8) IS
+'percentile_disc(fraction) WITHIN GROUP (ORDER BY value), to within 1 % of it; least and greatest value are exact. The fraction is the same for all records of a group. DDSketch (Masson, Rim, Lee 2019) of at most 2,048 bins of either sign: the bound does not hold for values nearer to zero than 1 / 6e17 of the greatest of their sign. A state takes 8 bytes per bin between the least and the greatest value (115 bins for a factor of ten), at most 32 kB.';
+COMMENT ON AGGREGATE backstream.approx_percentile(float8, bigint) IS
+'percentile_disc(fraction) WITHIN GROUP (ORDER BY value), to within 1 % of it: see approx_percentile(float8, float8).';
+COMMENT ON AGGREGATE backstream.approx_percentile(float8, numeric) IS
+'percentile_disc(fraction) WITHIN GROUP (ORDER BY value), to within 1 % of it, for values in the range of float8: see approx_percentile(float8, float8).';
+
+CREATE FUNCTION backstream.approx_top_k_transition(state internal, value anyelement, k integer)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_transition' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_top_k_transition(state internal, value anyelement, k integer,
+												   weight bigint)
+	RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_transition' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_top_k_combine(state internal, other internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_combine' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_top_k_serialize(state internal) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_serialize' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_top_k_deserialize(packed bytea, nothing internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_deserialize' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_top_k_final(state internal, value anyelement, k integer)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_final' LANGUAGE C STABLE PARALLEL SAFE;
+CREATE FUNCTION backstream.approx_top_k_final(state internal, value anyelement, k integer,
+											  weight bigint)
+	RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'bs_approx_top_k_final' LANGUAGE C STABLE PARALLEL SAFE;
+CREATE AGGREGATE backstream.approx_top_k(value anyelement, k integer) (
+	SFUNC = backstream.approx_top_k_transition, STYPE = internal, SSPACE = 32768,
+	COMBINEFUNC = backstream.approx_top_k_combine,
+	SERIALFUNC = backstream.approx_top_k_serialize,
+	DESERIALFUNC = backstream.approx_top_k_deserialize,
+	FINALFUNC = backstream.approx_top_k_final, FINALFUNC_EXTRA, PARALLEL = SAFE);
+CREATE AGGREGATE backstream.approx_top_k(value anyelement, k integer, weight bigint) (
+	SFUNC = backstream.approx_top_k_transition, STYPE = internal, SSPACE = 32768,
+	COMBINEFUNC = backstream.approx_top_k_combine,
+	SERIALFUNC = backstream.approx_top_k_serialize,
+	DESERIALFUNC = backstream.approx_top_k_deserialize,
+	FINALFUNC = backstream.approx_top_k_final, FINALFUNC_EXTRA, PARALLEL = SAFE);
+COMMENT ON AGGREGATE backstream.approx_top_k(anyelement, integer) IS
+'The k (1 to 1000) most frequent values: as approx_top_k(value, k, 1).';
+COMMENT ON AGGREGATE backstream.approx_top_k(anyelement, integer, bigint) IS
+'The k (1 to 1000) values with the greatest sums of weights: {"total": sum of all weights, "entries": [{"value", "estimate", "lower", "upper"}, ...]}, the greatest estimate first. A value''s true sum is between lower and upper, which are never further apart than total / c with c = max(2k, 256); the estimate is their middle. Every value above total / c has a counter; with no more than c different values all is exact. NULLs and weights 0 or NULL count for nothing; NULL when nothing counts. Space-saving (Metwally, Agrawal, El Abbadi 2005) in batches (Anderson et al. 2017), merged as by Agarwal et al. 2012. A state takes at most 2c counters of 64 bytes and their values of up to 256 bytes.';
+
+-- What the approximate aggregates are made of.
+DO $$
+DECLARE
+	part record;
+BEGIN
+	FOR part IN
+		SELECT p.oid::pg_catalog.regprocedure AS name,
+			pg_catalog.substring(p.proname, '^(approx.*)_[a-z]+$') AS aggregate,
+			pg_catalog.substring(p.proname, '[a-z]+$') AS role
+		  FROM pg_catalog.pg_proc p
+		 WHERE p.pronamespace = 'backstream'::pg_catalog.regnamespace AND p.proname LIKE 'approx\_%'
+		   AND p.prokind = 'f'
+	LOOP
+		EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', part.name,
+			pg_catalog.format('The %s function of the aggregate backstream.%s.', part.role, part.aggregate));
+	END LOOP;
+END;
+$$;
+
 CREATE FUNCTION backstream.execute(statement text) RETURNS void
 	AS 'MODULE_PATHNAME', 'bs_execute' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.execute(text) IS

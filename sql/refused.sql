@@ -62,9 +62,6 @@ CREATE AGGREGATE product (bigint) (SFUNC = int8mul, STYPE = bigint, INITCOND = '
 CREATE VIEW no WITH (continuous) AS SELECT product(bytes) FROM backstream.flow;
 -- later
 CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '2 s', '10 s') AS time, count(*) FROM backstream.flow GROUP BY 1;
-CREATE VIEW no WITH (continuous) AS SELECT approx_count_distinct(src_addr) FROM backstream.flow;
-CREATE VIEW no WITH (continuous) AS SELECT backstream.approx_percentile(0.95, bytes) FROM backstream.flow;
-CREATE VIEW no WITH (continuous) AS SELECT approx_top_k(dst_addr, 10, bytes) FROM backstream.flow;
 CREATE VIEW no WITH (continuous, window = '5 min', slide = '5 s') AS SELECT count(*) FROM backstream.flow;
 -- windows
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 min'), tumble(time_flow_end, '1 min') FROM backstream.flow GROUP BY 1, 2;

@@ -19,6 +19,7 @@
 #include "options.h"
 #include "query.h"
 #include "refuse.h"
+#include "sketches.h"
 #include "viewdef.h"
 
 typedef struct Refusal
@@ -51,15 +52,6 @@ static const struct
 	{"portion",
 	 {"windows over the duration of a flow are not supported yet",
 	  "Use tumble() over time_flow_end, and the value as it is."}},
-	{"approx_count_distinct",
-	 {"approximate aggregates are not supported yet",
-	  "Group by the argument too, and count the groups where the view is read."}},
-	{"approx_percentile",
-	 {"approximate aggregates are not supported yet",
-	  "Use avg, stddev and max, or count(*) FILTER (WHERE ...) for each range of values."}},
-	{"approx_top_k",
-	 {"approximate aggregates are not supported yet",
-	  "Group by the argument too, and use ORDER BY and LIMIT where the view is read."}},
 };
 
 static void
@@ -501,10 +493,12 @@ check_aggregate(const Aggref *aggref, const Check *check)
 	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
 		refuse_aggregate(
 			aggref, "It needs all values at once, in order.",
-			"Use avg, min and max, or count(*) FILTER (WHERE ...) for each range of values.",
+			"Use approx_percentile(), avg, min and max, or count(*) FILTER (WHERE ...) for each "
+			"range of values.",
 			check);
 	if (aggref->aggorder != NIL)
 		refuse(&ordered, check->place, aggref->location);
+	bs_sketch_check_call(aggref);
 	why = bs_foreignagg_refusal(aggref);
 	if (why != NULL)
 		refuse_aggregate(aggref, why,

@@ -118,10 +118,10 @@ fuzz_one() {
 part_fuzz() {
 	local sources=(test/fuzz/fuzz_*.c) names source
 	names=$(for source in "${sources[@]}"; do basename "$source" .c | sed 's/^fuzz_//'; done)
-	# As many at a time as there are CPUs, so that all together take fuzz_seconds.
-	local each=$((fuzz_seconds * jobs / ${#sources[@]}))
+	# As many at a time as there are CPUs, in rounds that together take fuzz_seconds.
+	local rounds=$(((${#sources[@]} + jobs - 1) / jobs))
+	local each=$((fuzz_seconds / rounds))
 	[ $each -ge 1 ] || each=1
-	[ $each -le "$fuzz_seconds" ] || each=$fuzz_seconds
 	export -f fuzz_one case_run
 	export logs
 	printf '%s\n' $names | xargs -P "$jobs" -I NAME bash -c "fuzz_one NAME $each"

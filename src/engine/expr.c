@@ -78,6 +78,8 @@ eval_foreign(BsExpr *expr, BsEval *eval, BsRows rows)
 				   BS_SET_INT}
 #define INET_NUMBER(operation)                                                                     \
 	[operation] = {bs_eval_inet_number, 1, 1, false, BS_RULE_SETS, BS_SET_INT, BS_SET_INET, 0}
+#define PREFIX(operation, result)                                                                  \
+	[operation] = {bs_eval_prefix, 1, 1, true, BS_RULE_SETS, result, BS_SET_INET, 0}
 #define INTERVAL(operation, nargs)                                                                 \
 	[operation] = {bs_eval_interval, nargs, nargs, true, BS_RULE_SETS, BS_SET_INTERVAL,            \
 				   BS_SET_INTERVAL, BS_SET_INTERVAL}
@@ -163,6 +165,10 @@ const BsOpInfo bs_op_info[BS_NOPS] = {
 
 	[BS_OP_SCALED] = {bs_eval_scaled, 2, 2, true, BS_RULE_SETS, BS_TYPE_BIT(BS_INT8), BS_SET_INT,
 					  BS_SET_INT},
+
+	PREFIX(BS_OP_PREFIX_TEXT, BS_TYPE_BIT(BS_BYTES)),
+	PREFIX(BS_OP_PREFIX_BIGINT, BS_TYPE_BIT(BS_INT8)),
+	PREFIX(BS_OP_PREFIX_NETWORK, BS_SET_INET),
 };
 
 const BsLane *

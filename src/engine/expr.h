@@ -13,6 +13,7 @@
 #define BS_EXPR_H
 
 #include "batch.h"
+#include "prefixmap.h"
 
 /* Why a record is in error.  The texts are PostgreSQL's own messages for the same fault. */
 typedef enum BsError
@@ -30,6 +31,8 @@ typedef enum BsError
 	BS_ERROR_MASKLEN,     /* invalid mask length */
 	BS_ERROR_KEY_TOO_LONG,
 	BS_ERROR_STATE_TOO_LARGE,
+	BS_ERROR_NO_PREFIX_MAP, /* there is no such prefix map, or it is not built yet */
+	BS_ERROR_PREFIX_LABEL,  /* the prefix map has no such label column, or not of this kind */
 	BS_ERROR_FOREIGN,     /* raised by an expression that ring 2 evaluated; it kept the message */
 	BS_NERRORS
 } BsError;
@@ -87,6 +90,11 @@ typedef enum BsOp
 	BS_OP_INTERVAL_ADD, BS_OP_INTERVAL_SUB, BS_OP_INTERVAL_NEG,
 
 	BS_OP_SCALED,       /* scaled(int8, int8): product; first alone where the second is NULL */
+
+	/* Of the longest prefix that holds an address, by .prefix; NULL where there is none: */
+	BS_OP_PREFIX_TEXT,    /* its label, bytes */
+	BS_OP_PREFIX_BIGINT,  /* its label, int8 */
+	BS_OP_PREFIX_NETWORK, /* itself, inet */
 	BS_NOPS
 } BsOp;
 
@@ -116,12 +124,14 @@ struct BsExpr
 	BsValue *list;          /* BS_OP_IN: constants of the type of args[0]; sorted by bs_expr_prepare */
 	int64_t width_usec;     /* BS_OP_TIME_BIN, BS_OP_TIME_ADD_USEC */
 	int64_t origin;         /* BS_OP_TIME_BIN */
+	const BsPrefixHandle *prefix; /* BS_OP_PREFIX_...: somebody else's, who keeps it longer than the tree */
 	/* Set by bs_expr_prepare: */
 	uint32_t capacity;
 	bool can_fail;          /* evaluating it may set an error or call ring 2 */
 	uint32_t null_end;      /* result.nulls is zero from this row on */
 	BsLane result;          /* scratch; BS_OP_CONST: filled with the constant */
 	uint16_t *scratch_rows; /* [2 * capacity] selections of lazy operations */
+	uint32_t *prefixes;     /* [capacity] BS_OP_PREFIX_...: numbers of the prefixes found */
 };
 
 /* Makers.  All return NULL when memory is out, and free what they were given then. */

@@ -9,6 +9,7 @@
  *   expr_in.c       IN, NOT, IS
  *   expr_arith.c    integers, floats, bits, casts, scaled
  *   expr_inet.c, expr_time.c
+ *   expr_prefix.c   longest-prefix maps
  *
  * Rules that all evaluators keep:
  * - A strict operation computes its values for every selected row in one loop, also where an argument
@@ -276,5 +277,7 @@ extern const BsLane *bs_eval_time_bin(BsExpr *expr, BsEval *eval, BsRows rows);
 extern const BsLane *bs_eval_time_sub_time(BsExpr *expr, BsEval *eval, BsRows rows);
 extern const BsLane *bs_eval_time_add_usec(BsExpr *expr, BsEval *eval, BsRows rows);
 extern const BsLane *bs_eval_interval(BsExpr *expr, BsEval *eval, BsRows rows);
+
+extern const BsLane *bs_eval_prefix(BsExpr *expr, BsEval *eval, BsRows rows);
 
 #endif

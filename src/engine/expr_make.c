@@ -23,6 +23,8 @@ static const char *const error_messages[BS_NERRORS] = {
 	[BS_ERROR_MASKLEN] = "invalid mask length",
 	[BS_ERROR_KEY_TOO_LONG] = "group key too long",
 	[BS_ERROR_STATE_TOO_LARGE] = "aggregate state too large",
+	[BS_ERROR_NO_PREFIX_MAP] = "a prefix map does not exist or is not built yet",
+	[BS_ERROR_PREFIX_LABEL] = "a prefix map has no such label column of this type",
 	[BS_ERROR_FOREIGN] = "error in an expression evaluated by the server",
 };
 
@@ -158,8 +160,10 @@ free_scratch(BsExpr *expr)
 	free(expr->result.values);
 	free(expr->result.nulls);
 	free(expr->scratch_rows);
+	free(expr->prefixes);
 	memset(&expr->result, 0, sizeof(expr->result));
 	expr->scratch_rows = NULL;
+	expr->prefixes = NULL;
 	expr->null_end = 0;
 	expr->capacity = 0;
 }
@@ -258,6 +262,12 @@ check_special(const BsExpr *expr)
 			if (expr->origin == BS_TIME_NEG_INFINITY || expr->origin == BS_TIME_INFINITY)
 				return "origin of a bin is infinite";
 			return NULL;
+		case BS_OP_PREFIX_TEXT:
+		case BS_OP_PREFIX_BIGINT:
+		case BS_OP_PREFIX_NETWORK:
+			if (expr->prefix == NULL)
+				return "look-up without a prefix map";
+			return NULL;
 		default:
 			return NULL;
 	}
@@ -304,6 +314,11 @@ allocate(BsExpr *expr, uint32_t capacity)
 		case BS_OP_FOREIGN:
 			expr->scratch_rows = calloc((size_t) capacity * 2, sizeof(uint16_t));
 			return expr->scratch_rows != NULL;
+		case BS_OP_PREFIX_TEXT:
+		case BS_OP_PREFIX_BIGINT:
+		case BS_OP_PREFIX_NETWORK:
+			expr->prefixes = calloc(capacity, sizeof(uint32_t));
+			return expr->prefixes != NULL;
 		default:
 			return true;
 	}

@@ -12,6 +12,7 @@
  *   table.h/.c   groups of one pane: dense rows in chunks under an index of hashes
  *   keys.c       group keys packed and hashed
  *   aggregate.h/.c  the table of aggregates: accumulate, combine
+ *   prefixmap.h, prefixmap.c, prefixbuild.c  longest-prefix maps
  *   program.h/.c a view's filter, keys and aggregates, checked when made
  *   partial.h/.c one writer's panes of one view: add a batch, close, drop
  *   sources.c    how far each source of time has come

@@ -510,8 +510,8 @@ unpack_into(BsTopk *topk, BsSketchCursor *cursor)
 	topk->total = bs_sketch_get_varint128(cursor);
 	topk->floor = bs_sketch_get_varint128(cursor);
 	ncounters = bs_sketch_get_varint(cursor);
-	if (cursor->bad || topk->total > most || topk->floor > topk->total / bs_topk_kept(topk->k) ||
-		ncounters > bs_topk_kept(topk->k))
+	if (cursor->bad || topk->total > most || topk->floor > most ||
+		topk->floor * bs_topk_kept(topk->k) > topk->total || ncounters > bs_topk_kept(topk->k))
 		return BS_SKETCH_CORRUPT;
 	for (uint64_t i = 0; i < ncounters && status == BS_SKETCH_OK; i++)
 		status = unpack_counter(topk, cursor, &sum);

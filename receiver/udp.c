@@ -15,13 +15,14 @@
 
 #include "steer.h"
 
+#define PAGE_BYTES 4096u
+
 struct BsUdpVector
 {
 	struct mmsghdr headers[BS_UDP_VECTOR];
-	struct iovec pieces[BS_UDP_VECTOR][2];      /* head, rest */
-	struct sockaddr_in6 sources[BS_UDP_VECTOR]; /* room for either family */
-	uint8_t *heads;                             /* [BS_UDP_VECTOR][BS_UDP_HEAD] */
-	uint8_t *longs;                             /* [BS_UDP_VECTOR][BS_UDP_MAX_BYTES] */
+	struct iovec rooms[BS_UDP_VECTOR];          /* one piece each: the kernel has a short way for that */
+	struct sockaddr_in6 sources[BS_UDP_VECTOR]; /* of either family */
+	uint8_t *buffers;                           /* [BS_UDP_VECTOR][BS_UDP_STRIDE], page-aligned */
 };
 
 /* Returns 0 or an errno. */
@@ -135,24 +136,20 @@ bs_udp_vector_create(void)
 
 	if (vector == NULL)
 		return NULL;
-	vector->heads = malloc((size_t) BS_UDP_VECTOR * BS_UDP_HEAD);
-	vector->longs = malloc((size_t) BS_UDP_VECTOR * BS_UDP_MAX_BYTES);
-	if (vector->heads == NULL || vector->longs == NULL)
+	vector->buffers = aligned_alloc(PAGE_BYTES, (size_t) BS_UDP_VECTOR * BS_UDP_STRIDE);
+	if (vector->buffers == NULL)
 	{
 		bs_udp_vector_free(vector);
 		return NULL;
 	}
 	for (size_t i = 0; i < BS_UDP_VECTOR; i++)
 	{
-		struct iovec *pieces = vector->pieces[i];
 		struct msghdr *header = &vector->headers[i].msg_hdr;
 
-		pieces[0].iov_base = vector->heads + i * BS_UDP_HEAD;
-		pieces[0].iov_len = BS_UDP_HEAD;
-		pieces[1].iov_base = vector->longs + i * BS_UDP_MAX_BYTES + BS_UDP_HEAD;
-		pieces[1].iov_len = BS_UDP_MAX_BYTES - BS_UDP_HEAD;
-		header->msg_iov = pieces;
-		header->msg_iovlen = 2;
+		vector->rooms[i].iov_base = vector->buffers + i * BS_UDP_STRIDE;
+		vector->rooms[i].iov_len = BS_UDP_MAX_BYTES;
+		header->msg_iov = &vector->rooms[i];
+		header->msg_iovlen = 1;
 		header->msg_name = &vector->sources[i];
 		header->msg_namelen = sizeof(vector->sources[i]);
 	}
@@ -164,8 +161,7 @@ bs_udp_vector_free(BsUdpVector *vector)
 {
 	if (vector == NULL)
 		return;
-	free(vector->heads);
-	free(vector->longs);
+	free(vector->buffers);
 	free(vector);
 }
 
@@ -221,17 +217,9 @@ bool
 bs_udp_vector_get(BsUdpVector *vector, uint32_t i, BsDatagram *datagram)
 {
 	const struct mmsghdr *header = &vector->headers[i];
-	uint8_t *head = vector->heads + (size_t) i * BS_UDP_HEAD;
 
 	describe_source(&vector->sources[i], datagram);
-	datagram->data = head;
+	datagram->data = vector->buffers + (size_t) i * BS_UDP_STRIDE;
 	datagram->len_bytes = header->msg_len;
-	if (header->msg_len > BS_UDP_HEAD)
-	{
-		uint8_t *joined = vector->longs + (size_t) i * BS_UDP_MAX_BYTES;
-
-		memcpy(joined, head, BS_UDP_HEAD);
-		datagram->data = joined;
-	}
 	return (header->msg_hdr.msg_flags & MSG_TRUNC) == 0;
 }

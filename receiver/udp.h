@@ -54,17 +54,15 @@ extern uint64_t bs_udp_discard(int fd);
  * Buffers for one recvmmsg of up to BS_UDP_VECTOR datagrams, each of any legal length: 65,527 bytes
  * at most (65,535 less the UDP header).
  *
- *   heads  |  1536  |  1536  |  1536  | ...      192 kB, all that ordinary traffic touches
- *   longs  |  room for the head  |  the rest  |  64 kB each
+ *   |  64 kB  |  2 kB  |  64 kB  |  2 kB  | ...
  *
- * A datagram longer than a head goes on in its long buffer; when it is asked for, its head is
- * copied in front of the rest.  Memory is at most BS_UDP_VECTOR * (1536 + 65536) bytes = 8.2 MB, of
- * which the long buffers are only touched by long datagrams.
+ * Memory is BS_UDP_VECTOR * 66 kB = 8.4 MB of addresses, of which ordinary datagrams touch one page
+ * each.  The gap spreads the beginnings of the buffers over the caches; with it no Ethernet frame's
+ * payload crosses a page.
  */
 #define BS_UDP_VECTOR 128
-#define BS_UDP_HEAD                                                                                \
-	1536 /* an Ethernet frame's payload; not a power of two: spreads over the cache */
 #define BS_UDP_MAX_BYTES 65536
+#define BS_UDP_STRIDE (BS_UDP_MAX_BYTES + 2048)
 
 typedef struct BsUdpVector BsUdpVector;
 

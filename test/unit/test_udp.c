@@ -293,7 +293,7 @@ static void
 check_sizes(Rig *rig, const char *host, uint16_t port, uint32_t longest)
 {
 	const uint32_t sizes[] = {
-		0,    1,     longest, 16,   BS_UDP_HEAD - 1, BS_UDP_HEAD, BS_UDP_HEAD + 1,
+		0,    1,     longest, 16,   2047, 2048, 2049,
 		9000, 32768, 64,      1472, longest,         8,           20000};
 	const uint32_t nsizes = sizeof(sizes) / sizeof(sizes[0]);
 	int fd = open_sender(host, host, port);

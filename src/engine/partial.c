@@ -364,23 +364,48 @@ add_to_set(BsArena *arena, BsTable *table, uint64_t max_rows, const BsProgram *p
 	table->bytes += set->bytes - bytes;
 }
 
+/* A table without keys has one row for all records; false: there is no room for it. */
+static bool
+resolve_only_row(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
+				 BsWriter *writer, uint32_t nrows)
+{
+	uint8_t *row;
+
+	writer->keys->nrows = 1;
+	bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
+	if (writer->numbers[0] == BS_NO_ROW)
+		return false;
+	row = bs_table_row(arena, table, program, writer->numbers[0]);
+	for (uint32_t i = 0; i < nrows; i++)
+		writer->row_at[i] = row;
+	return true;
+}
+
 /* Add rows that fall into one window; returns how many found room. */
 static uint32_t
 add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
 		 BsWriter *writer, const BsEvaluated *evaluated, BsRows rows, BsForeignAccumulate accumulate,
 		 void *context)
 {
-	bs_keys_pack(writer->keys, program, evaluated->keys, rows);
-	bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
-	if (!resolve_rows(arena, table, program, writer, rows.nrows))
+	if (program->nkeys == 0)
 	{
-		memcpy(writer->rows, rows.rows, rows.nrows * sizeof(uint16_t));
-		rows.nrows = drop_unplaced(writer, rows.nrows);
-		rows.rows = writer->rows;
-		resolve_rows(arena, table, program, writer, rows.nrows);
+		if (!resolve_only_row(arena, table, max_groups, program, writer, rows.nrows))
+			return 0;
 	}
-	if (rows.nrows == 0)
-		return 0;
+	else
+	{
+		bs_keys_pack(writer->keys, program, evaluated->keys, rows);
+		bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
+		if (!resolve_rows(arena, table, program, writer, rows.nrows))
+		{
+			memcpy(writer->rows, rows.rows, rows.nrows * sizeof(uint16_t));
+			rows.nrows = drop_unplaced(writer, rows.nrows);
+			rows.rows = writer->rows;
+			resolve_rows(arena, table, program, writer, rows.nrows);
+		}
+		if (rows.nrows == 0)
+			return 0;
+	}
 	count_records(program, writer, evaluated, rows.nrows);
 	for (uint32_t a = 0; a < program->naggregates; a++)
 	{

@@ -101,6 +101,29 @@ bs_batch_add_run(BsBatch *batch, uint32_t first, uint32_t nrows, uint64_t source
 	batch->runs[batch->nruns++] = (BsRun){.first = first, .nrows = nrows, .source = source};
 }
 
+/* There may be NULLs and infinities among the rows; false: there are. */
+static bool
+run_marks_sparse(const BsLane *lane, const BsRun *run, int64_t *lowest, int64_t *highest)
+{
+	bool complete = true;
+
+	*lowest = BS_TIME_INFINITY;
+	*highest = BS_TIME_NEG_INFINITY;
+	for (uint32_t row = run->first; row < run->first + run->nrows; row++)
+	{
+		int64_t value = lane->i64[row];
+
+		if (lane->nulls[row] != 0 || value == BS_TIME_INFINITY || value == BS_TIME_NEG_INFINITY)
+		{
+			complete = false;
+			continue;
+		}
+		*lowest = value < *lowest ? value : *lowest;
+		*highest = value > *highest ? value : *highest;
+	}
+	return complete;
+}
+
 static void
 run_marks(const BsLane *lane, const BsRun *run, BsTimeMarks *marks, int64_t *highest)
 {
@@ -111,14 +134,11 @@ run_marks(const BsLane *lane, const BsRun *run, BsTimeMarks *marks, int64_t *hig
 	{
 		int64_t value = lane->i64[row];
 
-		if (lane->nulls[row] != 0 || value == BS_TIME_INFINITY || value == BS_TIME_NEG_INFINITY)
-		{
-			marks->complete = false;
-			continue;
-		}
 		low = value < low ? value : low;
 		high = value > high ? value : high;
 	}
+	if (lane->has_nulls || low == BS_TIME_NEG_INFINITY || high == BS_TIME_INFINITY)
+		marks->complete &= run_marks_sparse(lane, run, &low, &high);
 	*highest = high;
 	marks->lowest = low < marks->lowest ? low : marks->lowest;
 	marks->highest = high > marks->highest ? high : marks->highest;

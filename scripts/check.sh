@@ -223,7 +223,11 @@ finish() {
 	local status=$?
 	[ -z "$pulse" ] || kill -- "-$pulse" 2>/dev/null
 	[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null
-	[ -z "$child" ] || wait "$child" 2>/dev/null
+	# They end what they started: not before that may their files go.
+	for _ in $(seq 200); do
+		[ -n "$child" ] && pgrep -g "$child" -r D,R,S >/dev/null || break
+		sleep 0.1
+	done
 	rm -rf "$work"
 	exit $status
 }

@@ -65,9 +65,13 @@ no_cluster=/etc/postgresql-common/createcluster.d/backstream-deps.conf
 policy=/usr/sbin/policy-rc.d
 made_directories=
 made_policy=
+pid=
+log=
 clean_up() {
 	status=$?
-	rm -f "$no_cluster"
+	# Were apt to go on without these files, it would make a cluster.
+	[ -z "$pid" ] || wait "$pid" || true
+	rm -f "$no_cluster" "$log"
 	for directory in $made_directories; do
 		rmdir "$directory" 2>/dev/null || true
 	done
@@ -96,14 +100,25 @@ install() {
 		-o Dpkg::Options::=--force-confold $missing </dev/null
 }
 log=$(mktemp)
+# A dot a second.
+with_dots() {
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	while kill -0 $pid 2>/dev/null; do
+		sleep 1
+		printf .
+	done
+	wait $pid && result=0 || result=$?
+	echo
+	return $result
+}
+update_and_install() { apt-get update && install; }
 # A fresh machine has no package lists, an old one lists of packages that are gone.
-if ! install >"$log" 2>&1; then
+if ! with_dots install; then
 	echo "deps: fetching the package lists"
-	{ apt-get update && install; } >"$log" 2>&1 || {
+	with_dots update_and_install || {
 		tail -20 "$log" >&2
-		rm -f "$log"
 		echo "deps: apt-get could not install $missing" >&2
 		exit 1
 	}
 fi
-rm -f "$log"

@@ -3,6 +3,7 @@
 #include "active.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -155,7 +156,10 @@ compile(BsActiveView *view, const BsViewDef *def)
 	check_owner(view, def);
 }
 
-/* In the log once, and at the view where there is a slot for it. */
+/*
+ * At the view where there is a slot for it, and in the log once: receivers try every view, so that
+ * sessions need not say it again.
+ */
 static void
 report_broken(BsActiveView *view, const ErrorData *error)
 {
@@ -163,8 +167,14 @@ report_broken(BsActiveView *view, const ErrorData *error)
 
 	if (shared != NULL)
 		bs_view_report_error(shared, error->message);
-	ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
-				  error->detail ? errdetail_internal("%s", error->detail) : 0));
+	if (IsBackgroundWorker && view->reported_code != error->sqlerrcode)
+		ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
+					  error->detail ? errdetail_internal("%s", error->detail) : 0,
+					  error->hint ? errhint("%s", error->hint) : 0));
+	view->reported_code = error->sqlerrcode;
+	/* There is room when another view goes, which changes nothing that this one is compiled from. */
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
+		view->fresh = false;
 }
 
 static void
@@ -182,6 +192,7 @@ compile_guarded(BsActiveView *view)
 
 		if (def != NULL)
 			compile(view, def);
+		view->reported_code = 0;
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;

@@ -18,6 +18,7 @@ typedef struct BsActiveView
 	Oid stream;
 	bool current;   /* still in the catalog at the last look */
 	bool fresh;   /* nothing that it was compiled from has changed since */
+	int reported_code; /* SQLSTATE of why it does not compile; 0: it does, or was not tried */
 	BsViewProgram *compiled;
 	BsWriter *writer;
 	BsSharedView *shared;

@@ -413,6 +413,9 @@ bs_registry_remove(Oid relid)
 		pg_atomic_write_u32(&view->state, 0);
 	}
 	LWLockRelease(&shared->registry_lock);
+	/* One that found no slot may have it. */
+	if (view != NULL)
+		bs_registry_bump();
 }
 
 /* ---- locks ------------------------------------------------------------------------------------ */

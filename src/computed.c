@@ -18,6 +18,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/inval.h"
@@ -326,7 +327,11 @@ bs_computed_end(BsComputed *set)
 	bs_pinned_leave(set->settings_level);
 	PopActiveSnapshot();
 	if (set->own_transaction)
+	{
 		CommitTransactionCommand();
+		/* Nobody else would ever give back what lasts as long as the session does. */
+		LockReleaseSession(USER_LOCKMETHOD);
+	}
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 
 #include "delta.h"
@@ -366,6 +367,8 @@ apply_all(void)
 		rows_end(feed);
 	}
 	PopActiveSnapshot();
+	/* Cursors that code of views has left open: those of the user were closed before. */
+	PreCommit_Portals(false);
 }
 
 static void

@@ -78,7 +78,8 @@ bs_pinned_enter_evaluation(const BsViewOptions *options)
 void
 bs_pinned_leave(int level)
 {
-	AtEOXact_GUC(true, level);
+	/* What code that ran meanwhile has set goes too, as if it had failed. */
+	AtEOXact_GUC(false, level);
 }
 
 List *

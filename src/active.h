@@ -65,6 +65,9 @@ extern void bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *p
 extern void bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena,
 						   BsSharedPartial *lock);
 
+/* After an error: this process tidies nothing any more. */
+extern void bs_active_end_tidying(void);
+
 /* A receiver's batch of a stream, into its own partials of all views over it. */
 extern void bs_active_feed(Oid stream, const BsBatch *batch, int writer);
 

@@ -145,16 +145,34 @@ take_error(BsActiveView *view, const BsEvaluated *evaluated, const char **error)
 		*error = bs_error_message(evaluated->last_error);
 }
 
-/* A transaction tidies its own partial, and what earlier ones have left in the shared one. */
+static BsSharedPartial *tidying; /* by this process */
+
+void
+bs_active_end_tidying(void)
+{
+	if (tidying != NULL)
+		pg_atomic_write_u32(&tidying->tidying, 0);
+	tidying = NULL;
+}
+
+/*
+ * A receiver tidies its partial, which nobody else adds to.  A transaction tidies its own, and what
+ * earlier ones have left in the shared one, unless another is at it.
+ */
 static void
 tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lock)
 {
+	uint32 idle = 0;
+
 	bs_active_tidy(view, partial, arena, lock);
-	if (lock == NULL)
-	{
-		lock = &view->shared->partials[bs_backend_writer()];
-		bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock);
-	}
+	if (lock != NULL)
+		return;
+	lock = &view->shared->partials[bs_backend_writer()];
+	if (!pg_atomic_compare_exchange_u32(&lock->tidying, &idle, 1))
+		return;
+	tidying = lock;
+	bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock);
+	bs_active_end_tidying();
 }
 
 void

@@ -148,6 +148,7 @@ publish(Delta *delta)
 static void
 forget(void)
 {
+	bs_active_end_tidying();
 	while (deltas != NULL)
 	{
 		Delta *delta = deltas;

@@ -108,6 +108,7 @@ init_view(BsSharedView *view)
 	{
 		LWLockInitialize(&view->partials[w].lock, shared->tranche_id);
 		pg_atomic_init_u32(&view->partials[w].writer_wants, 0);
+		pg_atomic_init_u32(&view->partials[w].tidying, 0);
 	}
 }
 

@@ -66,6 +66,11 @@ typedef struct BsSharedPartial
 {
 	LWLock lock; /* protects partial; a writer holds it for one batch, a reader for one chunk */
 	pg_atomic_uint32 writer_wants; /* a reader that sees it set waits before it takes the lock */
+	/*
+	 * 1 while some backend combines foreign states (tidy.c).  Only one may: a state that it has copied
+	 * is recognised by its place, which another could free and somebody else take meanwhile.
+	 */
+	pg_atomic_uint32 tidying;
 	BsPartial partial;
 } BsSharedPartial;
 

@@ -110,7 +110,7 @@ is_same(const BsTopk *topk, const Counter *counter, uint64_t hash, BsBytes item,
 	if (equal != NULL)
 		return equal->equal(equal->context, item_of(topk, counter), item);
 	return counter->len == item.len &&
-		   memcmp(topk->items + counter->item, item.data, item.len) == 0;
+		   (item.len == 0 || memcmp(topk->items + counter->item, item.data, item.len) == 0);
 }
 
 static Counter *
@@ -313,7 +313,8 @@ make_room(BsTopk *topk, uint32_t len)
 	if (topk->ncounters == topk->capacity)
 		status =
 			topk->capacity == 2 * bs_topk_kept(topk->k) ? bs_topk_trim(topk) : add_counters(topk);
-	if (status == BS_SKETCH_OK && topk->items_capacity - topk->items_used < item_room(len))
+	if (status == BS_SKETCH_OK &&
+		(topk->items == NULL || topk->items_capacity - topk->items_used < item_room(len)))
 		status = move_items(topk, item_room(len));
 	return status;
 }

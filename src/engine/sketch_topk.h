@@ -18,10 +18,10 @@
  *
  * and as long as no more than c different values came, all is exact.
  *
- * Memory: at most 2c counters of 64 to 80 bytes and their values, each rounded up to 8 bytes: for
- * k = 10 and IPv4 addresses 45 kB, for k = 1000 350 kB, while adding.  It begins with 16 counters.
- * Packed: at most c counters of 8 bytes and 3 to 39 more, as large as their numbers are, and their
- * values: k = 10 and IPv4 addresses about 5 kB, k = 1000 about 40 kB.
+ * Memory: at most 2c counters of 56 to 64 bytes and their values, each rounded up to 8 bytes and with
+ * room for as much again: for k = 10 and IPv4 addresses 33 kB, for k = 1000 260 kB.  It begins with
+ * 16 counters and doubles.  Packed: at most c counters of 8 bytes and 3 to 39 more, as large as their
+ * numbers are, and their values: for k = 10 and IPv4 addresses up to 6 kB, for k = 1000 45 kB.
  *
  * Values are bytes, and equal when their hashes and their bytes are, or their hashes and what
  * BsTopkEqual says.

@@ -219,13 +219,24 @@ run() {
 	skipped=$((skipped + s))
 }
 
+# Processes that know the folder of this run by name: servers, above all.
+left_over() { pgrep -f -- "$work"; }
+
 finish() {
-	local status=$?
+	local status=$? pid
 	[ -z "$pulse" ] || kill -- "-$pulse" 2>/dev/null
 	[ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null
 	# They end what they started: not before that may their files go.
 	for _ in $(seq 200); do
 		[ -n "$child" ] && pgrep -g "$child" -r D,R,S >/dev/null || break
+		sleep 0.1
+	done
+	# A server that was just starting has escaped whoever started it.
+	for pid in $(left_over); do
+		kill -QUIT "$pid" 2>/dev/null
+	done
+	for _ in $(seq 50); do
+		left_over >/dev/null || break
 		sleep 0.1
 	done
 	rm -rf "$work"
@@ -252,10 +263,9 @@ while read -r part rest; do
 	run "$part" "$(sed 's/  *[a-z_]*$//' <<<"$rest")" "${rest##* }"
 done <<<"$table"
 
-# Whatever was started here knows this folder by name.
-if left=$(pgrep -a -f "$work"); then
+if left_over >/dev/null; then
 	echo "not ok - processes were left behind:"
-	echo "$left"
+	pgrep -a -f -- "$work"
 	failed=$((failed + 1))
 fi
 

@@ -2,8 +2,8 @@
 /*
  * advance.c: moving a view's watermark, closing and dropping windows.  See registry.h.
  *
- * The watermark is the lowest of the view's sources (exporters) that are alive, less lateness; when
- * none is, the clock moves it on by as much as has passed since they were heard.  Windows that end at
+ * The watermark is the lowest of the view's sources (exporters) that are alive and not too far behind
+ * the clock, less lateness; when none is, the clock moves it on by as much as has passed since they were heard.  Windows that end at
  * or before it are closed: first in every partial, under its lock, so that no writer adds to them any
  * more; then they are published as closed.
  */
@@ -44,6 +44,18 @@ window_of(const BsViewTiming *timing, int64 time)
 	return bs_program_window(&program, time);
 }
 
+/*
+ * A source further behind than this holds nothing open, lest one exporter without a clock (or a sender
+ * who spoofs one) keeps all windows open and none is ever dropped.  Data's own clock knows no behind.
+ */
+static int64
+far_behind(const BsViewTiming *timing, int64 now)
+{
+	if (timing->clock == BS_CLOCK_DATA)
+		return BS_TIME_NEG_INFINITY;
+	return minus(minus(minus(now, timing->retain_usec), timing->lateness_usec), timing->idle_usec);
+}
+
 static int64
 event_watermark(BsSharedView *view, const BsViewTiming *timing)
 {
@@ -55,7 +67,7 @@ event_watermark(BsSharedView *view, const BsViewTiming *timing)
 	{
 		bs_partial_lock_read(&view->partials[w]);
 		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), now,
-							minus(now, timing->idle_usec), &progress);
+							minus(now, timing->idle_usec), far_behind(timing, now), &progress);
 		bs_partial_unlock(&view->partials[w]);
 	}
 	if (!progress.any)

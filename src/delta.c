@@ -117,7 +117,7 @@ highest_time(const Delta *delta)
 	BsProgress progress;
 
 	bs_progress_begin(&progress);
-	bs_partial_progress(&delta->partial, delta->arena, 0, 0, &progress);
+	bs_partial_progress(&delta->partial, delta->arena, 0, 0, BS_TIME_NEG_INFINITY, &progress);
 	return progress.highest;
 }
 

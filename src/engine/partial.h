@@ -121,8 +121,9 @@ extern void bs_partial_close(BsPartial *partial, int64_t closed_before);
 extern void bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before);
 
 /*
- * How far the sources have come.  A source is alive when it was heard at or after alive_since.
- * An idle one is taken to have gone on with the clock: highest + (now - last_heard).
+ * How far the sources have come.  A source is alive when it was heard at or after alive_since and its
+ * highest time is not before behind.  Each is taken to have gone on with the clock since it was heard:
+ * highest + (now - last_heard).
  */
 typedef struct BsProgress
 {
@@ -135,7 +136,7 @@ typedef struct BsProgress
 
 extern void bs_progress_begin(BsProgress *progress);
 extern void bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now,
-								int64_t alive_since, BsProgress *progress);
+								int64_t alive_since, int64_t behind, BsProgress *progress);
 
 /*
  * Merge rows of a table into another of the same program: chunk number chunk of from.  Returns the

@@ -154,7 +154,7 @@ bs_progress_begin(BsProgress *progress)
 
 void
 bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now, int64_t alive_since,
-					BsProgress *progress)
+					int64_t behind, BsProgress *progress)
 {
 	for (uint32_t i = 0; i < partial->sources_capacity; i++)
 	{
@@ -166,7 +166,7 @@ bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now, int64
 		progress->any = true;
 		if (entry->highest > progress->highest)
 			progress->highest = entry->highest;
-		if (entry->last_heard >= alive_since)
+		if (entry->last_heard >= alive_since && entry->highest >= behind)
 		{
 			progress->any_alive = true;
 			if (entry->highest < progress->alive_lowest)

@@ -655,15 +655,24 @@ progress_of_sources(void **state)
 	bs_partial_follow(&partial, arena, &program, batch, 20000, 200);
 
 	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 200, 100, &progress);
+	bs_partial_progress(&partial, arena, 200, 100, 5000, &progress);
 	assert_true(progress.any_alive);
 	assert_int_equal(progress.alive_lowest, 5000);
 	assert_int_equal(progress.highest, 12000);
 	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 200, 101, &progress);
+	bs_partial_progress(&partial, arena, 200, 101, BS_TIME_NEG_INFINITY, &progress);
+	assert_int_equal(progress.alive_lowest, 12000);
+	/* The one that is too far behind does not count, but is known. */
+	bs_progress_begin(&progress);
+	bs_partial_progress(&partial, arena, 200, 100, 5001, &progress);
+	assert_true(progress.any_alive);
 	assert_int_equal(progress.alive_lowest, 12000);
 	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 700, 300, &progress);
+	bs_partial_progress(&partial, arena, 200, 100, 12001, &progress);
+	assert_false(progress.any_alive);
+	assert_true(progress.any);
+	bs_progress_begin(&progress);
+	bs_partial_progress(&partial, arena, 700, 300, BS_TIME_NEG_INFINITY, &progress);
 	assert_false(progress.any_alive);
 	assert_int_equal(progress.idle_highest, 12500);
 	bs_partial_clear(&partial, arena);

@@ -58,12 +58,8 @@ static Relation
 open_view(FunctionCallInfo fcinfo, const char *function, BsReader **reader)
 {
 	Oid relid = relation_of_argument(fcinfo, function);
-	Relation relation = relation_open(relid, AccessShareLock);
+	Relation relation = bs_viewdef_open(relid);
 
-	if (!bs_relation_is_view(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a continuous view", RelationGetRelationName(relation))));
 	check_privileges(relid);
 	*reader = bs_reader_open(relid, RelationGetDescr(relation), NULL, CurrentMemoryContext);
 	if (!(*reader)->shape->windowed)

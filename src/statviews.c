@@ -435,11 +435,7 @@ bs_windows(PG_FUNCTION_ARGS)
 	int nwindows;
 
 	InitMaterializedSRF(fcinfo, 0);
-	relation = relation_open(relid, AccessShareLock);
-	if (!bs_relation_is_view(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a continuous view", RelationGetRelationName(relation))));
+	relation = bs_viewdef_open(relid);
 	reader = bs_reader_open(relid, RelationGetDescr(relation), bms_make_singleton(0),
 							CurrentMemoryContext);
 	windows = bs_view_windows(relid, reader->shape->fingerprint, &nwindows);

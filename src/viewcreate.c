@@ -208,13 +208,13 @@ view_created(Oid relid, Query *query)
 
 /*
  * Where will it be made?  The name becomes qualified, so that a temporary table of the same name is
- * not taken for it later.  Returns what is there already.
+ * not taken for it later.  Returns what is there already, locked in this mode if it is the user's.
  */
 static Oid
-creation_place(RangeVar *rv)
+creation_place(RangeVar *rv, LOCKMODE lockmode)
 {
 	Oid existing;
-	Oid schema = RangeVarGetAndCheckCreationNamespace(rv, NoLock, &existing);
+	Oid schema = RangeVarGetAndCheckCreationNamespace(rv, lockmode, &existing);
 
 	rv->schemaname = get_namespace_name(schema);
 	return existing;
@@ -227,7 +227,7 @@ foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement)
 	RangeVar *rv = statement->base.relation;
 	bool is_view = bs_option_find(statement->options, "query") != NULL;
 	Query *query = NULL;
-	Oid existing = creation_place(rv);
+	Oid existing = creation_place(rv, NoLock);
 	Oid relid;
 
 	if (OidIsValid(existing))
@@ -436,7 +436,8 @@ bs_ddl_create_view(BsUtilityCall *call)
 	PreventCommandIfReadOnly("CREATE CONTINUOUS VIEW");
 	bs_ddl_lock_for_definition();
 	table = view_as_foreign_table(call, statement);
-	existing = creation_place(table->base.relation);
+	existing = creation_place(table->base.relation,
+							  statement->replace ? AccessExclusiveLock : NoLock);
 	if (!OidIsValid(existing) || !statement->replace)
 		foreign_table_make(call, table);
 	else if (bs_relation_is_view(existing))

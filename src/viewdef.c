@@ -5,6 +5,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -144,6 +145,21 @@ bool
 bs_relation_is_view(Oid relid)
 {
 	return relation_is_ours(relid, true);
+}
+
+Relation
+bs_viewdef_open(Oid relid)
+{
+	Relation relation = try_relation_open(relid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("there is no continuous view with OID %u", relid)));
+	if (!bs_relation_is_view(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a continuous view", RelationGetRelationName(relation))));
+	return relation;
 }
 
 bool

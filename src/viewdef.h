@@ -10,6 +10,8 @@
 #ifndef BS_VIEWDEF_H
 #define BS_VIEWDEF_H
 
+#include "utils/rel.h"
+
 #include "options.h"
 #include "pinned.h"
 
@@ -53,6 +55,9 @@ extern List *bs_viewdef_list(void);
  * checked when its expressions are set up.)
  */
 extern bool bs_viewdef_owner_may_read(const BsViewDef *def);
+
+/* Open a continuous view for reading; an error when it is none, or has just been dropped. */
+extern Relation bs_viewdef_open(Oid relid);
 
 extern bool bs_relation_is_view(Oid relid);
 extern bool bs_relation_is_stream(Oid relid);

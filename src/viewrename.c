@@ -9,6 +9,7 @@
  */
 #include "backstream.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -77,10 +78,14 @@ all_load(void)
 
 	foreach (cell, bs_viewdef_list())
 	{
-		BsViewDef *def = load_or_warn(lfirst_oid(cell));
+		/* One that somebody drops just now needs no new text. */
+		Relation relation = try_relation_open(lfirst_oid(cell), AccessShareLock);
+		BsViewDef *def = relation != NULL ? load_or_warn(lfirst_oid(cell)) : NULL;
 
 		if (def != NULL)
 			defs = lappend(defs, def);
+		if (relation != NULL)
+			relation_close(relation, NoLock);
 	}
 	return defs;
 }

@@ -17,7 +17,8 @@ packages_of() {
 	case $1 in
 		build) echo "$build" ;;
 		check) echo "$build $tools binutils clang libclang-rt-14-dev libcmocka-dev libipc-run-perl" \
-			"libjansson-dev libpq-dev nfdump perl procps softflowd tshark" ;;
+			"libjansson-dev libpq-dev nfdump perl postgresql-15-hll postgresql-15-tdigest procps" \
+			"softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
 		bench) echo "$build $tools pmacct procps python3" ;;
 		*) return 1 ;;

@@ -163,10 +163,10 @@ make_dense(BsHll *hll)
 	return BS_SKETCH_OK;
 }
 
+/* A table of so many slots, or the dense form where that is too large. */
 static BsSketchStatus
-make_room(BsHll *hll)
+set_slots(BsHll *hll, uint32_t slots)
 {
-	uint32_t slots = hll->slots * 2;
 	uint32_t *entries;
 
 	if (slots > MAX_SLOTS)
@@ -195,7 +195,7 @@ add_entry(BsHll *hll, uint32_t entry)
 		return BS_SKETCH_OK;
 	hll->nentries++;
 	/* The largest table holds BS_HLL_SPARSE_MAX entries; one more makes it dense. */
-	return hll->nentries > hll->slots / 4 * 3 ? make_room(hll) : BS_SKETCH_OK;
+	return hll->nentries > hll->slots / 4 * 3 ? set_slots(hll, 2 * hll->slots) : BS_SKETCH_OK;
 }
 
 BsSketchStatus
@@ -216,6 +216,8 @@ bs_hll_merge(BsHll *hll, const BsHll *other)
 
 	if (other->slots == 0 && hll->slots != 0)
 		status = make_dense(hll);
+	else if (hll->slots != 0 && other->slots > hll->slots)
+		status = set_slots(hll, other->slots); /* at once, not by doubling */
 	if (status == BS_SKETCH_OK && other->slots == 0)
 		for (uint32_t i = 0; i < BS_HLL_REGISTERS; i++)
 			hll->registers[i] =
@@ -330,20 +332,26 @@ bs_hll_pack(const BsHll *hll, uint8_t *out)
 static BsSketchStatus
 unpack_entries(BsHll *hll, BsSketchCursor *cursor, uint32_t nentries)
 {
+	uint32_t slots = MIN_SLOTS;
+	BsSketchStatus status = BS_SKETCH_OK;
+
 	if (nentries > BS_HLL_SPARSE_MAX)
 		return BS_SKETCH_CORRUPT;
-	for (uint32_t i = 0; i < nentries; i++)
+	while (nentries > slots / 4 * 3)
+		slots *= 2;
+	if (slots > hll->slots)
+		status = set_slots(hll, slots);
+	for (uint32_t i = 0; i < nentries && status == BS_SKETCH_OK; i++)
 	{
 		uint32_t entry = (uint32_t) bs_sketch_get_word(cursor, 4);
 		uint32_t rank = entry & RANK_MASK;
-		BsSketchStatus status;
 
 		if (entry >> (PLACE_BITS + RANK_BITS) != 0 || rank < 1 || rank > MAX_RANK)
 			return BS_SKETCH_CORRUPT;
 		status = add_entry(hll, entry);
-		if (status != BS_SKETCH_OK)
-			return status;
 	}
+	if (status != BS_SKETCH_OK)
+		return status;
 	return hll->nentries == nentries ? BS_SKETCH_OK : BS_SKETCH_CORRUPT;
 }
 

@@ -546,3 +546,101 @@ COMMENT ON FUNCTION backstream.exporter_config_changed() IS
 'Trigger of backstream.exporter_config: receivers read the table again when the change commits.';
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON backstream.exporter_config
 	FOR EACH STATEMENT EXECUTE FUNCTION backstream.exporter_config_changed();
+
+/* ---------- prefix maps ---------- */
+
+CREATE TABLE backstream.prefix_map (
+	map text PRIMARY KEY,
+	relation regclass NOT NULL,
+	prefix_column name NOT NULL,
+	label_columns name[] NOT NULL,
+	owner regrole NOT NULL,
+	public boolean NOT NULL
+);
+COMMENT ON TABLE backstream.prefix_map IS
+'Registered prefix maps: written by backstream.create_prefix_map() and drop_prefix_map(), dumped with the database.';
+COMMENT ON COLUMN backstream.prefix_map.map IS 'the name that look-ups use';
+COMMENT ON COLUMN backstream.prefix_map.relation IS 'the table';
+COMMENT ON COLUMN backstream.prefix_map.prefix_column IS 'its column of prefixes';
+COMMENT ON COLUMN backstream.prefix_map.label_columns IS 'its columns that look-ups return';
+COMMENT ON COLUMN backstream.prefix_map.owner IS 'with whose rights the table is read, and whose members may look up';
+COMMENT ON COLUMN backstream.prefix_map.public IS 'everybody may look up';
+SELECT pg_catalog.pg_extension_config_dump('backstream.prefix_map', '');
+
+CREATE FUNCTION backstream.prefix_map_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'bs_prefix_map_changed' LANGUAGE C;
+COMMENT ON FUNCTION backstream.prefix_map_changed() IS
+'Trigger of tables that prefix maps are made of: the maps are built anew when the change commits.';
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON backstream.prefix_map
+	FOR EACH STATEMENT EXECUTE FUNCTION backstream.prefix_map_changed();
+
+CREATE FUNCTION backstream.create_prefix_map(map text, relation regclass, prefix name,
+		label name DEFAULT NULL, labels name[] DEFAULT NULL, public boolean DEFAULT false) RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_create_prefix_map' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.create_prefix_map(text, regclass, name, name, name[], boolean) IS
+'Make a longest-prefix map of a table: prefix is its column of networks (cidr or inet), label and labels are the columns that look-ups return (the first one when they name none).  The caller becomes its owner: he needs SELECT and TRIGGER on the table and USAGE on server backstream.  Members of the owner may look up, and everybody if public is true.  Later changes of the table take effect when they commit.';
+
+CREATE FUNCTION backstream.drop_prefix_map(map text, if_exists boolean DEFAULT false) RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_drop_prefix_map' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.drop_prefix_map(text, boolean) IS
+'Drop a prefix map; for its owner.  Continuous views that use it go on, and count records that would need it as errors until there is one of that name again.';
+
+CREATE FUNCTION backstream.refresh_prefix_map(map text) RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_refresh_prefix_map' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.refresh_prefix_map(text) IS
+'Wait until a prefix map shows all changes of its table that were committed before.  An error if it cannot be built.';
+
+CREATE FUNCTION backstream.prefix_lookup(map text, addr inet) RETURNS text
+	AS 'MODULE_PATHNAME', 'bs_prefix_lookup' LANGUAGE C STRICT STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.prefix_lookup(text, inet) IS
+'The first label of the longest prefix of a map that holds the address; NULL where there is none.  The netmask of addr does not count.';
+CREATE FUNCTION backstream.prefix_lookup(map text, addr inet, label text) RETURNS text
+	AS 'MODULE_PATHNAME', 'bs_prefix_lookup' LANGUAGE C STRICT STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.prefix_lookup(text, inet, text) IS
+'The label of this name of the longest prefix of a map that holds the address; NULL where there is none.  The netmask of addr does not count.';
+CREATE FUNCTION backstream.prefix_lookup_bigint(map text, addr inet) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'bs_prefix_lookup_bigint' LANGUAGE C STRICT STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.prefix_lookup_bigint(text, inet) IS
+'As backstream.prefix_lookup(text, inet), of a label column of type smallint, integer or bigint.';
+CREATE FUNCTION backstream.prefix_lookup_bigint(map text, addr inet, label text) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'bs_prefix_lookup_bigint' LANGUAGE C STRICT STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.prefix_lookup_bigint(text, inet, text) IS
+'As backstream.prefix_lookup(text, inet, text), of a label column of type smallint, integer or bigint.';
+CREATE FUNCTION backstream.prefix_lookup_inet(map text, addr inet) RETURNS inet
+	AS 'MODULE_PATHNAME', 'bs_prefix_lookup_inet' LANGUAGE C STRICT STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.prefix_lookup_inet(text, inet) IS
+'The longest prefix of a map that holds the address; NULL where there is none.  The netmask of addr does not count.';
+
+CREATE FUNCTION backstream.prefix_map_counters(
+	OUT map text, OUT state text, OUT table_rows bigint, OUT prefixes bigint, OUT duplicates bigint,
+	OUT memory_bytes bigint, OUT built_at timestamptz, OUT build_time interval, OUT last_error text,
+	OUT last_error_at timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_prefix_map_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.prefix_map_counters() IS
+'Counters of prefix maps: see the view backstream.prefix_maps.';
+
+CREATE VIEW backstream.prefix_maps AS
+SELECT m.map, m.relation, m.prefix_column, m.label_columns, m.owner, m.public,
+	COALESCE(c.state, 'waiting') AS state, c.table_rows, c.prefixes, c.duplicates, c.memory_bytes,
+	c.built_at, c.build_time, c.last_error, c.last_error_at
+  FROM backstream.prefix_map m
+  LEFT JOIN backstream.prefix_map_counters() c ON c.map OPERATOR(pg_catalog.=) m.map;
+COMMENT ON VIEW backstream.prefix_maps IS
+'Prefix maps: tables of prefixes in which addresses are looked up.';
+COMMENT ON COLUMN backstream.prefix_maps.map IS 'the name that look-ups use';
+COMMENT ON COLUMN backstream.prefix_maps.relation IS 'the table';
+COMMENT ON COLUMN backstream.prefix_maps.prefix_column IS 'its column of prefixes';
+COMMENT ON COLUMN backstream.prefix_maps.label_columns IS 'its columns that look-ups return';
+COMMENT ON COLUMN backstream.prefix_maps.owner IS 'with whose rights the table is read, and whose members may look up';
+COMMENT ON COLUMN backstream.prefix_maps.public IS 'everybody may look up';
+COMMENT ON COLUMN backstream.prefix_maps.state IS 'built; waiting: to be built for the first time; failed: it cannot be built; outdated: it cannot be built anew and stays as it was (last_error says why)';
+COMMENT ON COLUMN backstream.prefix_maps.table_rows IS 'rows with a prefix';
+COMMENT ON COLUMN backstream.prefix_maps.prefixes IS 'different ones';
+COMMENT ON COLUMN backstream.prefix_maps.duplicates IS 'rows left out because their prefix is there already: of equal prefixes the one whose labels sort first counts';
+COMMENT ON COLUMN backstream.prefix_maps.memory_bytes IS 'taken from backstream.memory; twice as much while it is built anew';
+COMMENT ON COLUMN backstream.prefix_maps.built_at IS 'when the map in force was built';
+COMMENT ON COLUMN backstream.prefix_maps.build_time IS 'how long that took';
+COMMENT ON COLUMN backstream.prefix_maps.last_error IS 'why building last failed; shown to the owner and to pg_read_all_stats';
+COMMENT ON COLUMN backstream.prefix_maps.last_error_at IS 'when it did';
+GRANT SELECT ON backstream.prefix_maps TO PUBLIC;

@@ -12,6 +12,7 @@
 
 #include "backstream.h"
 #include "engine/writer.h"
+#include "prefix.h"
 #include "viewdef.h"
 
 #define SCRATCH_BYTES ((size_t) 64 * 1024 * 1024)
@@ -296,6 +297,9 @@ bs_active_refresh(bool nowait)
 		UnlockRelationOid(view->relid, AccessShareLock);
 	}
 	forget_dropped();
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		if (view->compiled != NULL)
+			bs_prefix_resolve(view->compiled->prefix_uses);
 	if (complete)
 		seen_generation = generation;
 	else

@@ -6,6 +6,7 @@
  * foreign aggregates.  Then the partial's lock is taken, once, for adding what came of it.
  */
 #include "active.h"
+#include "prefix.h"
 
 #include "utils/memutils.h"
 
@@ -185,6 +186,8 @@ bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsAr
 	int64 now = now_with(view, batch);
 	const BsEvaluated *evaluated;
 
+	/* Labels of prefix maps lie in the maps until they have been added. */
+	bs_prefix_enter(compiled->prefix_uses);
 	bs_computed_begin(compiled->computed);
 	evaluated = bs_program_evaluate(program, batch, limit, bs_computed_evaluate, compiled->computed);
 	if (compiled->nforeign > 0)
@@ -205,6 +208,7 @@ bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsAr
 	take_error(view, evaluated, error);
 	if (compiled->nforeign > 0)
 		tidy(view, partial, arena, lock);
+	bs_prefix_leave();
 	bs_computed_end(compiled->computed);
 }
 

@@ -13,6 +13,7 @@
 #include "ddl.h"
 #include "feed.h"
 #include "literal.h"
+#include "prefix.h"
 #include "registry.h"
 #include "views.h"
 #include "worker.h"
@@ -30,6 +31,7 @@ int bs_setting_memory_mb;
 double bs_setting_nap_msec;
 int bs_setting_eval_timeout_msec;
 int bs_setting_max_views;
+int bs_setting_max_prefix_maps;
 int bs_setting_max_exporters;
 int bs_setting_max_templates;
 int bs_setting_max_flow_duration_sec;
@@ -99,6 +101,9 @@ static const IntSetting int_settings[] = {
 	 &bs_setting_eval_timeout_msec, 1000, 0, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"backstream.max_views", "Number of continuous views that can be active.",
 	 "Sets the size of tables in shared memory.", &bs_setting_max_views, 256, 1, 65536,
+	 PGC_POSTMASTER, 0},
+	{"backstream.max_prefix_maps", "Number of prefix maps that can be registered.",
+	 "Sets the size of a table in shared memory.", &bs_setting_max_prefix_maps, 64, 1, 4096,
 	 PGC_POSTMASTER, 0},
 	{"backstream.max_exporters",
 	 "Number of exporters (address, observation domain and kind of export) that are known at once.",
@@ -183,6 +188,7 @@ _PG_init(void)
 	settings_define();
 	bs_views_init();
 	bs_registry_init();
+	bs_prefix_init();
 	bs_ddl_init();
 	bs_feed_init();
 	bs_literal_init();

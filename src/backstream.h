@@ -70,6 +70,7 @@ extern int bs_setting_memory_mb;
 extern double bs_setting_nap_msec;
 extern int bs_setting_eval_timeout_msec;
 extern int bs_setting_max_views;
+extern int bs_setting_max_prefix_maps;
 extern int bs_setting_max_exporters;
 extern int bs_setting_max_templates;
 extern int bs_setting_max_flow_duration_sec;

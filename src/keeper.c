@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "backstream.h"
+#include "prefix.h"
 #include "registry.h"
 #include "viewdef.h"
 #include "worker.h"
@@ -85,6 +86,13 @@ remove_dropped(void)
 	return complete;
 }
 
+static void
+advance_views(void)
+{
+	for (int i = 0; i < bs_setting_max_views; i++)
+		bs_view_advance(bs_registry_slot(i));
+}
+
 void
 bs_keeper_main(Datum argument)
 {
@@ -110,8 +118,8 @@ bs_keeper_main(Datum argument)
 		}
 		if (seen != generation && remove_dropped())
 			generation = seen;
-		for (int i = 0; i < bs_setting_max_views; i++)
-			bs_view_advance(bs_registry_slot(i));
+		advance_views();
+		bs_prefix_keep(advance_views);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TURN_MSEC,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

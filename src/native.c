@@ -26,6 +26,7 @@
 #include "computed.h"
 #include "lanes.h"
 #include "native.h"
+#include "prefix.h"
 
 /* 2000-01-03 00:00 UTC, a Monday, in PostgreSQL's epoch. */
 #define MONDAY_USEC (2 * USECS_PER_DAY)
@@ -232,7 +233,7 @@ bs_native_plan_equal(const BsExpr *a, const BsExpr *b)
 	if (a->op != b->op || a->type != b->type || a->nargs != b->nargs || a->column != b->column ||
 		a->foreign != b->foreign || a->constant_is_null != b->constant_is_null ||
 		a->width_usec != b->width_usec || a->origin != b->origin || a->list_len != b->list_len ||
-		a->list_has_null != b->list_has_null)
+		a->list_has_null != b->list_has_null || a->prefix != b->prefix)
 		return false;
 	if (a->op == BS_OP_CONST && !a->constant_is_null &&
 		!values_equal(a->type, &a->constant, &b->constant))
@@ -282,6 +283,7 @@ make_op(const BsExpr *plan)
 		return NULL;
 	made->width_usec = plan->width_usec;
 	made->origin = plan->origin;
+	made->prefix = plan->prefix;
 	return made;
 }
 
@@ -814,6 +816,21 @@ plan_relabel(BsNative *native, RelabelType *relabel)
 	return bs_native_plan(native, relabel->arg);
 }
 
+/* A look-up in a prefix map, if the names of map and label are constants. */
+static BsExpr *
+plan_prefix(BsNative *native, FuncExpr *function)
+{
+	BsPrefixCall call;
+	BsExpr *plan;
+
+	if (!bs_prefix_call(function, &call))
+		return NULL;
+	plan = plan_unary(call.op, call.type, bs_native_plan(native, call.address));
+	plan->prefix = &bs_prefix_use(&native->prefix_uses, call.map, call.label, native->owner,
+								  native->context)->handle;
+	return plan;
+}
+
 /* The plan of a node whose own operation is native, whatever its children are; else NULL. */
 static BsExpr *
 plan_node(BsNative *native, Expr *expr)
@@ -830,7 +847,10 @@ plan_node(BsNative *native, Expr *expr)
 		{
 			FuncExpr *function = (FuncExpr *) expr;
 			Call call = {function->args, function->funcresulttype, function->inputcollid};
+			BsExpr *lookup = plan_prefix(native, function);
 
+			if (lookup != NULL)
+				return lookup;
 			return plan_call(native, function->funcid, &call);
 		}
 		case T_DistinctExpr:

@@ -24,6 +24,9 @@ typedef struct BsNative
 {
 	Index varno;                 /* of the stream in the query's range table */
 	struct BsComputed *computed; /* takes what is not native */
+	List *prefix_uses;           /* of BsPrefixUse *, what is looked up natively (prefix.h) */
+	Oid owner;                   /* of the view */
+	MemoryContext context;       /* of what outlives the planning */
 	bool utc;                    /* the view's TimeZone is UTC: days are 24 hours */
 } BsNative;
 

@@ -337,6 +337,8 @@ open_stream(Split *split, Oid owner)
 	relation_close(relation, NoLock);
 	split->native.varno = (Index) from->rtindex;
 	split->native.computed = view->computed;
+	split->native.owner = owner;
+	split->native.context = split->context;
 	split->native.utc = bs_timezone_is_utc(split->options->timezone);
 }
 
@@ -563,6 +565,7 @@ finish_view(Split *split, uint32_t capacity)
 	ListCell *lc;
 
 	count_uses(split);
+	view->prefix_uses = split->native.prefix_uses;
 	view->foreign =
 		palloc0(sizeof(BsForeignAgg *) * (Size) (list_length(split->aggregates.foreign) + 1));
 	foreach (lc, split->aggregates.foreign)

@@ -70,6 +70,7 @@ typedef struct BsViewProgram
 	BsComputed *computed; /* never NULL, may be empty; see computed.h for begin and end */
 	int nforeign;
 	BsForeignAgg **foreign; /* [nforeign] by BsAggregate.foreign */
+	List *prefix_uses;      /* of BsPrefixUse *: prefix.h says how they are used */
 
 	/* Reading. */
 	int nscan;

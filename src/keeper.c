@@ -102,7 +102,7 @@ bs_keeper_main(Datum argument)
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(bs_setting_database, NULL, 0);
+	bs_worker_connect(bs_shared_keeper());
 	before_shmem_exit(say_gone, 0);
 	pg_atomic_write_u32(&bs_shared_keeper()->pid, (uint32) MyProcPid);
 	bs_shared_keeper()->started = GetCurrentTimestamp();

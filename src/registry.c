@@ -132,6 +132,7 @@ init_shared(Size fixed)
 		BsSharedWorker *worker = (BsSharedWorker *) at(shared->workers) + w;
 
 		pg_atomic_init_u32(&worker->pid, 0);
+		pg_atomic_init_u32(&worker->not_connected, 0);
 		pg_atomic_init_u64(&worker->applied_until, 0);
 	}
 	for (int i = 0; i < MaxBackends; i++)

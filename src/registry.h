@@ -100,6 +100,7 @@ typedef struct BsSharedView
 typedef struct BsSharedWorker
 {
 	pg_atomic_uint32 pid; /* 0: not running */
+	pg_atomic_uint32 not_connected; /* 1: the last attempt to connect to the database failed */
 	/* int64: everything that arrived before this has been added to all views */
 	pg_atomic_uint64 applied_until;
 	TimestampTz started;

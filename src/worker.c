@@ -389,8 +389,7 @@ bs_receiver_main(Datum argument)
 	receiver.number = DatumGetInt32(argument);
 	receiver.shared = bs_shared_worker(receiver.number);
 	set_signals();
-	/* A name that is not there is FATAL and retried; the log says which database is missing. */
-	BackgroundWorkerInitializeConnection(bs_setting_database, NULL, 0);
+	bs_worker_connect(receiver.shared);
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	create_parts();
 	before_shmem_exit(say_gone, 0);

@@ -3,9 +3,17 @@
 #ifndef BS_WORKER_H
 #define BS_WORKER_H
 
+#include "registry.h"
+
 /* Called from _PG_init while the library is preloaded: registers all of them. */
 extern void bs_workers_register(void);
 
 extern void bs_keeper_register(void);
+
+/*
+ * Connect this process to backstream.database.  Does not return when there is none: the process then waits
+ * until there is, and ends, to be started again.
+ */
+extern void bs_worker_connect(BsSharedWorker *self);
 
 #endif

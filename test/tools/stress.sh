@@ -264,7 +264,7 @@ sleep 1
 
 # Errors of the kind that nobody should see.  PostgreSQL's own: concurrent changes of a catalog row, and a
 # row type that is gone when it is looked at.
-grep -E 'PANIC|TRAP|terminated by signal|AddressSanitizer|runtime error|leak' server.log && complain "see above"
+grep -E 'PANIC|TRAP|server process .* was terminated by signal|AddressSanitizer|runtime error|leak' server.log && complain "see above"
 grep -E '(ERROR|FATAL|WARNING)' server.log | grep -E ' XX[0-9A-Z]{3} ' | grep -vE 'tuple (concurrently|already) |cache lookup failed|could not open relation' >odd && { head -20 odd; complain "internal errors"; }
 grep -E 'backstream (receiver|keeper)' server.log | grep -E '(ERROR|FATAL|PANIC)' | grep -vE '57P01' >worker && { head -20 worker; complain "errors of workers"; }
 echo "stress: $seconds s, seed $seed, $done lines of errors at clients, $([ $failed = 0 ] && echo passed || echo FAILED)"

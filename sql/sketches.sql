@@ -198,6 +198,23 @@ SELECT m.addresses = e.addresses AS addresses, m.p95 = e.p95 AS p95
 	(SELECT backstream.approx_count_distinct(a) AS addresses, backstream.approx_percentile(0.95, b) AS p95
 	   FROM records WHERE t >= '2026-01-01 00:02' AND t < '2026-01-01 00:04') e;
 
+-- two of the case studies, with the windows that there are
+CREATE VIEW dns_clients WITH (continuous, clock = 'data') AS
+SELECT tumble(time_received, '1 min') AS time, approx_count_distinct(src_addr) AS clients, approx_percentile(0.95, bytes) AS p95_bytes,
+	avg(bytes) AS mean_bytes, approx_top_k(dst_addr, 10, bytes) AS top_servers
+  FROM backstream.flow WHERE dst_port = 53 GROUP BY 1;
+CREATE VIEW ddos_victim WITH (continuous, clock = 'data') AS
+SELECT tumble(time_received, '10 s') AS time, dst_addr, approx_count_distinct(src_addr) AS sources, sum(scaled(bytes, sampling_rate)) * 8 / 10 AS bps,
+	sum(scaled(packets, sampling_rate)) / 10 AS pps
+  FROM backstream.flow GROUP BY 1, 2
+HAVING approx_count_distinct(src_addr) >= 500 AND sum(scaled(bytes, sampling_rate)) * 8 / 10 >= 1e8;
+INSERT INTO backstream.flow (time_received, src_addr, dst_addr, dst_port, bytes, packets, sampling_rate)
+SELECT timestamptz '2026-01-01' + i * interval '1 ms', '10.0.0.0'::inet + i % 4000, '192.0.2.0'::inet + CASE WHEN i % 2 = 0 THEN i % 100 ELSE 53 END, 53, 40 + i % 400, 1, 1000
+  FROM generate_series(0, 19999) i;
+SELECT time, count_fits(clients, 4000) AS clients, within_percent(p95_bytes, 419) AS p95, round(mean_bytes, 3), top_servers->'total' AS total, top_servers->'entries'->0 AS first
+  FROM dns_clients;
+SELECT time, dst_addr, count_fits(sources, 2000) AS sources, bps, pps FROM ddos_victim ORDER BY 1, 2;
+
 -- a record on which an aggregate fails is counted and leaves no trace
 CREATE VIEW fails WITH (continuous) AS
 SELECT k, approx_top_k(a, 3, b) AS top, approx_percentile(0.5, b) AS p FROM s GROUP BY k;

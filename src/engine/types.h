@@ -18,6 +18,7 @@
  *   sources.c    how far each source of time has come
  *   merge.c      partials and panes into one
  *   writer.h/.c  a writer's scratch memory
+ *   sketch*.h/.c approximate counts, quantiles and top lists; nothing else here knows them
  */
 #ifndef BS_TYPES_H
 #define BS_TYPES_H

@@ -64,7 +64,8 @@ static BsPrefixBuilder *builder;
 static void
 on_relation(Datum argument, Oid relid)
 {
-	if (relid == InvalidOid || relid == config_relid)
+	/* While it is not there, whatever comes may be it. */
+	if (relid == InvalidOid || relid == config_relid || !OidIsValid(config_relid))
 		registrations_stale = true;
 	for (int i = 0; i < bs_setting_max_prefix_maps; i++)
 		if (relid == InvalidOid || bs_prefix_slot(i)->def.relid == relid)

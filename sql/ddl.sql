@@ -62,6 +62,9 @@ CREATE VIEW bad WITH (continuous, notify = 'x') AS SELECT count(*) FROM backstre
 CREATE VIEW bad (a, b) WITH (continuous) AS SELECT count(*) FROM backstream.flow;
 CREATE VIEW bad (a, a) WITH (continuous) AS SELECT count(*), sum(bytes) FROM backstream.flow;
 CREATE TEMP VIEW bad WITH (continuous) AS SELECT count(*) FROM backstream.flow;
+CREATE VIEW pg_temp.bad WITH (continuous) AS SELECT count(*) FROM backstream.flow;
+CREATE FOREIGN TABLE pg_temp.bad (count bigint) SERVER backstream OPTIONS (query 'SELECT count(*) AS count FROM backstream.flow');
+CREATE FOREIGN TABLE pg_temp.bad (t timestamptz) SERVER backstream;
 CREATE VIEW bad WITH (continuous) AS SELECT count(*) FROM backstream.flow WITH CHECK OPTION;
 CREATE VIEW load WITH (continuous) AS SELECT count(*) FROM backstream.flow;
 

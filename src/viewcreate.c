@@ -207,6 +207,14 @@ view_created(Oid relid, Query *query)
 	bs_views_changed();
 }
 
+static void
+refuse_temporary(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("streams and continuous views cannot be temporary or unlogged"),
+					errhint("Windows are in memory anyway; definitions are permanent.")));
+}
+
 /*
  * Where will it be made?  The name becomes qualified, so that a temporary table of the same name is
  * not taken for it later.  Returns what is there already, locked in this mode if it is the user's.
@@ -217,6 +225,9 @@ creation_place(RangeVar *rv, LOCKMODE lockmode)
 	Oid existing;
 	Oid schema = RangeVarGetAndCheckCreationNamespace(rv, lockmode, &existing);
 
+	/* Not by name either: pg_temp.v, or pg_temp in the search_path. */
+	if (isAnyTempNamespace(schema))
+		refuse_temporary();
 	rv->schemaname = get_namespace_name(schema);
 	return existing;
 }
@@ -373,9 +384,7 @@ static void
 refuse_view_clauses(ViewStmt *statement)
 {
 	if (statement->view->relpersistence != RELPERSISTENCE_PERMANENT)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a continuous view cannot be temporary or unlogged"),
-						errhint("Its windows are in memory anyway; its definition is permanent.")));
+		refuse_temporary();
 	if (statement->withCheckOption != NO_CHECK_OPTION)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a continuous view cannot have WITH CHECK OPTION"),

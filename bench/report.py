@@ -44,6 +44,10 @@ class Report:
         self.bars.append({"bar": what, "value": value, "limit": limit, "at_least": at_least,
                           "wanted": wanted, "unit": unit, "verdict": verdict})
 
+    def note(self, what, value, unit=""):
+        """A figure without a limit."""
+        self.bars.append({"bar": what, "value": value, "unit": unit, "verdict": ""})
+
     def truth(self, what, holds):
         """Something that must hold, to the record; None: not measured."""
         verdict = "NOT MEASURED" if holds is None else "PASS" if holds else "MISS"

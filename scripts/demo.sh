@@ -271,7 +271,7 @@ if [ -n "${KEEP:-}" ] && [ "${KEEP:-}" != 0 ]; then
 	echo "connect    $connect"
 	echo "try        SELECT * FROM load ORDER BY time DESC LIMIT 5;"
 	echo "           SELECT * FROM backstream.exporters;"
-	echo "           EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM traffic_matrix WHERE src_as = 1;"
+	echo "           EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM traffic_matrix WHERE src_as = 25717;"
 	echo "stop       scripts/demo.sh stop $work"
 else
 	say "Done; the server and all it had is gone.  KEEP=1 leaves it there: make demo KEEP=1"

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "ddl.h"
@@ -19,6 +20,17 @@
 static ProcessUtility_hook_type previous_utility = NULL;
 static object_access_hook_type previous_access = NULL;
 static BsLiteral next_literal;
+
+/* A hook sees an error only if it goes to the server's log (literal.c). */
+static void
+warn_of_literal(void)
+{
+	if (log_min_messages != LOG && log_min_messages <= ERROR)
+		return;
+	ereport(WARNING, (errmsg("CREATE CONTINUOUS VIEW will be a syntax error, because log_min_messages is \"%s\"",
+							 GetConfigOption("log_min_messages", false, false)),
+					  errhint("Set it to error or less, or write CREATE VIEW ... WITH (continuous).")));
+}
 
 /* CREATE EXTENSION somewhere else would make views that nobody feeds. */
 static void
@@ -35,6 +47,8 @@ extension_create(BsUtilityCall *call)
 						errhint("Connect to that database, or set backstream.database to \"%s\" in "
 								"postgresql.conf and restart the server.",
 								here)));
+	if (strcmp(statement->extname, BS_EXTENSION) == 0)
+		warn_of_literal();
 	bs_ddl_next(call);
 }
 

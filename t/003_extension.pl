@@ -40,6 +40,14 @@ $node->safe_psql('flows', 'DROP EXTENSION backstream CASCADE; DROP SCHEMA backst
 like(error_of($node, 'flows', 'CREATE EXTENSION backstream'), qr/schema "backstream" belongs to role mallory/, 'a schema of somebody else is refused');
 $node->safe_psql('flows', 'DROP SCHEMA backstream; CREATE EXTENSION backstream');
 
+# With some settings the literal spelling cannot work: whoever creates the extension is told.
+for my $level (qw(fatal log error))
+{
+	$err = error_of($node, 'flows', "SET log_min_messages = $level; DROP EXTENSION backstream; CREATE EXTENSION backstream");
+	my $warns = $err =~ /WARNING:  CREATE CONTINUOUS VIEW will be a syntax error, because log_min_messages is "$level"/;
+	is($warns ? 'a warning' : $err, $level eq 'error' ? '' : 'a warning', "log_min_messages = $level");
+}
+
 # Settings are checked when they are read; a wrong one leaves the old.
 $node->append_conf('postgresql.conf', "backstream.listen = 'nonsense'\nbackstream.allow = '10.0.0.0/99'\n");
 $node->reload;

@@ -510,7 +510,10 @@ bs_view_report_error(BsSharedView *view, const char *message)
 void
 bs_view_suspend(BsSharedView *view, BsViewState state, const char *reason)
 {
-	if (pg_atomic_exchange_u32(&view->state, state) == state)
+	uint32 active = BS_VIEW_ACTIVE;
+
+	/* A view that is suspended already stays so for its first reason. */
+	if (!pg_atomic_compare_exchange_u32(&view->state, &active, state))
 		return;
 	bs_view_report_error(view, reason);
 	ereport(LOG, (errmsg("continuous view with OID %u is suspended: %s", view->relid, reason)));

@@ -389,6 +389,7 @@ build_dirty(uint64 request, void (*breathe)(void))
 			kept[i].dirty = false;
 			if (!build_guarded(slot, breathe))
 				kept[i].dirty = true;
+			breathe();
 		}
 		if (!kept[i].dirty)
 			pg_atomic_write_u64(&slot->served, request);

@@ -339,17 +339,17 @@ note_losses(const BsDecoderStats *stats)
 static void
 receive(void)
 {
-	int64 arrived = GetCurrentTimestamp();
 	uint32 received = DRAIN_DATAGRAMS;
 
 	for (int i = 0; i < MAX_DRAINS && received == DRAIN_DATAGRAMS; i++)
 	{
+		int64 now = GetCurrentTimestamp();
+
 		received = bs_receiver_drain(receiver.sockets, DRAIN_DATAGRAMS);
 		flush_batch(NULL, receiver.batch);
+		/* Records arrive when they are taken from the socket: none that is still queued will be older. */
+		pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) now);
 	}
-	/* Only an empty queue says that nothing older is still to come. */
-	if (received < DRAIN_DATAGRAMS)
-		pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) arrived);
 	receiver.shared->decoder = *bs_decoder_stats(receiver.decoder);
 	note_losses(&receiver.shared->decoder);
 }

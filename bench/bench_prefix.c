@@ -16,9 +16,9 @@
 
 #include "../src/engine/expr.h"
 
-#define NLABELS 10000
+#define NLABELS  10000
 #define NBATCHES 64
-#define NRUNS 11
+#define NRUNS    11
 
 static uint64_t random_state = 1;
 
@@ -43,10 +43,12 @@ now_seconds(void)
 static uint8_t
 random_length(int family)
 {
-	static const uint8_t four[][2] = {{24, 60}, {23, 10}, {22, 11}, {21, 5}, {20, 5}, {19, 3}, {18, 2}, {16, 2}, {32, 2}};
-	static const uint8_t six[][2] = {{48, 47}, {32, 12}, {44, 12}, {40, 10}, {36, 6}, {64, 6}, {46, 4}, {56, 3}};
+	static const uint8_t four[][2] = {{24, 60}, {23, 10}, {22, 11}, {21, 5}, {20, 5},
+									  {19, 3},  {18, 2},  {16, 2},  {32, 2}};
+	static const uint8_t six[][2] = {{48, 47}, {32, 12}, {44, 12}, {40, 10},
+									 {36, 6},  {64, 6},  {46, 4},  {56, 3}};
 	uint32_t at = random_number() % 100;
-	const uint8_t (*lengths)[2] = family == 4 ? four : six;
+	const uint8_t(*lengths)[2] = family == 4 ? four : six;
 
 	for (;; lengths++)
 	{

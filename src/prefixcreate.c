@@ -37,9 +37,9 @@ BS_SQL_FUNCTION(bs_refresh_prefix_map);
 BS_SQL_FUNCTION(bs_prefix_map_changed);
 BS_SQL_FUNCTION(bs_prefix_map_counters);
 
-#define TRIGGER_NAME "backstream_prefix_map"
+#define TRIGGER_NAME      "backstream_prefix_map"
 #define REFRESH_LOOK_MSEC 10
-#define NCOUNTERS 10
+#define NCOUNTERS         10
 
 /* ---- the table of registrations -------------------------------------------------------------- */
 
@@ -170,8 +170,9 @@ check_free(const BsPrefixDef *def)
 						errmsg("prefix map \"%s\" already exists", def->name)));
 	if (run_on_config("SELECT FROM backstream.prefix_map", 0, NULL, NULL) >=
 		(uint64) bs_setting_max_prefix_maps)
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many prefix maps"),
-						errhint("Raise backstream.max_prefix_maps and restart the server.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many prefix maps"),
+				 errhint("Raise backstream.max_prefix_maps and restart the server.")));
 }
 
 static const char *
@@ -216,7 +217,8 @@ register_map(const BsPrefixDef *def)
 		construct_array(labels, def->nlabels, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
 	values[4] = ObjectIdGetDatum(def->owner);
 	values[5] = BoolGetDatum(def->is_public);
-	run_on_config("INSERT INTO backstream.prefix_map VALUES ($1, $2, $3, $4, $5, $6)", 6, types, values);
+	run_on_config("INSERT INTO backstream.prefix_map VALUES ($1, $2, $3, $4, $5, $6)", 6, types,
+				  values);
 }
 
 Datum
@@ -257,13 +259,14 @@ check_call(const FuncExpr *expr, const BsPrefixCall *call, const QueryCheck *che
 	Oid owner;
 
 	if (run_on_config("SELECT owner::pg_catalog.oid, public FROM backstream.prefix_map"
-					  " WHERE map OPERATOR(pg_catalog.=) $1", 1, types, values) == 0)
+					  " WHERE map OPERATOR(pg_catalog.=) $1",
+					  1, types, values) == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("prefix map \"%s\" does not exist", call->map),
 						errhint("Make it first, with backstream.create_prefix_map()."),
 						bs_error_position(check->source, location)));
-	owner = DatumGetObjectId(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	owner =
+		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull)) &&
 		!has_privs_of_role(GetUserId(), owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -302,8 +305,8 @@ drop_trigger(Oid relid)
 	Oid types[] = {REGCLASSOID};
 	Datum values[] = {ObjectIdGetDatum(relid)};
 
-	if (run_on_config("SELECT FROM backstream.prefix_map WHERE relation OPERATOR(pg_catalog.=) $1", 1,
-					  types, values) > 0)
+	if (run_on_config("SELECT FROM backstream.prefix_map WHERE relation OPERATOR(pg_catalog.=) $1",
+					  1, types, values) > 0)
 		return;
 	if (get_rel_name(relid) == NULL || !OidIsValid(get_trigger_oid(relid, TRIGGER_NAME, true)) ||
 		!pg_class_ownercheck(relid, GetUserId()))
@@ -323,9 +326,10 @@ bs_drop_prefix_map(PG_FUNCTION_ARGS)
 	Oid owner;
 
 	SPI_connect();
-	if (run_on_config("SELECT relation::pg_catalog.oid, owner::pg_catalog.oid FROM backstream.prefix_map"
-					  " WHERE map OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-					  1, types, values) == 0)
+	if (run_on_config(
+			"SELECT relation::pg_catalog.oid, owner::pg_catalog.oid FROM backstream.prefix_map"
+			" WHERE map OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+			1, types, values) == 0)
 	{
 		ereport(if_exists ? NOTICE : ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -334,10 +338,10 @@ bs_drop_prefix_map(PG_FUNCTION_ARGS)
 		SPI_finish();
 		PG_RETURN_VOID();
 	}
-	relid = DatumGetObjectId(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	owner = DatumGetObjectId(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+	relid =
+		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	owner =
+		DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	if (!has_privs_of_role(GetUserId(), owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of prefix map \"%s\"", map)));
@@ -375,9 +379,9 @@ served_slot(const char *map, uint64 request)
 	BsSharedPrefixMap *slot;
 
 	if (number < 0 && bs_prefix_looked_at() >= request)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("prefix map \"%s\" does not exist", map),
-						errhint("One that was made by this transaction exists when it has committed.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("prefix map \"%s\" does not exist", map),
+				 errhint("One that was made by this transaction exists when it has committed.")));
 	if (number < 0)
 		return NULL;
 	if (!has_privs_of_role(GetUserId(), owner) && !is_public)
@@ -416,8 +420,8 @@ bs_refresh_prefix_map(PG_FUNCTION_ARGS)
 	request = bs_prefix_request();
 	while ((slot = served_slot(map, request)) == NULL)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, REFRESH_LOOK_MSEC,
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 REFRESH_LOOK_MSEC, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -444,8 +448,8 @@ counters_row(ReturnSetInfo *result, const BsSharedPrefixMap *slot)
 	bool built = slot->built_at != 0;
 	bool erred = slot->error_at != 0;
 	Datum values[NCOUNTERS];
-	bool nulls[NCOUNTERS] = {false, false, !built, !built, !built, !built,
-							 !built, !built, !erred || !visible, !erred};
+	bool nulls[NCOUNTERS] = {
+		false, false, !built, !built, !built, !built, !built, !built, !erred || !visible, !erred};
 
 	took->time = slot->build_usec;
 	values[0] = CStringGetTextDatum(slot->def.name);

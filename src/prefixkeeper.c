@@ -77,7 +77,8 @@ begin(void)
 {
 	if (kept != NULL)
 		return;
-	kept = MemoryContextAllocZero(TopMemoryContext, sizeof(Kept) * (Size) bs_setting_max_prefix_maps);
+	kept =
+		MemoryContextAllocZero(TopMemoryContext, sizeof(Kept) * (Size) bs_setting_max_prefix_maps);
 	/* What an earlier keeper knew is not known any more. */
 	for (int i = 0; i < bs_setting_max_prefix_maps; i++)
 		kept[i].dirty = true;
@@ -93,8 +94,8 @@ read_labels(BsPrefixDef *def, Datum array)
 	bool *nulls;
 	int n;
 
-	deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &elements,
-					  &nulls, &n);
+	deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &elements, &nulls, &n);
 	for (int i = 0; i < n && def->nlabels < BS_PREFIX_MAX_LABELS; i++)
 		if (!nulls[i])
 			strlcpy(def->labels[def->nlabels++], NameStr(*DatumGetName(elements[i])), NAMEDATALEN);
@@ -300,8 +301,8 @@ read_table(Relation table, const BsPrefixDef *def, void (*breathe)(void))
 	if (builder == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(def->owner, security | SECURITY_LOCAL_USERID_CHANGE |
-										   SECURITY_RESTRICTED_OPERATION);
+	SetUserIdAndSecContext(def->owner,
+						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	PushActiveSnapshot(GetLatestSnapshot());
 	rows = bs_prefix_read(table, def, builder, breathe);
 	PopActiveSnapshot();
@@ -332,8 +333,8 @@ build(BsSharedPrefixMap *slot, void (*breathe)(void), bool *locked)
 	/* From here to publishing nothing is raised and no interrupt is served: nothing can be lost. */
 	status = bs_prefix_builder_finish(builder, bs_shared_arena(), &map);
 	if (status != BS_PREFIX_OK)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("%s", bs_prefix_status_message(status))));
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("%s", bs_prefix_status_message(status))));
 	report_built(slot, bs_arena_at(bs_shared_arena(), map), rows, started);
 	bs_prefix_publish(slot, map);
 }

@@ -38,7 +38,7 @@ typedef struct Look
 	uint32_t prefix; /* 0: none */
 	int column;
 	BsLabelKind kind;
-	bool found;      /* has a label that is not NULL */
+	bool found; /* has a label that is not NULL */
 	int64_t number;
 	BsInet network;
 	BsBytes text; /* in text_copy */
@@ -56,9 +56,10 @@ name_of_text(text *from, char *name)
 static void
 refuse_unknown(const char *map)
 {
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("prefix map \"%s\" does not exist", map),
-					errhint("backstream.create_prefix_map() makes one, once it commits; "
-							"backstream.prefix_maps shows those that there are.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("prefix map \"%s\" does not exist", map),
+			 errhint("backstream.create_prefix_map() makes one, once it commits; "
+					 "backstream.prefix_maps shows those that there are.")));
 }
 
 /* Find the map of this name, if it is not the one that was found before. */
@@ -84,10 +85,11 @@ find(FunctionCallInfo fcinfo)
 	if (!is_public && !has_privs_of_role(GetUserId(), owner))
 	{
 		found->definition = 0;
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied for prefix map \"%s\"", map),
-						errhint("Its owner and members of that role may use it, and everybody if it was "
-								"created with public => true.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for prefix map \"%s\"", map),
+				 errhint("Its owner and members of that role may use it, and everybody if it was "
+						 "created with public => true.")));
 	}
 	strlcpy(found->map, map, sizeof(found->map));
 	found->role = GetUserId();
@@ -137,10 +139,11 @@ look_up(FunctionCallInfo fcinfo, bool with_label)
 	built = look_inside(found, label, with_label, &look);
 	bs_prefix_leave();
 	if (!built)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("prefix map \"%s\" is not built yet", found->map),
-						errhint("backstream.refresh_prefix_map() waits for it; backstream.prefix_maps "
-								"says why it cannot be built, if so.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("prefix map \"%s\" is not built yet", found->map),
+				 errhint("backstream.refresh_prefix_map() waits for it; backstream.prefix_maps "
+						 "says why it cannot be built, if so.")));
 	if (with_label && look.column < 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						label[0] != '\0'

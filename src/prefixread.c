@@ -37,8 +37,9 @@ find_column(Relation table, const char *name)
 		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
 			return attribute;
 	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("table \"%s\" has no column \"%s\"", RelationGetRelationName(table), name)));
 	return NULL;
 }
 
@@ -59,10 +60,11 @@ static void
 check_kind(Relation table)
 {
 	if (table->rd_rel->relkind != RELKIND_RELATION)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is not an ordinary table", RelationGetRelationName(table)),
-						errdetail("Changes of views, foreign and partitioned tables cannot be followed."),
-						errhint("Keep the prefixes in a table, and fill that from the other one.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not an ordinary table", RelationGetRelationName(table)),
+				 errdetail("Changes of views, foreign and partitioned tables cannot be followed."),
+				 errhint("Keep the prefixes in a table, and fill that from the other one.")));
 	if (table->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is a temporary table", RelationGetRelationName(table)),
@@ -87,11 +89,12 @@ bs_prefix_check_table(Relation table, const BsPrefixDef *def)
 	for (int i = 0; i < def->nlabels; i++)
 		check_right(table, def->labels[i], def->owner);
 	if (check_enable_rls(RelationGetRelid(table), def->owner, true) == RLS_ENABLED)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("row-level security of table \"%s\" applies to role \"%s\"",
-							   RelationGetRelationName(table), GetUserNameFromId(def->owner, true)),
-						errhint("The owner of the map must be able to see all rows: the table's owner "
-								"can make it, or a role with BYPASSRLS.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security of table \"%s\" applies to role \"%s\"",
+						RelationGetRelationName(table), GetUserNameFromId(def->owner, true)),
+				 errhint("The owner of the map must be able to see all rows: the table's owner "
+						 "can make it, or a role with BYPASSRLS.")));
 }
 
 static bool
@@ -150,8 +153,8 @@ label_of(Column *column, TupleTableSlot *slot)
 	if (column->base == TEXTOID || column->base == VARCHAROID)
 	{
 		flat = DatumGetTextPP(value);
-		label.text = (BsBytes){.data = (uint8 *) VARDATA_ANY(flat),
-							   .len = (uint32) VARSIZE_ANY_EXHDR(flat)};
+		label.text =
+			(BsBytes){.data = (uint8 *) VARDATA_ANY(flat), .len = (uint32) VARSIZE_ANY_EXHDR(flat)};
 		return label;
 	}
 	if (column->integer)
@@ -198,8 +201,8 @@ bs_prefix_read(Relation table, const BsPrefixDef *def, BsPrefixBuilder *builder,
 	Column columns[BS_PREFIX_MAX_LABELS];
 	TupleTableSlot *slot = table_slot_create(table, NULL);
 	TableScanDesc scan = table_beginscan(table, GetActiveSnapshot(), 0, NULL);
-	MemoryContext row_context =
-		AllocSetContextCreate(CurrentMemoryContext, "backstream prefix row", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "backstream prefix row",
+													  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 	uint64 rows = 0;
 

@@ -22,7 +22,8 @@ typedef struct BsSharedPrefixes
 	pg_atomic_uint64 definitions; /* the last number given */
 	pg_atomic_uint64 requests;
 	pg_atomic_uint64 looked_at;
-	Size inside; /* offset of pg_atomic_uint64[MaxBackends]: epoch at which one entered; 0: not inside */
+	Size
+		inside; /* offset of pg_atomic_uint64[MaxBackends]: epoch at which one entered; 0: not inside */
 	BsSharedPrefixMap slots[FLEXIBLE_ARRAY_MEMBER];
 } BsSharedPrefixes;
 

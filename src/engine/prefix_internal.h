@@ -5,12 +5,12 @@
 
 #include "prefixmap.h"
 
-#define BS_PREFIX_MAGIC 0x42535058u /* BSPX */
+#define BS_PREFIX_MAGIC   0x42535058u /* BSPX */
 #define BS_PREFIX_VERSION 1
 
 #define BS_STRIDE 5 /* bits that a node decides */
-#define BS_SLOTS (1u << BS_STRIDE)
-#define BS_LEAF 0x80000000u
+#define BS_SLOTS  (1u << BS_STRIDE)
+#define BS_LEAF   0x80000000u
 
 typedef struct BsPrefixNode
 {

@@ -23,7 +23,7 @@
 
 #define MIN_DIRECT_BITS 4
 #define MAX_DIRECT_BITS 19
-#define MAX_ITEMS (UINT32_C(1) << 30)
+#define MAX_ITEMS       (UINT32_C(1) << 30)
 
 typedef struct Row
 {
@@ -157,7 +157,8 @@ bs_prefix_status_message(BsPrefixStatus status)
 		[BS_PREFIX_LABEL_TOO_LONG] = "a label of the prefix map is longer than 8192 bytes",
 	};
 
-	return (unsigned) status < sizeof(messages) / sizeof(messages[0]) ? messages[status] : "unknown";
+	return (unsigned) status < sizeof(messages) / sizeof(messages[0]) ? messages[status]
+																	  : "unknown";
 }
 
 /* ---- labels ---------------------------------------------------------------------------------- */
@@ -332,16 +333,14 @@ bs_prefix_builder_add(BsPrefixBuilder *builder, const BsInet *prefix, const BsLa
 	Row row = row_of(prefix);
 	uint32_t at;
 
-	if (rows->nitems >= MAX_ITEMS / 2 ||
-		builder->refs.nitems + builder->ncolumns > MAX_ITEMS)
+	if (rows->nitems >= MAX_ITEMS / 2 || builder->refs.nitems + builder->ncolumns > MAX_ITEMS)
 		return BS_PREFIX_TOO_MANY;
 	if (!append(builder, &builder->refs, builder->ncolumns, sizeof(uint32_t), &row.labels))
 		return BS_PREFIX_NO_MEMORY;
 	for (uint32_t i = 0; i < builder->ncolumns; i++)
 	{
-		BsPrefixStatus status =
-			label_intern(builder, builder->columns[i].kind, &labels[i],
-						 (uint32_t *) builder->refs.items + row.labels + i);
+		BsPrefixStatus status = label_intern(builder, builder->columns[i].kind, &labels[i],
+											 (uint32_t *) builder->refs.items + row.labels + i);
 
 		if (status != BS_PREFIX_OK)
 			return status;
@@ -501,8 +500,7 @@ add_leaves(BsPrefixBuilder *builder, Trie *trie, const Slots *slots, BsPrefixNod
 
 	for (uint32_t i = 0; i < BS_SLOTS; i++)
 	{
-		if ((slots->inner & 1u << i) != 0 ||
-			(nruns > 0 && runs[nruns - 1] == slots->prefixes[i]))
+		if ((slots->inner & 1u << i) != 0 || (nruns > 0 && runs[nruns - 1] == slots->prefixes[i]))
 			continue;
 		runs[nruns++] = slots->prefixes[i];
 		node->starts |= 1u << i;
@@ -652,8 +650,8 @@ item_at(BsArena *arena, const BsPrefixMap *map, const BsPrefixArray *array, uint
 {
 	char *block = bs_arena_at(arena, map->directory[array->first + (item >> array->shift)]);
 
-	return block + (item & ((UINT64_C(1) << array->shift) - 1)) *
-					   (BS_ARENA_MAX_BLOCK >> array->shift);
+	return block +
+		   (item & ((UINT64_C(1) << array->shift) - 1)) * (BS_ARENA_MAX_BLOCK >> array->shift);
 }
 
 static void

@@ -70,8 +70,8 @@ descend(BsArena *arena, const BsPrefixMap *map, Step *step)
 	uint32_t bit = 1u << bs_prefix_bits(step->high, step->low, step->depth, BS_STRIDE);
 	bool inner = (node->inner & bit) != 0;
 	uint32_t chosen = inner ? node->inner & (bit - 1) : node->starts & (bit | (bit - 1));
-	uint64_t item = (inner ? node->nodes : (uint64_t) node->leaves - 1) +
-					(uint32_t) __builtin_popcount(chosen);
+	uint64_t item =
+		(inner ? node->nodes : (uint64_t) node->leaves - 1) + (uint32_t) __builtin_popcount(chosen);
 
 	step->depth += BS_STRIDE;
 	if (inner)

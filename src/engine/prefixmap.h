@@ -32,16 +32,16 @@
 
 #include "arena.h"
 
-#define BS_PREFIX_MAX_LABELS 8
-#define BS_PREFIX_NAME_BYTES 64
+#define BS_PREFIX_MAX_LABELS      8
+#define BS_PREFIX_NAME_BYTES      64
 #define BS_PREFIX_MAX_LABEL_BYTES 8192
 
 typedef enum BsPrefixStatus
 {
 	BS_PREFIX_OK = 0,
-	BS_PREFIX_NO_MEMORY,    /* the builder's bound, or malloc */
-	BS_PREFIX_NO_ROOM,      /* in the arena */
-	BS_PREFIX_TOO_MANY,     /* prefixes, or bytes of labels, for numbers of 32 bits */
+	BS_PREFIX_NO_MEMORY, /* the builder's bound, or malloc */
+	BS_PREFIX_NO_ROOM,   /* in the arena */
+	BS_PREFIX_TOO_MANY,  /* prefixes, or bytes of labels, for numbers of 32 bits */
 	BS_PREFIX_LABEL_TOO_LONG
 } BsPrefixStatus;
 

@@ -11,7 +11,7 @@
 #include "../prefix_naive.h"
 
 #define ITEM_BYTES 18
-#define MAX_ITEMS 200
+#define MAX_ITEMS  200
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,8 +13,8 @@
 #include "../prefix_naive.h"
 
 #define MAX_PREFIXES 3000
-#define NCOLUMNS 2
-#define NO_BOUND ((size_t) 1 << 30)
+#define NCOLUMNS     2
+#define NO_BOUND     ((size_t) 1 << 30)
 
 static const BsLabelColumn columns[NCOLUMNS] = {{"name", BS_LABEL_TEXT}, {"asn", BS_LABEL_BIGINT}};
 
@@ -45,7 +45,8 @@ inet_of(const char *text)
 
 	if (strchr(text, ':') == NULL)
 	{
-		assert_true(sscanf(text, "%u.%u.%u.%u/%u", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bits) >= 4);
+		assert_true(
+			sscanf(text, "%u.%u.%u.%u/%u", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bits) >= 4);
 		for (int i = 0; i < 4; i++)
 			inet.address[i] = (uint8_t) bytes[i];
 	}
@@ -77,10 +78,12 @@ add(BsInet prefix, const char *text, int64_t number)
 	if (text != NULL)
 	{
 		snprintf(texts[i], sizeof(texts[i]), "%s", text);
-		labels[i][0].text = (BsBytes){.data = (uint8_t *) texts[i], .len = (uint32_t) strlen(texts[i])};
+		labels[i][0].text =
+			(BsBytes){.data = (uint8_t *) texts[i], .len = (uint32_t) strlen(texts[i])};
 	}
 	snprintf(numbers[i], sizeof(numbers[i]), "%lld", (long long) number);
-	labels[i][1].text = (BsBytes){.data = (uint8_t *) numbers[i], .len = (uint32_t) strlen(numbers[i])};
+	labels[i][1].text =
+		(BsBytes){.data = (uint8_t *) numbers[i], .len = (uint32_t) strlen(numbers[i])};
 }
 
 static uint64_t
@@ -172,7 +175,8 @@ random_inet(int family, uint32_t spread)
 
 	/* Few values in the first bytes make prefixes meet. */
 	for (int i = 0; i < inet.bits / 8; i++)
-		inet.address[i] = (uint8_t) (random_below(3) == 0 ? random_below(256) : random_below(spread) * 85);
+		inet.address[i] =
+			(uint8_t) (random_below(3) == 0 ? random_below(256) : random_below(spread) * 85);
 	return inet;
 }
 
@@ -321,7 +325,10 @@ static void
 many(void **state)
 {
 	static const BsLabelColumn column = {"n", BS_LABEL_BIGINT};
-	enum { N = 300000 };
+	enum
+	{
+		N = 300000
+	};
 	BsPrefixBuilder *builder = bs_prefix_builder_create(1, &column, NO_BOUND);
 	BsArena *large = bs_arena_create(bs_arena_size_for((size_t) 256 << 20));
 	uint32_t step = 2654435761u;
@@ -456,11 +463,12 @@ long_labels(void **state)
 	{
 		BsBytes found;
 		int64_t number;
-		BsInet address = {.family = 4, .bits = 32, .address = {10, (uint8_t) (i >> 8), (uint8_t) i, 9}};
+		BsInet address = {
+			.family = 4, .bits = 32, .address = {10, (uint8_t) (i >> 8), (uint8_t) i, 9}};
 
 		assert_true(bs_prefixmap_label(arena, bs_arena_at(arena, map),
-									   bs_prefixmap_find(arena, bs_arena_at(arena, map), &address), 0,
-									   &found, &number));
+									   bs_prefixmap_find(arena, bs_arena_at(arena, map), &address),
+									   0, &found, &number));
 		assert_int_equal(found.len, BS_PREFIX_MAX_LABEL_BYTES - i % 7);
 		assert_memory_equal(found.data, &i, sizeof(i));
 	}
@@ -494,7 +502,8 @@ look(Look *l, BsOp op, BsType type, const char *label)
 	{
 		l->rows[i] = i;
 		l->errors[i] = BS_ERROR_NONE;
-		l->batch->columns[0].inet[i] = (BsInet){.family = 4, .bits = 32, .address = {10, (uint8_t) i}};
+		l->batch->columns[0].inet[i] =
+			(BsInet){.family = 4, .bits = 32, .address = {10, (uint8_t) i}};
 		l->batch->columns[0].nulls[i] = i % 5 == 0;
 	}
 	l->batch->columns[0].has_nulls = true;

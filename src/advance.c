@@ -45,8 +45,9 @@ window_of(const BsViewTiming *timing, int64 time)
 }
 
 /*
- * A source further behind than this holds nothing open, lest one exporter without a clock (or a sender
- * who spoofs one) keeps all windows open and none is ever dropped.  Data's own clock knows no behind.
+ * Who is further behind than this holds nothing open, lest one exporter without a clock (or a sender who
+ * spoofs one), or one commit that waits for a lock, keeps all windows open and none is ever dropped.
+ * Data's own clock knows no behind.
  */
 static int64
 far_behind(const BsViewTiming *timing, int64 now)
@@ -101,7 +102,8 @@ advance_locked(BsSharedView *view)
 	int64 closed_before;
 
 	if (timing->arrival && timing->clock == BS_CLOCK_WALL)
-		watermark = minus(bs_applied_until(), timing->lateness_usec);
+		watermark = Max(minus(bs_applied_until(), timing->lateness_usec),
+						far_behind(timing, GetCurrentTimestamp()));
 	else
 		watermark = event_watermark(view, timing);
 	if (watermark == BS_TIME_NEG_INFINITY)

@@ -367,6 +367,11 @@ CREATE FUNCTION backstream.windows(continuous_view regclass,
 COMMENT ON FUNCTION backstream.windows(regclass) IS
 'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
 
+CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
+	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.settle(interval) IS
+'Wait until continuous views over continuous views have got all windows that have closed so far.  Returns false when they have not within the time.  What a transaction inserts counts from its commit on: call it in a statement of its own.';
+
 /* ---------- what can be seen of the system itself ---------- */
 
 CREATE FUNCTION backstream.exporter_counters(
@@ -466,7 +471,8 @@ CREATE FUNCTION backstream.view_counters(
 	OUT untimed bigint, OUT overflowed bigint, OUT errors bigint, OUT last_error text,
 	OUT last_error_at timestamptz, OUT state text, OUT groups bigint, OUT memory_bytes bigint,
 	OUT since timestamptz, OUT received bigint, OUT skipped bigint, OUT unknown_rate bigint,
-	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz)
+	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz,
+	OUT fed_before timestamptz, OUT windows_missed bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.view_counters() IS
@@ -476,7 +482,7 @@ CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
 	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
 	s.memory_bytes, s.since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
-	s.closed_before, s.last_error_at,
+	s.closed_before, s.fed_before, s.windows_missed, s.last_error_at,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 	     THEN o.option_value END AS query
@@ -509,6 +515,8 @@ COMMENT ON COLUMN backstream.views.unknown_rate IS 'records whose sampling rate 
 COMMENT ON COLUMN backstream.views.sources_refused IS 'exporters too many whose time could not be followed';
 COMMENT ON COLUMN backstream.views.windows IS 'windows in memory';
 COMMENT ON COLUMN backstream.views.closed_before IS 'windows that start before this are closed; NULL: none is';
+COMMENT ON COLUMN backstream.views.fed_before IS 'of a view over a view: windows of that view that start before this have been read; NULL: none has, or it is over a stream';
+COMMENT ON COLUMN backstream.views.windows_missed IS 'of a view over a view: windows of that view that were not read, because this one was suspended or too far behind (backstream.level_wait)';
 COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
 COMMENT ON COLUMN backstream.views.query IS 'the definition; shown to the owner and to pg_read_all_stats';
 

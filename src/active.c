@@ -20,6 +20,7 @@
 static BsActiveView *views;
 static bool stale = true;
 static uint64 seen_generation;
+static bool levels_only;
 
 /* ---- invalidation ------------------------------------------------------------------------------ */
 
@@ -41,21 +42,44 @@ on_any_change(Datum argument, int cacheid, uint32 hashvalue)
 		invalidate(view);
 }
 
+/* Views over views hold what was looked up of those, however many levels down; or failed to. */
+static void
+invalidate_levels(void)
+{
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		if (view->over_view || (view->compiled == NULL && !view->left_out))
+			invalidate(view);
+}
+
 static void
 on_foreign_table(Datum argument, int cacheid, uint32 hashvalue)
 {
+	bool any = false;
+
 	for (BsActiveView *view = views; view != NULL; view = view->next)
 		if (hashvalue == 0 ||
 			hashvalue == GetSysCacheHashValue1(FOREIGNTABLEREL, ObjectIdGetDatum(view->relid)))
+		{
 			invalidate(view);
+			any = true;
+		}
+	if (any)
+		invalidate_levels();
 }
 
 static void
 on_relation(Datum argument, Oid relid)
 {
+	bool any = false;
+
 	for (BsActiveView *view = views; view != NULL; view = view->next)
 		if (relid == InvalidOid || relid == view->relid || relid == view->stream)
+		{
 			invalidate(view);
+			any = true;
+		}
+	if (any)
+		invalidate_levels();
 }
 
 void
@@ -68,6 +92,12 @@ bs_active_init(void)
 	CacheRegisterSyscacheCallback(AUTHOID, on_any_change, 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_any_change, 0);
 	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, on_foreign_table, 0);
+}
+
+void
+bs_active_take_levels(void)
+{
+	levels_only = true;
 }
 
 bool
@@ -107,6 +137,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	timing.arrival = program->windowed && compiled->stream == bs_flow_relation() &&
 					 program->time_column == BS_FLOW_TIME_RECEIVED;
 	timing.clock = options->clock;
+	timing.lower = compiled->over_view ? compiled->stream : InvalidOid;
 	timing.width_usec = program->width_usec;
 	timing.origin = program->origin;
 	timing.retain_usec = options->retain_usec;
@@ -141,7 +172,6 @@ compile(BsActiveView *view, const BsViewDef *def)
 	view->context = AllocSetContextCreate(TopMemoryContext, "backstream view", ALLOCSET_DEFAULT_SIZES);
 	view->compiled = bs_query_compile(def, BS_BATCH_ROWS, view->context);
 	program = &view->compiled->program;
-	view->stream = view->compiled->stream;
 	view->writer = bs_writer_create(program);
 	if (view->compiled->nforeign > 0)
 		view->scratch_arena = bs_arena_create(bs_arena_size_for(SCRATCH_BYTES));
@@ -159,7 +189,7 @@ compile(BsActiveView *view, const BsViewDef *def)
 
 /*
  * At the view where there is a slot for it, and in the log once: receivers try every view, so that
- * sessions need not say it again.
+ * neither sessions nor the keeper need say it again.
  */
 static void
 report_broken(BsActiveView *view, const ErrorData *error)
@@ -168,7 +198,7 @@ report_broken(BsActiveView *view, const ErrorData *error)
 
 	if (shared != NULL)
 		bs_view_report_error(shared, error->message);
-	if (IsBackgroundWorker && view->reported_code != error->sqlerrcode)
+	if (IsBackgroundWorker && !levels_only && view->reported_code != error->sqlerrcode)
 		ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
 					  error->detail ? errdetail_internal("%s", error->detail) : 0,
 					  error->hint ? errhint("%s", error->hint) : 0));
@@ -176,6 +206,16 @@ report_broken(BsActiveView *view, const ErrorData *error)
 	/* There is room when another view goes, which changes nothing that this one is compiled from. */
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
 		view->fresh = false;
+}
+
+/* Note what the view reads, before anything of it can fail. */
+static bool
+is_mine(BsActiveView *view, const BsViewDef *def)
+{
+	view->stream = def->stream;
+	view->over_view = bs_relation_is_view(def->stream);
+	view->left_out = levels_only && !view->over_view;
+	return !view->left_out;
 }
 
 static void
@@ -191,7 +231,7 @@ compile_guarded(BsActiveView *view)
 	{
 		BsViewDef *def = bs_viewdef_load(view->relid, true);
 
-		if (def != NULL)
+		if (def != NULL && is_mine(view, def))
 			compile(view, def);
 		view->reported_code = 0;
 		ReleaseCurrentSubTransaction();
@@ -325,6 +365,15 @@ BsActiveView *
 bs_active_next(BsActiveView *view)
 {
 	return usable(view->next, view->stream);
+}
+
+BsActiveView *
+bs_active_find(Oid relid)
+{
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		if (view->relid == relid && view->compiled != NULL)
+			return view;
+	return NULL;
 }
 
 bool

@@ -16,6 +16,8 @@ typedef struct BsActiveView
 {
 	Oid relid;
 	Oid stream;
+	bool over_view; /* stream is a continuous view: the keeper feeds this one (levels.h) */
+	bool left_out;  /* not this process's: bs_active_take_levels() */
 	bool current;   /* still in the catalog at the last look */
 	bool fresh;   /* nothing that it was compiled from has changed since */
 	int reported_code; /* SQLSTATE of why it does not compile; 0: it does, or was not tried */
@@ -32,6 +34,9 @@ typedef struct BsActiveView
 /* Called once from _PG_init: what invalidates compiled views. */
 extern void bs_active_init(void);
 
+/* This process runs views over views, and no others: the keeper. */
+extern void bs_active_take_levels(void);
+
 /* Has something changed since the last refresh? */
 extern bool bs_active_stale(void);
 
@@ -45,6 +50,9 @@ extern bool bs_active_refresh(bool nowait);
 /* The views over a stream: the first, or NULL; go on with bs_active_next(). */
 extern BsActiveView *bs_active_first(Oid stream);
 extern BsActiveView *bs_active_next(BsActiveView *view);
+
+/* The entry of a view; NULL when there is none, or it does not compile. */
+extern BsActiveView *bs_active_find(Oid relid);
 
 /* Which of a stream's columns its views read: sets wanted[]; false when no view is over it. */
 extern bool bs_active_wanted(Oid stream, bool *wanted);

@@ -158,7 +158,7 @@ bs_active_end_tidying(void)
 
 /*
  * A receiver tidies its partial, which nobody else adds to.  A transaction tidies its own, and what
- * earlier ones have left in the shared one, unless another is at it.
+ * earlier ones have left in the shared one, unless another is at it.  So does the keeper, who is alone.
  */
 static void
 tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lock)
@@ -168,6 +168,12 @@ tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lo
 	bs_active_tidy(view, partial, arena, lock);
 	if (lock != NULL)
 		return;
+	if (view->over_view)
+	{
+		lock = &view->shared->partials[bs_keeper_writer()];
+		bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock);
+		return;
+	}
 	lock = &view->shared->partials[bs_backend_writer()];
 	if (!pg_atomic_compare_exchange_u32(&lock->tidying, &idle, 1))
 		return;

@@ -5,11 +5,14 @@
  * The watermark is the lowest of the view's sources (exporters) that are alive and not too far behind
  * the clock, less lateness; when none is, the clock moves it on by as much as has passed since they were heard.  Windows that end at
  * or before it are closed: first in every partial, under its lock, so that no writer adds to them any
- * more; then they are published as closed.
+ * more; then they are published as closed.  Over a view the watermark is how far the keeper has fed it.
+ *
+ * Windows that are past retention go, unless a view over this one has not read them yet: these are kept
+ * until the keeper has fed it, or has given up waiting (levels.h).
  */
 #include "registry.h"
 
-#include "miscadmin.h"
+#include "backstream.h"
 
 int64
 bs_view_now(BsSharedView *view)
@@ -22,7 +25,7 @@ bs_view_now(BsSharedView *view)
 int64
 bs_view_future_limit(BsSharedView *view)
 {
-	if (view->timing.clock == BS_CLOCK_DATA || !view->timing.windowed)
+	if (view->timing.clock == BS_CLOCK_DATA || !view->timing.windowed || OidIsValid(view->timing.lower))
 		return BS_TIME_INFINITY;
 	return GetCurrentTimestamp() + view->timing.max_future_usec;
 }
@@ -77,11 +80,38 @@ event_watermark(BsSharedView *view, const BsViewTiming *timing)
 				 timing->lateness_usec);
 }
 
+/*
+ * The first window that a view over this one has not read; false: there is no such view.  The registry
+ * lock is held.
+ */
+static bool
+needed_above(const BsSharedView *view, int64 *first)
+{
+	bool any = false;
+
+	*first = BS_TIME_INFINITY;
+	for (int i = 0; i < bs_setting_max_views; i++)
+	{
+		BsSharedView *upper = bs_registry_slot(i);
+		int64 fed_before;
+
+		if (!OidIsValid(upper->relid) || upper->timing.lower != view->relid)
+			continue;
+		any = true;
+		fed_before = (int64) pg_atomic_read_u64(&upper->fed_before);
+		*first = Min(*first, fed_before);
+	}
+	return any;
+}
+
 static void
 close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
 {
 	int64 drop_before = minus(closed_before, timing->retain_usec);
+	int64 needed;
 
+	if (needed_above(view, &needed))
+		drop_before = Min(drop_before, needed);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		BsSharedPartial *partial = &view->partials[w];
@@ -100,8 +130,11 @@ advance_locked(BsSharedView *view)
 	const BsViewTiming *timing = &view->timing;
 	int64 watermark;
 	int64 closed_before;
+	int64 needed;
 
-	if (timing->arrival && timing->clock == BS_CLOCK_WALL)
+	if (OidIsValid(timing->lower))
+		watermark = (int64) pg_atomic_read_u64(&view->fed_before);
+	else if (timing->arrival && timing->clock == BS_CLOCK_WALL)
 		watermark = Max(minus(bs_applied_until(), timing->lateness_usec),
 						far_behind(timing, GetCurrentTimestamp()));
 	else
@@ -113,6 +146,8 @@ advance_locked(BsSharedView *view)
 		return;
 	close_and_drop(view, timing, closed_before);
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+	if (needed_above(view, &needed))
+		bs_keeper_wake();
 }
 
 void
@@ -123,6 +158,26 @@ bs_view_advance(BsSharedView *view)
 	{
 		LWLockAcquire(&view->advance_lock, LW_EXCLUSIVE);
 		advance_locked(view);
+		LWLockRelease(&view->advance_lock);
+	}
+	bs_registry_unlock();
+}
+
+void
+bs_views_advance(void)
+{
+	for (int i = 0; i < bs_setting_max_views; i++)
+		bs_view_advance(bs_registry_slot(i));
+}
+
+void
+bs_view_release(BsSharedView *view)
+{
+	bs_registry_lock_shared();
+	if (OidIsValid(view->relid) && view->timing.windowed)
+	{
+		LWLockAcquire(&view->advance_lock, LW_EXCLUSIVE);
+		close_and_drop(view, &view->timing, (int64) pg_atomic_read_u64(&view->closed_before));
 		LWLockRelease(&view->advance_lock);
 	}
 	bs_registry_unlock();

@@ -36,6 +36,7 @@ int bs_setting_max_exporters;
 int bs_setting_max_templates;
 int bs_setting_max_flow_duration_sec;
 int bs_setting_listen_for_msec;
+int bs_setting_level_wait_msec;
 
 #define ERROR_TEXT 256
 
@@ -117,6 +118,10 @@ static const IntSetting int_settings[] = {
 	 "cover only the time since the last one.  A time_flow_start that lies further before "
 	 "time_flow_end is moved up to it.  0: starts are left as they are.",
 	 &bs_setting_max_flow_duration_sec, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
+	{"backstream.level_wait",
+	 "Time for which windows past retention are kept for a view over their view that has not read them.",
+	 "After it they are dropped, and counted as missed in backstream.views.", &bs_setting_level_wait_msec,
+	 60 * 1000, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},

@@ -32,6 +32,8 @@
  *   worker.c        the receivers; exporterconfig.c the administrator's table for them,
  *                   faultlog.c what they say of traffic
  *   keeper.c        closing by the clock, and what dropped views leave
+ *   levels.c        views over views: who has something to read; feedup.c one window into
+ *                   another view, settle.c backstream.settle()
  *   resume.c        backstream.resume()
  *
  *   records by SQL
@@ -75,5 +77,6 @@ extern int bs_setting_max_exporters;
 extern int bs_setting_max_templates;
 extern int bs_setting_max_flow_duration_sec;
 extern int bs_setting_listen_for_msec;
+extern int bs_setting_level_wait_msec;
 
 #endif

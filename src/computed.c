@@ -353,7 +353,8 @@ keep_error(BsComputed *set, MemoryContext keep)
 				sizeof(set->error));
 		return NULL;
 	}
-	if (!time_limit_passed && !set->own_transaction)
+	/* A worker has no user who could have cancelled anything. */
+	if (!time_limit_passed && !set->own_transaction && !IsBackgroundWorker)
 		return error;
 	set->timed_out = true;
 	if (time_limit_passed)

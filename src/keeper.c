@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * keeper.c: the background worker for what may take time: closing and dropping windows by the clock,
- * and freeing what views left behind that are no more.
+ * feeding views over views (levels.h), and freeing what views left behind that are no more.
  *
  * It looks at every view ten times a second, and at the catalog when definitions have changed.  It
  * touches no socket, so that nothing it waits for can stall one.
@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "backstream.h"
+#include "levels.h"
 #include "prefix.h"
 #include "registry.h"
 #include "viewdef.h"
@@ -86,13 +87,6 @@ remove_dropped(void)
 	return complete;
 }
 
-static void
-advance_views(void)
-{
-	for (int i = 0; i < bs_setting_max_views; i++)
-		bs_view_advance(bs_registry_slot(i));
-}
-
 void
 bs_keeper_main(Datum argument)
 {
@@ -103,9 +97,13 @@ bs_keeper_main(Datum argument)
 	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
 	BackgroundWorkerUnblockSignals();
 	bs_worker_connect(bs_shared_keeper());
+	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	bs_active_take_levels();
 	before_shmem_exit(say_gone, 0);
 	pg_atomic_write_u32(&bs_shared_keeper()->pid, (uint32) MyProcPid);
 	bs_shared_keeper()->started = GetCurrentTimestamp();
+	/* Nothing has been taken up by this process. */
+	pg_atomic_write_u64(&bs_shared_keeper()->generation, 0);
 	for (;;)
 	{
 		uint64 seen = bs_registry_generation();
@@ -118,10 +116,10 @@ bs_keeper_main(Datum argument)
 		}
 		if (seen != generation && remove_dropped())
 			generation = seen;
-		advance_views();
-		bs_prefix_keep(advance_views);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, TURN_MSEC,
-						 PG_WAIT_EXTENSION);
+		bs_views_advance();
+		bs_prefix_keep(bs_views_advance);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 bs_levels_turn() ? 0 : TURN_MSEC, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
 }

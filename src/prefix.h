@@ -128,6 +128,8 @@ extern void bs_prefix_resolve(List *uses);
  */
 extern void bs_prefix_enter(List *uses);
 extern void bs_prefix_leave(void);
+/* However often it was entered: after an error whose transaction goes on. */
+extern void bs_prefix_leave_all(void);
 
 /* The map of a slot if it is still of that definition, or NULL.  Inside enter and leave. */
 extern const BsPrefixMap *bs_prefix_map(int slot, uint64 definition);

@@ -101,8 +101,8 @@ start_shmem(void)
 
 /* ---- inside ---------------------------------------------------------------------------------- */
 
-static void
-leave_all(void)
+void
+bs_prefix_leave_all(void)
 {
 	depth = 0;
 	if (my_inside != NULL)
@@ -112,14 +112,14 @@ leave_all(void)
 static void
 at_exit(int code, Datum argument)
 {
-	leave_all();
+	bs_prefix_leave_all();
 }
 
 static void
 at_transaction_end(XactEvent event, void *argument)
 {
 	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT)
-		leave_all();
+		bs_prefix_leave_all();
 }
 
 void

@@ -37,6 +37,7 @@
 #include "refuse.h"
 #include "registry.h"
 #include "viewdef.h"
+#include "viewshape.h"
 
 /* What is known of a query while it is split. */
 typedef struct Split
@@ -51,6 +52,7 @@ typedef struct Split
 	List *keys; /* of BsExpr *, plans */
 	bool windowed;
 	BsWindowForm window;
+	BsViewShape *lower; /* of the view in FROM; NULL: a stream */
 	List *scan; /* of BsScanColumn * */
 	BsViewProgram *view;
 } Split;
@@ -131,16 +133,54 @@ refuse_almost_window(Split *split, Node *original)
 }
 
 static bool
+is_window_of_lower(const Split *split, Node *expr)
+{
+	return IsA(expr, Var) && ((Var *) expr)->varattno == split->lower->window_attno;
+}
+
+/*
+ * Over a view the window is that view's, by its own width or a longer one: its windows come whole, and
+ * nothing else of a row says when they do.
+ */
+static bool
+find_lower_window(Split *split, Node *original, Expr *simple, BsWindowForm *form)
+{
+	if (is_window_of_lower(split, (Node *) simple))
+	{
+		form->time = (Var *) simple;
+		form->width_usec = split->lower->width_usec;
+		form->origin = split->lower->origin;
+		return true;
+	}
+	if (bs_native_window(&split->native, simple, form) &&
+		is_window_of_lower(split, (Node *) form->time))
+		return true;
+	if (is_tumble(original) && is_window_of_lower(split, linitial(((FuncExpr *) original)->args)))
+		refuse_almost_window(split, original);
+	if (is_tumble(original))
+		bs_refuse_lower_window(original, split->view->stream, split->place);
+	return false;
+}
+
+static bool
+find_window(Split *split, Node *original, Expr *simple, BsWindowForm *form)
+{
+	if (split->lower != NULL)
+		return find_lower_window(split, original, simple, form);
+	if (bs_native_window(&split->native, simple, form))
+		return true;
+	if (is_tumble(original) || is_date_bin(original))
+		refuse_almost_window(split, original);
+	return false;
+}
+
+static bool
 split_window(Split *split, Node *original, Expr *simple)
 {
 	BsWindowForm form;
 
-	if (!bs_native_window(&split->native, simple, &form))
-	{
-		if (is_tumble(original) || is_date_bin(original))
-			refuse_almost_window(split, original);
+	if (!find_window(split, original, simple, &form))
 		return false;
-	}
 	if (split->windowed)
 		bs_refuse_two_windows(original, split->place);
 	if (form.width_usec < BS_MIN_WIDTH_USEC || form.width_usec > BS_MAX_WIDTH_USEC)
@@ -342,11 +382,27 @@ open_stream(Split *split, Oid owner)
 	split->native.utc = bs_timezone_is_utc(split->options->timezone);
 }
 
+/* What the view in FROM is, if it is one. */
+static void
+open_lower(Split *split)
+{
+	BsViewProgram *view = split->view;
+
+	view->over_view = bs_relation_is_view(view->stream);
+	if (!view->over_view)
+		return;
+	split->lower = bs_view_shape(view->stream);
+	if (!split->lower->windowed)
+		bs_refuse_windowless(view->stream, split->place);
+	view->lower_fingerprint = split->lower->fingerprint;
+}
+
 static void
 split_query(Split *split, Oid owner)
 {
 	split->view = palloc0(sizeof(BsViewProgram));
 	open_stream(split, owner);
+	open_lower(split);
 	split->aggregates.native = &split->native;
 	split->aggregates.owner = owner;
 	split->aggregates.place = split->place;
@@ -416,6 +472,9 @@ fingerprint(const Split *split)
 						   split->options->datestyle, split->options->intervalstyle};
 	uint64 hash = split->view->stream;
 
+	/* A view over a view that has come to mean something else begins anew with it. */
+	if (split->view->over_view)
+		hash = hash_combine64(hash, split->view->lower_fingerprint);
 	for (size_t i = 0; i < lengthof(parts); i++)
 		hash = hash_combine64(
 			hash, hash_bytes_extended((const unsigned char *) (parts[i] ? parts[i] : ""),

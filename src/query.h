@@ -63,6 +63,8 @@ typedef struct BsViewProgram
 	/* Reading and writing. */
 	BsProgram program;
 	Oid stream;
+	bool over_view; /* stream is a continuous view: its closed windows' rows are the records */
+	uint64 lower_fingerprint; /* that view's */
 
 	/* Writing.  A lane of the batch is a column of the stream: attribute number less one. */
 	int ncolumns;

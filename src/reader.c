@@ -174,7 +174,8 @@ warn_if_suspended(const BsReader *reader)
 	BsSharedView *view = bs_registry_find(reader->def->relid, reader->shape->fingerprint);
 	uint32 state = view != NULL ? pg_atomic_read_u32(&view->state) : BS_VIEW_ACTIVE;
 
-	if (state == BS_VIEW_ACTIVE)
+	/* The keeper, who reads for a view over this one, has nobody to warn. */
+	if (state == BS_VIEW_ACTIVE || IsBackgroundWorker)
 		return;
 	ereport(WARNING,
 			(errmsg("continuous view \"%s\" is suspended", reader->def->name),
@@ -257,6 +258,12 @@ bs_reader_close(BsReader *reader)
 {
 	FreeExprContext(reader->rows->econtext, true);
 	MemoryContextDelete(reader->context);
+}
+
+void
+bs_reader_in_settings(BsReader *reader)
+{
+	reader->rows->ahead = false;
 }
 
 /* ---------- windows ---------- */

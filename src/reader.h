@@ -47,6 +47,12 @@ extern BsReader *bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *need
 extern void bs_reader_close(BsReader *reader);
 
 /*
+ * The caller makes rows under the view's own settings (bs_pinned_enter_evaluation), so that none need be
+ * made ahead: an error while a row is made costs that row and no other, and the next call goes on.
+ */
+extern void bs_reader_in_settings(BsReader *reader);
+
+/*
  * The windows that can be read now, in order of time, in CurrentMemoryContext; open ones are not
  * among them where the view does not show them.  A view without windows has exactly one.
  */

@@ -21,6 +21,7 @@
 #include "refuse.h"
 #include "sketches.h"
 #include "viewdef.h"
+#include "viewshape.h"
 
 typedef struct Refusal
 {
@@ -234,15 +235,10 @@ bs_query_stream(const Query *query)
 static void
 check_relation(Oid relid, const BsPlace *place)
 {
-	if (bs_relation_is_view(relid))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a continuous view over a continuous view is not supported yet"),
-						errhint("Write an ordinary view over \"%s\".", get_rel_name(relid)),
-						bs_error_position(place->source, place->statement)));
-	if (!bs_relation_is_stream(relid))
+	if (!bs_relation_is_stream(relid) && !bs_relation_is_view(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a stream", get_rel_name(relid)),
+				 errmsg("\"%s\" is neither a stream nor a continuous view", get_rel_name(relid)),
 				 errdetail("A continuous view sees records as they arrive, not the rows of a "
 						   "table."),
 				 errhint("Write FROM backstream.flow, or declare a stream: CREATE FOREIGN "
@@ -319,6 +315,25 @@ bs_refuse_raw(Node *select, const char *source, int location)
 	(void) raw_walker(select, (void *) source);
 	if (statement->op == SETOP_NONE && statement->withClause == NULL)
 		check_raw_from(statement->fromClause, &place);
+}
+
+void
+bs_refuse_raw_lower(Node *select, const char *source)
+{
+	SelectStmt *statement = (SelectStmt *) select;
+	Node *item;
+	BsPlace place = {.source = source};
+	Oid relid;
+
+	if (!IsA(select, SelectStmt) || list_length(statement->fromClause) != 1)
+		return;
+	item = linitial(statement->fromClause);
+	if (!IsA(item, RangeVar))
+		return;
+	relid = RangeVarGetRelid((RangeVar *) item, NoLock, true);
+	place.statement = from_location(item);
+	if (bs_relation_is_view(relid) && !bs_view_shape(relid)->windowed)
+		bs_refuse_windowless(relid, &place);
 }
 
 static void
@@ -631,6 +646,34 @@ bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 			 errdetail("Values of this type can be equal without being the same bytes."),
 			 errhint("Group by a part of it, or by its text: (...)::text."),
 			 bs_error_position(place->source, exprLocation(node))));
+	pg_unreachable();
+}
+
+void
+bs_refuse_lower_window(Node *node, Oid lower, const BsPlace *place)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the window of a view over a view must be that of the lower view"),
+			 errdetail("Rows come when a window of \"%s\" closes.", get_rel_name(lower)),
+			 errhint("Group by its column with the start of the window as it is, or by tumble() of that "
+					 "column. For any other time use date_bin()."),
+			 bs_error_position(place->source, exprLocation(node))));
+	pg_unreachable();
+}
+
+void
+bs_refuse_windowless(Oid lower, const BsPlace *place)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("continuous view \"%s\" has no windows that another one could read",
+					get_rel_name(lower)),
+			 errdetail("The records of a view over a view are the rows of closed windows."),
+			 errhint("Group \"%s\" by a window such as tumble(time_flow_end, '1 min'), or write an "
+					 "ordinary view over it.",
+					 get_rel_name(lower)),
+			 bs_error_position(place->source, place->statement)));
 	pg_unreachable();
 }
 

@@ -25,6 +25,12 @@ typedef struct BsPlace
 extern void bs_refuse_raw(Node *select, const char *source, int location);
 
 /*
+ * The same for a view in FROM that has no windows: compiles it.  Only for what a user writes; whatever is
+ * stored is checked when it is compiled.
+ */
+extern void bs_refuse_raw_lower(Node *select, const char *source);
+
+/*
  * The shape of an analysed query (clauses, FROM) and what stands in its expressions.  What passes
  * is one SELECT of groups and aggregates over one stream.
  */
@@ -42,6 +48,9 @@ extern void bs_refuse_width(Node *node, const char *why, const BsPlace *place)
 extern void bs_refuse_window_time(Node *node, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 	pg_attribute_noreturn();
+/* tumble() over something else than the window of the view in FROM. */
+extern void bs_refuse_lower_window(Node *node, Oid lower, const BsPlace *place) pg_attribute_noreturn();
+extern void bs_refuse_windowless(Oid lower, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_size(const char *why, const BsPlace *place) pg_attribute_noreturn();
 
 /* An aggregate over DISTINCT values of which only the values' own functions know how to go on. */

@@ -103,6 +103,8 @@ init_view(BsSharedView *view)
 	pg_atomic_init_u64(&view->closed_before, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->skipped, 0);
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_init_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_init_u64(&view->windows_missed, 0);
 	LWLockInitialize(&view->advance_lock, shared->tranche_id);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
@@ -134,6 +136,8 @@ init_shared(Size fixed)
 		pg_atomic_init_u32(&worker->pid, 0);
 		pg_atomic_init_u32(&worker->not_connected, 0);
 		pg_atomic_init_u64(&worker->applied_until, 0);
+		pg_atomic_init_u64(&worker->generation, 0);
+		pg_atomic_init_u32(&worker->busy, 0);
 	}
 	for (int i = 0; i < MaxBackends; i++)
 		pg_atomic_init_u64((pg_atomic_uint64 *) at(shared->applying) + i, 0);
@@ -181,13 +185,19 @@ bs_registry_ready(void)
 int
 bs_nwriters(void)
 {
-	return bs_setting_workers + 1;
+	return bs_setting_workers + 2;
 }
 
 int
 bs_backend_writer(void)
 {
 	return bs_setting_workers;
+}
+
+int
+bs_keeper_writer(void)
+{
+	return bs_setting_workers + 1;
 }
 
 BsArena *
@@ -257,6 +267,15 @@ bs_registry_bump(void)
 		if (pid != 0)
 			kill(pid, SIGUSR1);
 	}
+}
+
+void
+bs_keeper_wake(void)
+{
+	pid_t pid = (pid_t) pg_atomic_read_u32(&bs_shared_keeper()->pid);
+
+	if (pid != 0 && pid != MyProcPid)
+		kill(pid, SIGUSR1);
 }
 
 BsSharedView *
@@ -352,8 +371,11 @@ start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsView
 	int64 closed_before = BS_TIME_NEG_INFINITY;
 	TimestampTz now = GetCurrentTimestamp();
 
-	/* What would be dropped as soon as it closes is late from the start. */
-	if (timing->windowed && timing->clock == BS_CLOCK_WALL)
+	/*
+	 * What would be dropped as soon as it closes is late from the start.  (Over a view nothing is late:
+	 * whatever the lower view still has is taken.)
+	 */
+	if (timing->windowed && timing->clock == BS_CLOCK_WALL && !OidIsValid(timing->lower))
 		closed_before = bs_program_window(program, now - timing->retain_usec);
 	view->relid = relid;
 	view->fingerprint = program->fingerprint;
@@ -364,6 +386,8 @@ start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsView
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
 	pg_atomic_write_u64(&view->skipped, 0);
 	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_write_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_write_u64(&view->windows_missed, 0);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		BsSharedPartial *partial = &view->partials[w];

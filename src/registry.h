@@ -10,7 +10,8 @@
  *   listeners       counters by socket, per receiver (receiver/loop.h)
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
  *
- * Writers are the receivers, 0 .. workers - 1, and one more that all inserting backends share.
+ * Writers are the receivers, 0 .. workers - 1, one more that all inserting backends share, and the keeper,
+ * who feeds the views over views (levels.h).
  *
  * A slot belongs to a relation and to one definition of it (fingerprint).  Whoever has read the
  * definition from the catalog while holding a lock on the relation may attach: the slot is made, or
@@ -52,6 +53,8 @@ typedef struct BsViewTiming
 	bool arrival; /* the window is over time_received of backstream.flow: arrival is its own watermark */
 	uint16 unused; /* zero: timings are compared as bytes */
 	int32 clock;  /* BsViewClock */
+	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
+	uint32 unused2; /* zero */
 	int64 width_usec;
 	int64 origin;
 	int64 retain_usec;
@@ -91,6 +94,12 @@ typedef struct BsSharedView
 	pg_atomic_uint64 closed_before; /* int64: windows before this are closed in every partial */
 	pg_atomic_uint64 skipped;       /* records that came while it was suspended */
 	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
+	/*
+	 * Of a view over a view.  fed_before is int64: windows of the lower view that start before this have
+	 * been added or passed over; written under the lock of the keeper's partial, together with their rows.
+	 */
+	pg_atomic_uint64 fed_before;
+	pg_atomic_uint64 windows_missed; /* closed windows of the lower view that were passed over */
 	LWLock advance_lock; /* one process at a time moves the watermark */
 
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
@@ -104,6 +113,9 @@ typedef struct BsSharedWorker
 	/* int64: everything that arrived before this has been added to all views */
 	pg_atomic_uint64 applied_until;
 	TimestampTz started;
+	/* The keeper's: it has taken up all definitions of this generation; it is feeding. */
+	pg_atomic_uint64 generation;
+	pg_atomic_uint32 busy;
 	BsDecoderStats decoder; /* written by the worker only */
 } BsSharedWorker;
 
@@ -116,6 +128,8 @@ extern bool bs_registry_ready(void);
 extern int bs_nwriters(void);
 /* The number of the writer that inserting backends share. */
 extern int bs_backend_writer(void);
+/* That of the keeper. */
+extern int bs_keeper_writer(void);
 extern BsArena *bs_shared_arena(void);
 extern BsSharedWorker *bs_shared_worker(int worker); /* 0 .. workers - 1 */
 extern BsSharedWorker *bs_shared_keeper(void);
@@ -185,6 +199,14 @@ extern void bs_view_note_time(BsSharedView *view, int64 highest);
  * Cannot fail.
  */
 extern void bs_view_advance(BsSharedView *view);
+/* The same for all views. */
+extern void bs_views_advance(void);
+
+/* Drop windows past retention that were kept only for views over this one.  Cannot fail. */
+extern void bs_view_release(BsSharedView *view);
+
+/* Wake the keeper, unless that is who calls.  Cannot fail. */
+extern void bs_keeper_wake(void);
 
 extern void bs_view_report_error(BsSharedView *view, const char *message);
 /* Nothing more is counted from now on. */

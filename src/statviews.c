@@ -259,6 +259,9 @@ typedef struct ViewCounters
 	uint64 windows;
 	int64 closed_before;
 	bool windowed;
+	Oid lower; /* InvalidOid: over a stream */
+	int64 fed_before;
+	uint64 windows_missed;
 } ViewCounters;
 
 static void
@@ -307,7 +310,10 @@ read_slot(int i, ViewCounters *counters)
 		counters->since = view->since;
 		counters->windowed = view->timing.windowed;
 		counters->state = pg_atomic_read_u32(&view->state);
-	counters->skipped = pg_atomic_read_u64(&view->skipped);
+		counters->lower = view->timing.lower;
+		counters->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
+		counters->windows_missed = pg_atomic_read_u64(&view->windows_missed);
+		counters->skipped = pg_atomic_read_u64(&view->skipped);
 		counters->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 		SpinLockAcquire(&view->mutex);
 		counters->last_error_at = view->last_error_at;
@@ -374,6 +380,14 @@ view_row(Row *row, const ViewCounters *counters)
 	put_count(row, sum->npanes);
 	if (counters->windowed && counters->closed_before != BS_TIME_NEG_INFINITY)
 		put(row, TimestampTzGetDatum(counters->closed_before));
+	else
+		put_null(row);
+	if (OidIsValid(counters->lower) && counters->fed_before != BS_TIME_NEG_INFINITY)
+		put(row, TimestampTzGetDatum(counters->fed_before));
+	else
+		put_null(row);
+	if (OidIsValid(counters->lower))
+		put_count(row, counters->windows_missed);
 	else
 		put_null(row);
 	row_end(row);

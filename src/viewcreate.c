@@ -29,6 +29,7 @@
 #include "query.h"
 #include "viewdef.h"
 #include "views.h"
+#include "viewshape.h"
 
 /* ---------- columns ---------- */
 
@@ -339,6 +340,32 @@ alter_command(AlterTableType type, Node *definition)
 }
 
 /*
+ * A view over the one that is replaced must stay what it is: one that has windows, or has none.  Raises
+ * an error, too, when it cannot read the new one at all.
+ */
+static List *
+uppers_windowed(Oid relid)
+{
+	List *windowed = NIL;
+	ListCell *cell;
+
+	foreach (cell, bs_viewdef_uppers(relid))
+		windowed = lappend_int(windowed, bs_view_shape(lfirst_oid(cell))->windowed);
+	return windowed;
+}
+
+static void
+uppers_compare(Oid relid, List *windowed)
+{
+	if (!equal(uppers_windowed(relid), windowed))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot replace continuous view \"%s\"", get_rel_name(relid)),
+				 errdetail("The window of a continuous view over it would be none any more, or become one."),
+				 errhint("Drop the view over it before, and create it anew.")));
+}
+
+/*
  * The table stays (its OID, rights, comment, what depends on it): new columns at the end, all
  * options new, the dependencies of the old query gone.
  */
@@ -346,6 +373,7 @@ static void
 view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 {
 	AlterTableStmt *alter = makeNode(AlterTableStmt);
+	List *windowed = uppers_windowed(relid);
 	Query *query = view_options_complete(wanted);
 	Relation relation = table_open(relid, AccessExclusiveLock);
 	int nold =
@@ -368,6 +396,7 @@ view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 	bs_viewdef_undepend(relid);
 	CommandCounterIncrement();
 	view_created(relid, query);
+	uppers_compare(relid, windowed);
 }
 
 /* ---------- CREATE VIEW ... WITH (continuous) ---------- */

@@ -217,6 +217,7 @@ bs_viewdef_analyse(Node *select, const char *source, int location, int len)
 	if (OidIsValid(ours) && !list_member_oid(path->schemas, ours))
 		path->schemas = lappend_oid(path->schemas, ours);
 	PushOverrideSearchPath(path);
+	bs_refuse_raw_lower(select, source);
 	query = analyse(copyObject(select), source, location, len);
 	PopOverrideSearchPath();
 	return query;

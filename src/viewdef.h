@@ -21,7 +21,7 @@ typedef struct BsViewDef
 	Oid relid;
 	Oid owner;
 	Oid server;
-	Oid stream; /* the relation in FROM */
+	Oid stream; /* the relation in FROM: a stream, or a continuous view */
 	char *schema;
 	char *name;
 	char *query_text; /* as stored */
@@ -88,6 +88,9 @@ extern char *bs_viewdef_deparse(Query *query);
 
 /* Record what the query names as dependencies of the view; refuses a query that needs the view. */
 extern void bs_viewdef_depend(Oid relid, Query *query);
+
+/* The continuous views that are over a view: a list of OIDs. */
+extern List *bs_viewdef_uppers(Oid relid);
 
 /* Remove what bs_viewdef_depend() has recorded. */
 extern void bs_viewdef_undepend(Oid relid);

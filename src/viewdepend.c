@@ -76,7 +76,8 @@ lock_visit(Relation depend, HeapTuple tuple, void *arg)
 	bool *locked = arg;
 
 	if (is_query_reference(row) && row->refclassid == RelationRelationId)
-		*locked = ConditionalLockRelationOid(row->refobjid, AccessShareLock);
+		*locked = ConditionalLockRelationOid(row->refobjid, AccessShareLock) &&
+				  (!bs_relation_is_view(row->refobjid) || bs_viewdef_lock_nowait(row->refobjid));
 	return *locked;
 }
 
@@ -90,6 +91,32 @@ bs_viewdef_lock_nowait(Oid relid)
 	references_visit(depend, &view, lock_visit, &locked);
 	table_close(depend, AccessShareLock);
 	return locked;
+}
+
+List *
+bs_viewdef_uppers(Oid relid)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	List *uppers = NIL;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (row->classid == RelationRelationId && bs_relation_is_view(row->objid))
+			uppers = list_append_unique_oid(uppers, row->objid);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return uppers;
 }
 
 /* What can be reached from a view by its query: a list of ObjectAddress, each once. */

@@ -2,6 +2,7 @@
 /* viewshape.c: what a planner must know of a continuous view.  See viewshape.h. */
 #include "backstream.h"
 
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
@@ -60,6 +61,8 @@ bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext con
 	shape->windowed = view->program.windowed;
 	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
 	shape->window_attno = view->window_resno;
+	shape->width_usec = view->program.width_usec;
+	shape->origin = view->program.origin;
 	shape->natts = natts;
 	foreach (cell, view->tlist)
 	{
@@ -75,19 +78,27 @@ bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext con
 BsViewProgram *
 bs_view_compile(Oid relid, uint32 capacity, BsViewDef **def)
 {
+	check_stack_depth();
 	*def = bs_viewdef_load(relid, false);
 	return bs_query_compile(*def, capacity, CurrentMemoryContext);
 }
 
-/* What plans over the view depend on, beside the view itself: as if it were written in the query.
+/*
+ * What plans over the view depend on, beside the view itself: as if it were written in the query, and
+ * the queries of the views that it is over too.
  */
 static void
 note_dependencies(BsViewShape *shape, const BsViewDef *def)
 {
 	bool has_row_security;
+	List *relations;
+	List *invalidators;
 
-	extract_query_dependencies((Node *) def->query, &shape->relations, &shape->invalidators,
-							   &has_row_security);
+	extract_query_dependencies((Node *) def->query, &relations, &invalidators, &has_row_security);
+	shape->relations = list_concat(shape->relations, relations);
+	shape->invalidators = list_concat(shape->invalidators, invalidators);
+	if (bs_relation_is_view(def->stream))
+		note_dependencies(shape, bs_viewdef_load(def->stream, false));
 }
 
 BsViewShape *

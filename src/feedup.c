@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * feedup.c: closed windows of a view into a view over it.  See levels.h.
+ *
+ * The rows are made with the rights of the lower view's owner, who has written what makes them, in a
+ * restricted operation under that view's settings and within backstream.eval_timeout for each batch: a
+ * view's owner can do to the keeper what he can do to a receiver, and no more.  A row whose expressions
+ * fail is a record in error of the upper view.
+ */
+#include "backstream.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "engine/writer.h"
+#include "lanes.h"
+#include "levels.h"
+#include "reader.h"
+
+/* All rows of a view are one source of time. */
+#define SOURCE 1
+/* A batch of wide values need not be larger than this. */
+#define MAX_BATCH_BYTES ((Size) 4 * 1024 * 1024)
+
+/* The lower view being read for an upper one. */
+typedef struct Feed
+{
+	BsActiveView *view; /* the upper one */
+	Relation lower;
+	BsReader *reader;
+	MemoryContext context; /* all of this */
+	BsBatch *batch;
+	MemoryContext keep; /* the batch's bytes */
+	bool exhausted;
+	/* Of the window: */
+	BsPartial partial;
+	BsArena *arena;
+	uint64 nfailed; /* rows that could not be made */
+	const char *error;
+} Feed;
+
+/* ---------- opening ---------- */
+
+static void
+free_batch(void *arg)
+{
+	bs_batch_free(arg);
+}
+
+static void
+free_arena(void *arg)
+{
+	Feed *feed = arg;
+
+	if (feed->arena != NULL)
+		bs_arena_free_private(feed->arena);
+	feed->arena = NULL;
+}
+
+static void
+on_release(MemoryContext context, MemoryContextCallbackFunction function, void *arg)
+{
+	MemoryContextCallback *callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
+
+	callback->func = function;
+	callback->arg = arg;
+	MemoryContextRegisterResetCallback(context, callback);
+}
+
+static void
+make_batch(Feed *feed)
+{
+	TupleDesc desc = RelationGetDescr(feed->lower);
+	BsType *types = palloc(sizeof(BsType) * (Size) Max(desc->natts, 1));
+
+	for (int i = 0; i < desc->natts; i++)
+		types[i] = bs_type_of(TupleDescAttr(desc, i)->atttypid);
+	feed->batch =
+		bs_batch_create(types, (uint32_t) desc->natts, feed->view->compiled->wanted, BS_BATCH_ROWS);
+	if (feed->batch == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	on_release(feed->context, free_batch, feed->batch);
+	feed->keep = AllocSetContextCreate(feed->context, "backstream batch", ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Only the columns that the upper view looks at are computed. */
+static Bitmapset *
+needed_columns(const BsActiveView *view)
+{
+	Bitmapset *needed = bms_make_singleton(0);
+
+	for (int i = 0; i < view->compiled->ncolumns; i++)
+		if (view->compiled->wanted[i])
+			needed = bms_add_member(needed, i + 1);
+	return needed;
+}
+
+/* As the lower view's owner: setting up expressions checks rights, and may run code. */
+static void
+open_reader(Feed *feed)
+{
+	Oid user;
+	int security;
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(feed->lower->rd_rel->relowner,
+						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	feed->reader = bs_reader_open(feed->view->stream, RelationGetDescr(feed->lower),
+								  needed_columns(feed->view), feed->context);
+	SetUserIdAndSecContext(user, security);
+	bs_reader_in_settings(feed->reader);
+}
+
+static void
+feed_close(Feed *feed)
+{
+	bs_reader_close(feed->reader);
+	relation_close(feed->lower, NoLock);
+	MemoryContextDelete(feed->context);
+}
+
+/*
+ * NULL: somebody holds a lock that would be waited for, or the lower view is no longer the one that this
+ * view was compiled over.
+ */
+static Feed *
+feed_open(BsActiveView *view)
+{
+	MemoryContext context;
+	MemoryContext outer;
+	Feed *feed;
+
+	if (!ConditionalLockRelationOid(view->stream, AccessShareLock) ||
+		!bs_viewdef_lock_nowait(view->stream))
+		return NULL;
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "backstream level", ALLOCSET_DEFAULT_SIZES);
+	outer = MemoryContextSwitchTo(context);
+	feed = palloc0(sizeof(Feed));
+	feed->view = view;
+	feed->context = context;
+	on_release(context, free_arena, feed);
+	feed->lower = relation_open(view->stream, NoLock);
+	open_reader(feed);
+	if (feed->reader->shape->fingerprint != view->compiled->lower_fingerprint)
+	{
+		MemoryContextSwitchTo(outer);
+		feed_close(feed);
+		return NULL;
+	}
+	make_batch(feed);
+	MemoryContextSwitchTo(outer);
+	return feed;
+}
+
+/* ---------- rows ---------- */
+
+static void
+put_row(Feed *feed, TupleTableSlot *slot)
+{
+	TupleDesc desc = RelationGetDescr(feed->lower);
+	BsBatch *batch = feed->batch;
+	uint32 row = batch->nrows;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < desc->natts; i++)
+		if (bs_lane_wanted(&batch->columns[i]))
+			bs_lane_put(&batch->columns[i], row, TupleDescAttr(desc, i)->atttypid,
+						slot->tts_values[i], slot->tts_isnull[i], feed->keep);
+	batch->nrows++;
+	bs_batch_add_run(batch, row, 1, SOURCE);
+}
+
+/* BsGuarded: rows until the batch is full; what it has when a row fails is good. */
+static void
+fill_batch(void *argument)
+{
+	Feed *feed = argument;
+	BsBatch *batch = feed->batch;
+
+	while (batch->nrows < batch->capacity &&
+		   MemoryContextMemAllocated(feed->keep, true) < MAX_BATCH_BYTES)
+	{
+		TupleTableSlot *slot;
+
+		CHECK_FOR_INTERRUPTS();
+		slot = bs_reader_next(feed->reader, NULL, NULL);
+		if (slot == NULL)
+		{
+			feed->exhausted = true;
+			return;
+		}
+		put_row(feed, slot);
+	}
+}
+
+/* The next batch of rows; false when the lower view's expressions took too long. */
+static bool
+next_batch(Feed *feed)
+{
+	BsComputed *computed = feed->reader->view->computed;
+	MemoryContext outer = MemoryContextSwitchTo(feed->keep);
+	uint64 seen;
+	bool made;
+
+	bs_computed_begin(computed);
+	do
+	{
+		seen = feed->reader->groups_read;
+		made = bs_computed_guard(computed, fill_batch, feed);
+		if (made)
+			break;
+		feed->error = bs_computed_last_error(computed);
+		feed->nfailed++;
+	} while (feed->reader->groups_read > seen);
+	bs_computed_end(computed);
+	MemoryContextSwitchTo(outer);
+	if (bs_computed_suspended(computed) != NULL)
+	{
+		bs_view_suspend(feed->view->shared, BS_SUSPENDED_CODE, bs_computed_suspended(computed));
+		return false;
+	}
+	/* An error before the next row was looked at would come again. */
+	if (!made)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("rows of continuous view \"%s\" cannot be made: %s",
+						feed->reader->def->name, feed->error ? feed->error : "unknown error")));
+	return true;
+}
+
+/* All rows of what is loaded into the private partial; false when the view has been suspended. */
+static bool
+add_rows(Feed *feed)
+{
+	BsActiveView *view = feed->view;
+
+	feed->exhausted = false;
+	while (!feed->exhausted)
+	{
+		if (!next_batch(feed))
+			return false;
+		if (feed->batch->nrows > 0)
+			bs_active_add(view, feed->batch, &feed->partial, feed->arena, NULL, &feed->error);
+		if (bs_computed_suspended(view->compiled->computed) != NULL)
+		{
+			bs_view_suspend(view->shared, BS_SUSPENDED_CODE,
+							bs_computed_suspended(view->compiled->computed));
+			return false;
+		}
+		bs_batch_reset(feed->batch);
+		MemoryContextReset(feed->keep);
+		bs_levels_breathe();
+	}
+	return true;
+}
+
+/* ---------- windows ---------- */
+
+static void
+begin_window(Feed *feed)
+{
+	BsActiveView *view = feed->view;
+
+	feed->arena = bs_arena_create(bs_arena_size_for((size_t) bs_setting_memory_mb * 1024 * 1024));
+	if (feed->arena == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	bs_partial_init(&feed->partial, &view->compiled->program, view->shared->timing.max_groups);
+	feed->nfailed = 0;
+	feed->error = NULL;
+	bs_batch_reset(feed->batch);
+	MemoryContextReset(feed->keep);
+}
+
+/* What was read, and how far, at once.  Cannot fail. */
+static void
+publish(Feed *feed, int64 fed_before)
+{
+	BsActiveView *view = feed->view;
+	const BsProgram *program = &view->compiled->program;
+	BsSharedPartial *shared = &view->shared->partials[bs_keeper_writer()];
+	bool mine;
+
+	feed->partial.received += feed->nfailed;
+	feed->partial.errors += feed->nfailed;
+	bs_partial_lock_write(shared);
+	mine = shared->partial.fingerprint == program->fingerprint;
+	if (mine)
+	{
+		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &feed->partial,
+						 feed->arena, bs_view_now(view->shared));
+		pg_atomic_write_u64(&view->shared->fed_before, (uint64) fed_before);
+	}
+	bs_partial_unlock(shared);
+	if (mine && feed->error != NULL)
+		bs_view_report_error(view->shared, feed->error);
+	bs_view_advance(view->shared);
+}
+
+/* False when the view has been suspended meanwhile. */
+static bool
+feed_window(Feed *feed, int64 window)
+{
+	bool whole;
+
+	begin_window(feed);
+	bs_reader_load(feed->reader, window, window, window);
+	whole = add_rows(feed);
+	if (whole)
+		publish(feed, window + feed->reader->view->program.width_usec);
+	free_arena(feed);
+	return whole;
+}
+
+void
+bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_before, uint64 nmissed)
+{
+	BsSharedPartial *shared = &view->partials[bs_keeper_writer()];
+
+	bs_partial_lock_write(shared);
+	if (shared->partial.fingerprint == fingerprint)
+	{
+		pg_atomic_fetch_add_u64(&view->windows_missed, nmissed);
+		if (fed_before > (int64) pg_atomic_read_u64(&view->fed_before))
+			pg_atomic_write_u64(&view->fed_before, (uint64) fed_before);
+	}
+	bs_partial_unlock(shared);
+	bs_view_advance(view);
+}
+
+typedef enum Outcome
+{
+	FED_ALL,
+	FED_SOME, /* time is over */
+	FED_NOT   /* the lower view is locked */
+} Outcome;
+
+/* Read one window, or pass over it when the view is suspended or becomes so. */
+static Outcome
+feed_or_pass(BsActiveView *view, Feed **feed, int64 window, TimestampTz deadline)
+{
+	if (pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE)
+	{
+		if (GetCurrentTimestamp() >= deadline)
+			return FED_SOME;
+		if (*feed == NULL)
+			*feed = feed_open(view);
+		if (*feed == NULL)
+			return FED_NOT;
+		if (feed_window(*feed, window))
+			return FED_ALL;
+	}
+	bs_feed_pass(view->shared, view->compiled->program.fingerprint, window + 1, 1);
+	return FED_ALL;
+}
+
+static Outcome
+feed_windows(BsActiveView *view, const BsWindowInfo *windows, int nwindows, TimestampTz deadline)
+{
+	Feed *feed = NULL;
+	Outcome outcome = FED_ALL;
+
+	for (int i = 0; i < nwindows && outcome == FED_ALL; i++)
+	{
+		int64 fed_before = (int64) pg_atomic_read_u64(&view->shared->fed_before);
+
+		if (windows[i].window >= fed_before)
+			outcome = feed_or_pass(view, &feed, windows[i].window, deadline);
+		bs_levels_breathe();
+	}
+	if (feed != NULL)
+		feed_close(feed);
+	return outcome;
+}
+
+bool
+bs_feed_up(BsActiveView *view, TimestampTz deadline)
+{
+	uint64 fingerprint = view->compiled->lower_fingerprint;
+	BsSharedView *lower = bs_registry_find(view->stream, fingerprint);
+	BsWindowInfo *windows;
+	Outcome outcome;
+	int nwindows;
+	int64 closed_before;
+
+	if (lower == NULL ||
+		bs_registry_find(view->relid, view->compiled->program.fingerprint) != view->shared)
+		return false;
+	/* Read before the list is made: what closes meanwhile is left for the next time. */
+	closed_before = (int64) pg_atomic_read_u64(&lower->closed_before);
+	windows = bs_view_windows(view->stream, fingerprint, &nwindows);
+	while (nwindows > 0 && windows[nwindows - 1].window >= closed_before)
+		nwindows--;
+	outcome = feed_windows(view, windows, nwindows, deadline);
+	if (outcome == FED_ALL)
+		bs_feed_pass(view->shared, view->compiled->program.fingerprint, closed_before, 0);
+	bs_view_release(lower);
+	return outcome != FED_NOT;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * levels.h: views over views: the keeper reads what has closed below and adds it above.
+ *
+ * The records of a view over a view are the rows of the lower view's closed windows, each window once.
+ * Its watermark is fed_before (registry.h): all windows of the lower view that start before it have been
+ * added.  A window's rows are evaluated into private memory first, and then merged into the keeper's
+ * partial under one lock together with the new fed_before: a keeper that ends at any moment has added the
+ * whole window or nothing of it, and the next one goes on where the shared memory says.
+ *
+ *   levels.c   which views have something to read, for how long, and when to give up
+ *   feedup.c   one window of a lower view into one upper view
+ *   settle.c   backstream.settle()
+ */
+#ifndef BS_LEVELS_H
+#define BS_LEVELS_H
+
+#include "active.h"
+
+/*
+ * One turn of the keeper, outside of any transaction: take up definitions, feed views for a bounded
+ * time, give up waiting where that has been too long.  Returns whether there is more to do at once.
+ */
+extern bool bs_levels_turn(void);
+
+/* Is there a window that has closed and that some view over its view has not got? */
+extern bool bs_levels_pending(void);
+
+/*
+ * Give a view what closed below since the last time, window by window until the deadline.  Inside a
+ * transaction with a snapshot; may raise an error (memory is out, the lower view cannot be read), after
+ * which whatever was published counts.  False when that cannot be now: the lower view is locked,
+ * or a definition has just changed.
+ */
+extern bool bs_feed_up(BsActiveView *view, TimestampTz deadline);
+
+/*
+ * Windows of the lower view that start before fed_before are done with, nmissed of them without having
+ * been read; unless the slot has become another definition's.  Cannot fail.
+ */
+extern void bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_before, uint64 nmissed);
+
+/* Between two batches: windows of other views close meanwhile, if it is time. */
+extern void bs_levels_breathe(void);
+
+#endif

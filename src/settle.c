@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * settle.c: backstream.settle(): waiting until views over views have everything that closed so far.
+ *
+ * Nothing needs this but who wants to see the answer to what he has just inserted: tests, replays of
+ * captures.
+ */
+#include "backstream.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "levels.h"
+
+#define LOOK_MSEC 2
+
+BS_SQL_FUNCTION(bs_settle);
+
+static bool
+is_settled(uint64 generation)
+{
+	BsSharedWorker *keeper = bs_shared_keeper();
+
+	/* Below comes before busy: see bs_levels_turn(). */
+	if (pg_atomic_read_u32(&keeper->pid) == 0 ||
+		pg_atomic_read_u64(&keeper->generation) < generation || bs_levels_pending())
+		return false;
+	pg_memory_barrier();
+	return pg_atomic_read_u32(&keeper->busy) == 0;
+}
+
+/* settle(timeout interval) returns whether it was so in time. */
+Datum
+bs_settle(PG_FUNCTION_ARGS)
+{
+	Interval *timeout = PG_GETARG_INTERVAL_P(0);
+	TimestampTz until = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+							IntervalPGetDatum(timeout)));
+	uint64 generation;
+
+	if (!bs_registry_ready())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("nothing is counted on a server in recovery")));
+	generation = bs_registry_generation();
+	bs_keeper_wake();
+	while (!is_settled(generation))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (GetCurrentTimestamp() >= until)
+			PG_RETURN_BOOL(false);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MSEC,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	PG_RETURN_BOOL(true);
+}

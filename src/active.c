@@ -32,8 +32,9 @@ invalidate(BsActiveView *view)
 }
 
 /*
- * A function, type or operator: programs hold what was looked up of them, inlined bodies too.  A role
- * or its memberships: what owners may read.
+ * A function: programs hold what was looked up of it, inlined bodies too.  A role or its memberships:
+ * what owners may read.  (Types and operators are found by their functions; what a change of theirs
+ * means for stored text comes as a change of the view.)
  */
 static void
 on_any_change(Datum argument, int cacheid, uint32 hashvalue)
@@ -87,8 +88,6 @@ bs_active_init(void)
 {
 	CacheRegisterRelcacheCallback(on_relation, 0);
 	CacheRegisterSyscacheCallback(PROCOID, on_any_change, 0);
-	CacheRegisterSyscacheCallback(TYPEOID, on_any_change, 0);
-	CacheRegisterSyscacheCallback(OPEROID, on_any_change, 0);
 	CacheRegisterSyscacheCallback(AUTHOID, on_any_change, 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_any_change, 0);
 	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, on_foreign_table, 0);

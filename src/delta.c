@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "active.h"
@@ -29,6 +31,23 @@ static bool begun;
 static bool refreshed;
 static bool *wanted_columns;
 
+/*
+ * Views are counted in one database; in another one (restored there, or renamed under) the records would
+ * go nowhere.
+ */
+static void
+check_database(void)
+{
+	char *name = get_database_name(MyDatabaseId);
+
+	if (name != NULL && strcmp(name, bs_setting_database) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("streams take no records in database \"%s\"", name),
+				 errdetail("Continuous views are counted in database \"%s\".", bs_setting_database),
+				 errhint("Set backstream.database and restart the server, or insert there.")));
+}
+
 TimestampTz
 bs_delta_begin(void)
 {
@@ -36,6 +55,7 @@ bs_delta_begin(void)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("streams take no records on this server"),
 						errhint("Add backstream to shared_preload_libraries and restart the server.")));
+	check_database();
 	begun = true;
 	/* Announced before the clock is read: whoever closes windows has seen the one or passed the other. */
 	bs_backend_begin_apply(GetCurrentTimestamp());

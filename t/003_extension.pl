@@ -53,5 +53,12 @@ $node->append_conf('postgresql.conf', "backstream.listen = 'nonsense'\nbackstrea
 $node->reload;
 $node->poll_query_until('flows', "SELECT count(*) = 2 FROM pg_file_settings WHERE name IN ('backstream.listen', 'backstream.allow') AND NOT applied AND error IS NOT NULL");
 is($node->safe_psql('flows', 'SHOW backstream.listen'), '', 'the old value stays');
+
+# A database that has the extension and is no longer the one.
+$node->append_conf('postgresql.conf', "backstream.listen = ''\nbackstream.allow = ''\nbackstream.database = 'postgres'\n");
+$node->restart;
+$err = error_of($node, 'flows', 'INSERT INTO backstream.flow (bytes) VALUES (1)');
+like($err, qr/streams take no records in database "flows"/, 'records do not vanish in a database where nobody counts');
+like($err, qr/Continuous views are counted in database "postgres"/, 'and it says where they are counted');
 $node->stop;
 done_testing();

@@ -5,7 +5,7 @@
 # and roll back, readers, cancels, workers that are terminated, traffic, settings that change.  Then it
 # looks for crashes, failed assertions, leaks of any kind, and whether the server still counts right.
 #
-#   test/tools/stress.sh [SECONDS [SEED]]      (60 s; the seed of the statements, not of their timing)
+#   test/stress/stress.sh [SECONDS [SEED]]      (60 s; the seed of the statements, not of their timing)
 #
 # Environment: BACKSTREAM_TREE as for scripts/run-tap.sh; KEEP=1 leaves the working directory.  Prints
 # what it found and exits with 1 if there was anything.  Memory is kept small, so that it is full now

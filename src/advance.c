@@ -30,15 +30,6 @@ bs_view_future_limit(BsSharedView *view)
 	return GetCurrentTimestamp() + view->timing.max_future_usec;
 }
 
-/* Times near the ends of the scale must not wrap. */
-static int64
-minus(int64 time, int64 usec)
-{
-	int64 result;
-
-	return __builtin_sub_overflow(time, usec, &result) ? BS_TIME_NEG_INFINITY : result;
-}
-
 static int64
 window_of(const BsViewTiming *timing, int64 time)
 {
@@ -57,7 +48,7 @@ far_behind(const BsViewTiming *timing, int64 now)
 {
 	if (timing->clock == BS_CLOCK_DATA)
 		return BS_TIME_NEG_INFINITY;
-	return minus(minus(minus(now, timing->retain_usec), timing->lateness_usec), timing->idle_usec);
+	return bs_time_minus(bs_time_minus(bs_time_minus(now, timing->retain_usec), timing->lateness_usec), timing->idle_usec);
 }
 
 static int64
@@ -71,12 +62,12 @@ event_watermark(BsSharedView *view, const BsViewTiming *timing)
 	{
 		bs_partial_lock_read(&view->partials[w]);
 		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), now,
-							minus(now, timing->idle_usec), far_behind(timing, now), &progress);
+							bs_time_minus(now, timing->idle_usec), far_behind(timing, now), &progress);
 		bs_partial_unlock(&view->partials[w]);
 	}
 	if (!progress.any)
 		return BS_TIME_NEG_INFINITY;
-	return minus(progress.any_alive ? progress.alive_lowest : progress.idle_highest,
+	return bs_time_minus(progress.any_alive ? progress.alive_lowest : progress.idle_highest,
 				 timing->lateness_usec);
 }
 
@@ -107,7 +98,7 @@ needed_above(const BsSharedView *view, int64 *first)
 static void
 close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
 {
-	int64 drop_before = minus(closed_before, timing->retain_usec);
+	int64 drop_before = bs_time_minus(closed_before, timing->retain_usec);
 	int64 needed;
 
 	if (needed_above(view, &needed))
@@ -135,7 +126,7 @@ advance_locked(BsSharedView *view)
 	if (OidIsValid(timing->lower))
 		watermark = (int64) pg_atomic_read_u64(&view->fed_before);
 	else if (timing->arrival && timing->clock == BS_CLOCK_WALL)
-		watermark = Max(minus(bs_applied_until(), timing->lateness_usec),
+		watermark = Max(bs_time_minus(bs_applied_until(), timing->lateness_usec),
 						far_behind(timing, GetCurrentTimestamp()));
 	else
 		watermark = event_watermark(view, timing);

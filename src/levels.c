@@ -47,23 +47,6 @@ typedef struct Level
 	int64 dropped_below; /* what retention would have dropped by now */
 } Level;
 
-static BsSharedView *
-slot_of(Oid relid)
-{
-	for (int i = 0; i < bs_setting_max_views; i++)
-		if (bs_registry_slot(i)->relid == relid)
-			return bs_registry_slot(i);
-	return NULL;
-}
-
-static int64
-minus(int64 time, int64 usec)
-{
-	int64 result;
-
-	return __builtin_sub_overflow(time, usec, &result) ? BS_TIME_NEG_INFINITY : result;
-}
-
 /* The state of slot number i; false when it is not a view over a view that is being counted. */
 static bool
 level_read(int i, Level *level)
@@ -73,7 +56,7 @@ level_read(int i, Level *level)
 
 	bs_registry_lock_shared();
 	if (OidIsValid(view->relid) && OidIsValid(view->timing.lower))
-		lower = slot_of(view->timing.lower);
+		lower = bs_registry_slot_of(view->timing.lower);
 	if (lower != NULL)
 	{
 		level->view = view;
@@ -83,7 +66,7 @@ level_read(int i, Level *level)
 		level->lower_fingerprint = lower->fingerprint;
 		level->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
 		level->closed_below = (int64) pg_atomic_read_u64(&lower->closed_before);
-		level->dropped_below = minus(level->closed_below, lower->timing.retain_usec);
+		level->dropped_below = bs_time_minus(level->closed_below, lower->timing.retain_usec);
 	}
 	bs_registry_unlock();
 	return lower != NULL;

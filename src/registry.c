@@ -284,9 +284,8 @@ bs_registry_slot(int i)
 	return (BsSharedView *) ((char *) at(shared->views) + shared->view_bytes * i);
 }
 
-/* The registry lock is held. */
-static BsSharedView *
-slot_of(Oid relid)
+BsSharedView *
+bs_registry_slot_of(Oid relid)
 {
 	for (int i = 0; i < bs_setting_max_views; i++)
 		if (bs_registry_slot(i)->relid == relid)
@@ -302,7 +301,7 @@ bs_registry_find(Oid relid, uint64 fingerprint)
 	if (shared == NULL)
 		return NULL;
 	LWLockAcquire(&shared->registry_lock, LW_SHARED);
-	view = slot_of(relid);
+	view = bs_registry_slot_of(relid);
 	if (view != NULL && view->fingerprint != fingerprint)
 		view = NULL;
 	LWLockRelease(&shared->registry_lock);
@@ -329,7 +328,7 @@ bs_registry_find_any(Oid relid)
 	if (shared == NULL)
 		return NULL;
 	LWLockAcquire(&shared->registry_lock, LW_SHARED);
-	view = slot_of(relid);
+	view = bs_registry_slot_of(relid);
 	LWLockRelease(&shared->registry_lock);
 	return view;
 }
@@ -406,10 +405,10 @@ bs_registry_attach(Oid relid, const BsProgram *program, const BsViewTiming *timi
 	BsSharedView *view;
 
 	LWLockAcquire(&shared->registry_lock, LW_EXCLUSIVE);
-	view = slot_of(relid);
+	view = bs_registry_slot_of(relid);
 	if (view == NULL)
 	{
-		view = slot_of(InvalidOid);
+		view = bs_registry_slot_of(InvalidOid);
 		if (view != NULL)
 			start_view(view, relid, program, timing);
 	}
@@ -430,7 +429,7 @@ bs_registry_remove(Oid relid)
 	BsSharedView *view;
 
 	LWLockAcquire(&shared->registry_lock, LW_EXCLUSIVE);
-	view = slot_of(relid);
+	view = bs_registry_slot_of(relid);
 	if (view != NULL)
 	{
 		clear_partials(view);

@@ -165,6 +165,18 @@ extern BsSharedView *bs_registry_find_any(Oid relid);
 /* Free the slot and memory of a view that is no more. */
 extern void bs_registry_remove(Oid relid);
 
+/* A time less a span; what would leave the scale is its beginning. */
+static inline int64
+bs_time_minus(int64 time, int64 usec)
+{
+	int64 result;
+
+	return __builtin_sub_overflow(time, usec, &result) ? BS_TIME_NEG_INFINITY : result;
+}
+
+/* The slot of a relation (InvalidOid: a free one), or NULL; the caller holds the registry lock. */
+extern BsSharedView *bs_registry_slot_of(Oid relid);
+
 /* The slot number i (0 .. bs_setting_max_views - 1), in use or not. */
 extern BsSharedView *bs_registry_slot(int i);
 

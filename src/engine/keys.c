@@ -79,10 +79,9 @@ hash_words(const uint8_t *cells, uint32_t stride, uint64_t seed)
 
 /* Hash with the addresses in cells of variable length left out. */
 static uint32_t
-hash_with_bytes(const BsProgram *program, const uint8_t *cells, uint32_t stride)
+hash_with_bytes(const BsProgram *program, const uint8_t *cells)
 {
 	uint64_t hash = program->hash_seed;
-	uint32_t done = 0;
 
 	for (uint32_t k = 0; k < program->nkeys; k++)
 	{
@@ -97,12 +96,9 @@ hash_with_bytes(const BsProgram *program, const uint8_t *cells, uint32_t stride)
 		}
 		else
 			hash = mix(hash, XXH3_64bits_withSeed(cells + key->offset, key->width, hash) | 1);
-		done = key->offset + (uint32_t) key->width;
 	}
-	(void) done;
 	hash ^= XXH3_64bits_withSeed(cells + program->null_offset,
 								 program->key_bytes - program->null_offset, hash);
-	(void) stride;
 	return (uint32_t) (hash ^ (hash >> 32));
 }
 
@@ -232,7 +228,7 @@ hash_keys(BsKeys *keys, const BsProgram *program)
 
 	if (program->has_bytes_keys)
 		for (uint32_t i = 0; i < keys->nrows; i++, cells += stride)
-			keys->hashes[i] = hash_with_bytes(program, cells, stride);
+			keys->hashes[i] = hash_with_bytes(program, cells);
 	else if (stride == 24)
 		for (uint32_t i = 0; i < keys->nrows; i++, cells += 24)
 			keys->hashes[i] = hash_words(cells, 24, program->hash_seed);

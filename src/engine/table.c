@@ -172,7 +172,6 @@ chunk0_grow(BsArena *arena, BsTable *table, const BsProgram *program)
 	{
 		memcpy(bs_arena_at(arena, chunk), bs_arena_at(arena, table->chunks), old_bytes);
 		give_back(arena, table, table->chunks, old_bytes);
-		table->generation++;
 	}
 	table->chunks = chunk;
 	table->nchunks = 1;

@@ -34,7 +34,6 @@
 typedef struct BsTable
 {
 	uint32_t magic;
-	uint32_t generation; /* raised whenever rows moved */
 	uint32_t nrows;
 	uint32_t nchunks;
 	uint64_t chunks;      /* nchunks <= 1: the chunk; else the directory, uint64_t[dir_capacity] */
@@ -131,8 +130,8 @@ extern BsTable *bs_table_set(BsArena *arena, BsTable *table, const BsProgram *pr
 
 /*
  * Find or make the group of each key: numbers[i] becomes its row number, or BS_NO_ROW where the group
- * is new and there is no memory or max_rows is reached.  Row addresses taken before are stale when
- * table->generation has changed.
+ * is new and there is no memory or max_rows is reached.  Addresses of rows of the first chunk, taken
+ * before, are stale: it may have been copied as it grew.
  */
 extern void bs_table_find(BsArena *arena, BsTable *table, const BsProgram *program,
 						  const BsKeys *keys, uint64_t max_rows, uint32_t *numbers);

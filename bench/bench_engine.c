@@ -117,7 +117,7 @@ measure(const char *name, uint32_t key_a, uint32_t key_b, bool keyed, bool filte
 	BsArena *arena = bs_arena_create(bs_arena_size_for((size_t) 512 << 20));
 	BsProgram program = {.windowed = true,
 						 .time_column = COL_TIME,
-						 .width_usec = 10000000,
+						 .windowing = bs_windowing_tumble(10000000, 0),
 						 .fingerprint = 1,
 						 .hash_seed = 12345};
 	BsBatch *batch = bs_batch_create(types, NCOLUMNS, NULL, BS_BATCH_ROWS);

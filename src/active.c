@@ -137,8 +137,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 					 program->time_column == BS_FLOW_TIME_RECEIVED;
 	timing.clock = options->clock;
 	timing.lower = compiled->over_view ? compiled->stream : InvalidOid;
-	timing.width_usec = program->width_usec;
-	timing.origin = program->origin;
+	timing.windowing = program->windowing;
 	timing.retain_usec = options->retain_usec;
 	timing.lateness_usec = options->lateness_usec;
 	if (options->lateness_usec == BS_LATENESS_DEFAULT)

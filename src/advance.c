@@ -30,14 +30,6 @@ bs_view_future_limit(BsSharedView *view)
 	return GetCurrentTimestamp() + view->timing.max_future_usec;
 }
 
-static int64
-window_of(const BsViewTiming *timing, int64 time)
-{
-	BsProgram program = {.width_usec = timing->width_usec, .origin = timing->origin};
-
-	return bs_program_window(&program, time);
-}
-
 /*
  * Who is further behind than this holds nothing open, lest one exporter without a clock (or a sender who
  * spoofs one), or one commit that waits for a lock, keeps all windows open and none is ever dropped.
@@ -98,6 +90,7 @@ needed_above(const BsSharedView *view, int64 *first)
 static void
 close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
 {
+	const BsWindowing *windowing = &timing->windowing;
 	int64 drop_before = bs_time_minus(closed_before, timing->retain_usec);
 	int64 needed;
 
@@ -108,8 +101,8 @@ close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_befo
 		BsSharedPartial *partial = &view->partials[w];
 
 		bs_partial_lock_write(partial);
-		bs_partial_close(&partial->partial, closed_before);
-		bs_partial_drop(&partial->partial, bs_shared_arena(), drop_before);
+		bs_partial_close(&partial->partial, bs_panes_closed_before(windowing, closed_before));
+		bs_partial_drop(&partial->partial, bs_shared_arena(), bs_window_from(windowing, drop_before));
 		bs_partial_unlock(partial);
 	}
 }
@@ -132,7 +125,7 @@ advance_locked(BsSharedView *view)
 		watermark = event_watermark(view, timing);
 	if (watermark == BS_TIME_NEG_INFINITY)
 		return;
-	closed_before = window_of(timing, watermark);
+	closed_before = bs_window_first_after(&timing->windowing, watermark);
 	if (closed_before <= (int64) pg_atomic_read_u64(&view->closed_before))
 		return;
 	close_and_drop(view, timing, closed_before);

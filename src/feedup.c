@@ -310,7 +310,7 @@ feed_window(Feed *feed, int64 window)
 	bs_reader_load(feed->reader, window, window, window);
 	whole = add_rows(feed);
 	if (whole)
-		publish(feed, window + feed->reader->view->program.width_usec);
+		publish(feed, bs_window_next(&feed->reader->view->program.windowing, window));
 	free_arena(feed);
 	return whole;
 }

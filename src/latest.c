@@ -153,7 +153,7 @@ bs_merged(PG_FUNCTION_ARGS)
 	relation = open_view(fcinfo, "merged", &reader);
 	check_expected(result, relation);
 	if (!TIMESTAMP_NOT_FINITE(from))
-		from = bs_program_window(&reader->view->program, from);
+		from = bs_window_start(&reader->view->program.windowing, from);
 	windows = bs_reader_windows(reader, &nwindows);
 	while (first < nwindows && windows[first].window < from)
 		first++;

@@ -927,7 +927,6 @@ bs_native_window(const BsNative *native, Expr *expr, BsWindowForm *form)
 	if (!found || !IsA(bins.time, Var) || ((Var *) bins.time)->vartype != TIMESTAMPTZOID)
 		return false;
 	form->time = (Var *) bins.time;
-	form->width_usec = bins.width_usec;
-	form->origin = bins.origin;
+	form->windowing = bs_windowing_tumble(bins.width_usec, bins.origin);
 	return true;
 }

@@ -17,6 +17,7 @@
 #include "nodes/primnodes.h"
 
 #include "engine/expr.h"
+#include "engine/window.h"
 
 struct BsComputed;
 
@@ -56,14 +57,13 @@ extern const char *bs_builtin_name(Oid function);
 
 /*
  * If expr (simplified) is a start of windows of fixed length over a column, describe it: the
- * column, the width and one start of a window.  What looks like one but cannot be one (months) is
+ * column and the windows.  What looks like one but cannot be one (months) is
  * no window.
  */
 typedef struct BsWindowForm
 {
 	Var *time;
-	int64 width_usec;
-	int64 origin;
+	BsWindowing windowing;
 } BsWindowForm;
 
 extern bool bs_native_window(const BsNative *native, Expr *expr, BsWindowForm *form);

@@ -148,8 +148,8 @@ find_lower_window(Split *split, Node *original, Expr *simple, BsWindowForm *form
 	if (is_window_of_lower(split, (Node *) simple))
 	{
 		form->time = (Var *) simple;
-		form->width_usec = split->lower->width_usec;
-		form->origin = split->lower->origin;
+		form->windowing =
+			bs_windowing_tumble(split->lower->windowing.slide_usec, split->lower->windowing.origin);
 		return true;
 	}
 	if (bs_native_window(&split->native, simple, form) &&
@@ -183,7 +183,7 @@ split_window(Split *split, Node *original, Expr *simple)
 		return false;
 	if (split->windowed)
 		bs_refuse_two_windows(original, split->place);
-	if (form.width_usec < BS_MIN_WIDTH_USEC || form.width_usec > BS_MAX_WIDTH_USEC)
+	if (form.windowing.pane_usec < BS_MIN_WIDTH_USEC || form.windowing.size_usec > BS_MAX_WIDTH_USEC)
 		bs_refuse_width(original, "the width of a window is out of range", split->place);
 	split->windowed = true;
 	split->window = form;
@@ -495,8 +495,10 @@ layout_fingerprint(const BsViewProgram *view)
 
 	hash = hash_combine64(hash, program->windowed);
 	hash = hash_combine64(hash, program->time_column);
-	hash = hash_combine64(hash, (uint64) program->width_usec);
-	hash = hash_combine64(hash, (uint64) program->origin);
+	hash = hash_combine64(hash, (uint64) program->windowing.pane_usec);
+	hash = hash_combine64(hash, (uint64) program->windowing.slide_usec);
+	hash = hash_combine64(hash, (uint64) program->windowing.size_usec);
+	hash = hash_combine64(hash, (uint64) program->windowing.origin);
 	hash = hash_combine64(hash, program->row_bytes);
 	for (uint32_t i = 0; i < program->nkeys; i++)
 		hash = hash_combine64(hash, (uint64) program->keys[i].type << 32 | program->keys[i].offset);
@@ -562,8 +564,7 @@ make_program(const Split *split, BsProgram *program)
 	if (split->windowed)
 	{
 		program->time_column = (uint32_t) (split->window.time->varattno - 1);
-		program->width_usec = split->window.width_usec;
-		program->origin = split->window.origin;
+		program->windowing = split->window.windowing;
 	}
 	program->keys = calloc((size_t) list_length(split->keys) + 1, sizeof(BsKey));
 	program->aggregates =

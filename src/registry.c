@@ -375,7 +375,7 @@ start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsView
 	 * whatever the lower view still has is taken.)
 	 */
 	if (timing->windowed && timing->clock == BS_CLOCK_WALL && !OidIsValid(timing->lower))
-		closed_before = bs_program_window(program, now - timing->retain_usec);
+		closed_before = bs_window_first_after(&timing->windowing, now - timing->retain_usec);
 	view->relid = relid;
 	view->fingerprint = program->fingerprint;
 	view->since = now;
@@ -393,7 +393,8 @@ start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsView
 
 		bs_partial_lock_write(partial);
 		bs_partial_init(&partial->partial, program, timing->max_groups);
-		bs_partial_close(&partial->partial, closed_before);
+		bs_partial_close(&partial->partial,
+						 bs_panes_closed_before(&timing->windowing, closed_before));
 		bs_partial_unlock(partial);
 	}
 	set_timing(view, timing);

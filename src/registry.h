@@ -55,13 +55,12 @@ typedef struct BsViewTiming
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
 	uint32 unused2; /* zero */
-	int64 width_usec;
-	int64 origin;
+	BsWindowing windowing;
 	int64 retain_usec;
 	int64 lateness_usec;
 	int64 idle_usec;
 	int64 max_future_usec;
-	int64 max_groups;
+	int64 max_groups; /* in one pane */
 } BsViewTiming;
 
 /* One writer's partial of one view. */
@@ -231,7 +230,7 @@ extern void bs_view_resume(BsSharedView *view, BsViewState state);
 /* A window, its writers taken together. */
 typedef struct BsWindowInfo
 {
-	int64 window; /* its start, PostgreSQL epoch; BS_NO_WINDOW in a view without windows */
+	int64 window; /* its start, PostgreSQL epoch; BS_NO_WINDOW in a view without windows.  bs_window_end() says where it ends */
 	bool closed;
 	uint64 records;
 	uint64 late;
@@ -259,7 +258,8 @@ typedef struct BsWindowData
 } BsWindowData;
 
 /*
- * Read the windows first .. last (starts, inclusive) of a view into one table.  The program must be
+ * Read the windows first .. last (starts, inclusive) of a view into one table: the panes from the start of
+ * the first to the end of the last, each once, whatever windows are over it.  The program must be
  * the reader's own with the same fingerprint; writer is its scratch.  Interrupts are served between
  * chunks.  The result is freed with context or by bs_window_data_free(); raises an error only when
  * memory is out or on cancel.

@@ -418,7 +418,7 @@ window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
 	if (reader->shape->windowed)
 	{
 		put(row, TimestampTzGetDatum(window->window));
-		put(row, TimestampTzGetDatum(window->window + reader->view->program.width_usec));
+		put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window)));
 	}
 	else
 	{

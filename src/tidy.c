@@ -19,7 +19,7 @@ typedef struct Place
 	BsPartial *partial;
 	BsArena *arena;
 	BsSharedPartial *lock; /* NULL: private */
-	int64 window;
+	int64 pane;
 	uint32 row_number;
 	const BsAggregate *aggregate;
 } Place;
@@ -38,12 +38,12 @@ unlock_place(const BsSharedPartial *lock)
 		bs_partial_unlock((BsSharedPartial *) lock);
 }
 
-/* The table of a window, if it is still there.  The lock is held. */
+/* The table of a pane, if it is still there.  The lock is held. */
 static BsTable *
-table_at(BsPartial *partial, BsArena *arena, const BsProgram *program, int64 window)
+table_at(BsPartial *partial, BsArena *arena, const BsProgram *program, int64 start)
 {
 	BsPane *pane =
-		partial->fingerprint == program->fingerprint ? bs_partial_pane(partial, arena, window) : NULL;
+		partial->fingerprint == program->fingerprint ? bs_partial_pane(partial, arena, start) : NULL;
 
 	return pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
 }
@@ -96,7 +96,7 @@ tidy_list(BsActiveView *view, const Place *place)
 	uint32 nstates = 0;
 
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->window);
+	table = table_at(place->partial, place->arena, program, place->pane);
 	if (table != NULL)
 	{
 		seen = handle_at(place, table, program)->offset;
@@ -109,7 +109,7 @@ tidy_list(BsActiveView *view, const Place *place)
 		return;
 
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->window);
+	table = table_at(place->partial, place->arena, program, place->pane);
 	if (table != NULL && handle_at(place, table, program)->offset == seen)
 	{
 		uint64 bytes = table->bytes;
@@ -134,7 +134,7 @@ find_long(BsActiveView *view, Place *place, const BsAggregate *aggregates, const
 	bs_keys_pack_rows(writer->keys, program, touched_arena,
 					  bs_table_chunk(touched_arena, touched, chunk), *nrows);
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->window);
+	table = table_at(place->partial, place->arena, program, place->pane);
 	if (table == NULL)
 		*nrows = 0;
 	else
@@ -191,7 +191,7 @@ bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedP
 
 	for (uint32 p = 0; p < view->scratch.npanes; p++)
 	{
-		Place place = {.partial = partial, .arena = arena, .lock = lock, .window = panes[p].window};
+		Place place = {.partial = partial, .arena = arena, .lock = lock, .pane = panes[p].start};
 		const BsTable *touched =
 			panes[p].table != 0 ? bs_arena_at(view->scratch_arena, panes[p].table) : NULL;
 

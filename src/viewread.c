@@ -13,14 +13,16 @@
 #define SLACK_BYTES (4 * BS_ARENA_MAX_BLOCK)
 #define MAX_TRIES   6
 
-/* ---------- which windows ---------- */
+/* ---------- panes ---------- */
 
-typedef struct WindowList
+/* Panes of all writers, of a list of starts; each writer's are together and in order. */
+typedef struct PaneList
 {
-	BsWindowInfo *windows;
-	int nwindows;
+	BsWindowInfo *panes; /* .window is the start of the pane */
+	int npanes;
 	int capacity;
-} WindowList;
+	int64 dropped_before; /* panes that start before this have gone, of some writer at least */
+} PaneList;
 
 static void
 info_add(BsWindowInfo *sum, const BsWindowInfo *info)
@@ -37,28 +39,85 @@ info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 }
 
 static void
-window_add(WindowList *list, const BsPane *pane, BsArena *arena)
+pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 {
 	const BsTable *table = pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
-	BsWindowInfo *info = NULL;
 
-	if (list->nwindows > 0 && list->windows[list->nwindows - 1].window == pane->window)
-		info = &list->windows[list->nwindows - 1];
-	else
+	list->panes[list->npanes++] = (BsWindowInfo){
+		.window = pane->start,
+		.records = pane->records,
+		.late = pane->late,
+		.overflowed = pane->overflowed,
+		.errors = pane->errors,
+		.records_lost = pane->records_lost,
+		.datagrams_lost = pane->datagrams_lost,
+		.left_out = table != NULL ? table->left_out : 0,
+		.groups = table != NULL ? table->nrows : 0,
+		.bytes = table != NULL ? table->bytes : 0,
+	};
+}
+
+/* Panes of a partial that start at first or later and before end: *begin and the number of them; the
+ * lock is held. */
+static uint32
+panes_between(const BsPartial *partial, BsArena *arena, int64 first, int64 end, uint32 *begin)
+{
+	const BsPane *panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
+	uint32 low = 0;
+	uint32 last;
+
+	for (uint32 high = partial->npanes; low < high;)
 	{
-		info = &list->windows[list->nwindows++];
-		memset(info, 0, sizeof(*info));
-		info->window = pane->window;
+		uint32 middle = low + (high - low) / 2;
+
+		if (panes[middle].start < first)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	info->records += pane->records;
-	info->late += pane->late;
-	info->overflowed += pane->overflowed;
-	info->errors += pane->errors;
-	info->records_lost += pane->records_lost;
-	info->datagrams_lost += pane->datagrams_lost;
-	info->left_out += table != NULL ? table->left_out : 0;
-	info->groups += table != NULL ? table->nrows : 0;
-	info->bytes += table != NULL ? table->bytes : 0;
+	last = low;
+	while (last < partial->npanes && panes[last].start < end)
+		last++;
+	*begin = low;
+	return last - low;
+}
+
+/* Room for all panes of this partial; got without the lock, for palloc may raise an error. */
+static void
+reserve_for(PaneList *list, uint32 npanes)
+{
+	if (list->capacity - list->npanes >= (int) npanes)
+		return;
+	list->capacity = list->npanes + (int) npanes * 2 + 16;
+	list->panes = list->panes == NULL
+					  ? palloc(list->capacity * sizeof(BsWindowInfo))
+					  : repalloc(list->panes, list->capacity * sizeof(BsWindowInfo));
+}
+
+static void
+collect_panes(BsSharedPartial *shared, uint64 fingerprint, int64 first, int64 end, PaneList *list)
+{
+	const BsPartial *partial = &shared->partial;
+	BsArena *arena = bs_shared_arena();
+	uint32 npanes = 0;
+	uint32 begin = 0;
+
+	for (;;)
+	{
+		reserve_for(list, npanes);
+		bs_partial_lock_read(shared);
+		npanes = partial->fingerprint == fingerprint
+					 ? panes_between(partial, arena, first, end, &begin)
+					 : 0;
+		if (list->capacity - list->npanes >= (int) npanes)
+			break;
+		bs_partial_unlock(shared);
+	}
+	for (uint32 i = 0; i < npanes; i++)
+		pane_add(list, (const BsPane *) bs_arena_at(arena, partial->panes) + begin + i, arena);
+	if (partial->fingerprint == fingerprint)
+		list->dropped_before = Max(list->dropped_before, partial->dropped_before);
+	bs_partial_unlock(shared);
 }
 
 static int
@@ -70,94 +129,85 @@ window_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Entries of one window, from several writers, become one. */
+/* Entries of one start, from several writers, become one.  Returns how many are left, in order. */
 static int
-windows_unite(BsWindowInfo *windows, int nwindows)
+infos_unite(BsWindowInfo *infos, int ninfos)
 {
 	int kept = 0;
 
-	qsort(windows, nwindows, sizeof(BsWindowInfo), window_compare);
-	for (int i = 0; i < nwindows; i++)
+	qsort(infos, ninfos, sizeof(BsWindowInfo), window_compare);
+	for (int i = 0; i < ninfos; i++)
 	{
-		if (kept > 0 && windows[kept - 1].window == windows[i].window)
-			info_add(&windows[kept - 1], &windows[i]);
+		if (kept > 0 && infos[kept - 1].window == infos[i].window)
+			info_add(&infos[kept - 1], &infos[i]);
 		else
-			windows[kept++] = windows[i];
+			infos[kept++] = infos[i];
 	}
 	return kept;
 }
 
-/* Panes of a partial whose windows are first .. last: *begin and the number of them; the lock is
- * held. */
-static uint32
-panes_between(const BsPartial *partial, BsArena *arena, int64 first, int64 last, uint32 *begin)
-{
-	const BsPane *panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
-	uint32 low = 0;
-	uint32 end;
-
-	for (uint32 high = partial->npanes; low < high;)
-	{
-		uint32 middle = low + (high - low) / 2;
-
-		if (panes[middle].window < first)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	end = low;
-	while (end < partial->npanes && panes[end].window <= last)
-		end++;
-	*begin = low;
-	return end - low;
-}
-
-/* Room for all panes of this partial; true when there is, else the list was grown without the lock.
- */
-static bool
-reserve_for(WindowList *list, uint32 npanes)
-{
-	if (list->capacity - list->nwindows >= (int) npanes)
-		return true;
-	list->capacity = list->nwindows + (int) npanes * 2 + 16;
-	list->windows = list->windows == NULL
-						? palloc(list->capacity * sizeof(BsWindowInfo))
-						: repalloc(list->windows, list->capacity * sizeof(BsWindowInfo));
-	return false;
-}
-
-static void
-collect_windows(BsSharedPartial *partial, uint64 fingerprint, int64 first, int64 last,
-				WindowList *list)
-{
-	BsArena *arena = bs_shared_arena();
-	uint32 npanes = 0;
-	uint32 begin = 0;
-
-	for (;;)
-	{
-		/* Memory is got before the lock: palloc may raise an error. */
-		reserve_for(list, npanes);
-		bs_partial_lock_read(partial);
-		npanes = partial->partial.fingerprint == fingerprint
-					 ? panes_between(&partial->partial, arena, first, last, &begin)
-					 : 0;
-		if (list->capacity - list->nwindows >= (int) npanes)
-			break;
-		bs_partial_unlock(partial);
-	}
-	for (uint32 i = 0; i < npanes; i++)
-		window_add(list, (const BsPane *) bs_arena_at(arena, partial->partial.panes) + begin + i,
-				   arena);
-	bs_partial_unlock(partial);
-}
-
-/* Those of the windows first .. last. */
+/* The panes that start at first or later and before end, the writers' taken together. */
 static BsWindowInfo *
-windows_between(Oid relid, uint64 fingerprint, int64 first, int64 last, int *nwindows)
+panes_of_view(BsSharedView *view, uint64 fingerprint, int64 first, int64 end, int *npanes)
+{
+	PaneList list = {0};
+
+	for (int w = 0; view != NULL && w < bs_nwriters(); w++)
+		collect_panes(&view->partials[w], fingerprint, first, end, &list);
+	*npanes = infos_unite(list.panes, list.npanes);
+	return list.panes;
+}
+
+/* ---------- windows ---------- */
+
+/* What the panes of one window come to. */
+static BsWindowInfo
+sum_panes(const BsWindowInfo *panes, int npanes, int64 window)
+{
+	BsWindowInfo sum = {.window = window};
+
+	for (int i = 0; i < npanes; i++)
+		info_add(&sum, &panes[i]);
+	return sum;
+}
+
+/*
+ * The windows that are over some pane: a palloc'ed array.  Of those that start before dropped_before a
+ * part has gone already; they are not among them.
+ */
+static BsWindowInfo *
+windows_over(const BsWindowing *windowing, const BsWindowInfo *panes, int npanes,
+			 int64 dropped_before, int *nwindows)
+{
+	uint64 span = (uint64) panes[npanes - 1].window - (uint64) panes[0].window;
+	uint64 each = (uint64) (windowing->size_usec / windowing->slide_usec + 1);
+	uint64 most = Min(span / (uint64) windowing->slide_usec + each, each * (uint64) npanes);
+	BsWindowInfo *windows = palloc_extended(sizeof(BsWindowInfo) * most, MCXT_ALLOC_HUGE);
+	int64 window = BS_TIME_NEG_INFINITY;
+	int first = 0;
+	int end = 0;
+
+	*nwindows = 0;
+	while (first < npanes)
+	{
+		/* The next one that any pane is left of. */
+		window = Max(bs_window_first_after(windowing, panes[first].window),
+					 bs_window_next(windowing, window));
+		while (first < npanes && panes[first].window < window)
+			first++;
+		while (end < npanes && panes[end].window < bs_window_end(windowing, window))
+			end++;
+		if (first < end && window >= dropped_before)
+			windows[(*nwindows)++] = sum_panes(panes + first, end - first, window);
+	}
+	return windows;
+}
+
+BsWindowInfo *
+bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
 {
 	BsSharedView *view = bs_registry_find(relid, fingerprint);
-	WindowList list = {0};
+	PaneList list = {.dropped_before = BS_TIME_NEG_INFINITY};
 	int64 closed_before;
 
 	*nwindows = 0;
@@ -166,18 +216,15 @@ windows_between(Oid relid, uint64 fingerprint, int64 first, int64 last, int *nwi
 	/* Read first: a window that closes meanwhile is shown as open, never the other way round. */
 	closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 	for (int w = 0; w < bs_nwriters(); w++)
-		collect_windows(&view->partials[w], fingerprint, first, last, &list);
-	list.nwindows = windows_unite(list.windows, list.nwindows);
-	for (int i = 0; i < list.nwindows; i++)
-		list.windows[i].closed = view->timing.windowed && list.windows[i].window < closed_before;
-	*nwindows = list.nwindows;
-	return list.windows;
-}
-
-BsWindowInfo *
-bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
-{
-	return windows_between(relid, fingerprint, PG_INT64_MIN, PG_INT64_MAX, nwindows);
+		collect_panes(&view->partials[w], fingerprint, PG_INT64_MIN, PG_INT64_MAX, &list);
+	*nwindows = list.npanes = infos_unite(list.panes, list.npanes);
+	if (!view->timing.windowed || list.npanes == 0)
+		return list.panes;
+	list.panes = windows_over(&view->timing.windowing, list.panes, list.npanes, list.dropped_before,
+							  nwindows);
+	for (int i = 0; i < *nwindows; i++)
+		list.panes[i].closed = list.panes[i].window < closed_before;
+	return list.panes;
 }
 
 /* ---------- their groups ---------- */
@@ -216,9 +263,9 @@ make_table(BsWindowData *data, const BsProgram *program, uint64 usable_bytes, ui
 	data->table = bs_arena_at(data->arena, table);
 }
 
-/* Merge one chunk of a window; false when the window has no such chunk (any more). */
+/* Merge one chunk of a pane; false when the pane has no such chunk (any more). */
 static bool
-read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 window,
+read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 start,
 		   uint32 chunk, BsWindowData *data, uint64 *overflowed)
 {
 	BsArena *arena = bs_shared_arena();
@@ -228,7 +275,7 @@ read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer,
 
 	bs_partial_lock_read(partial);
 	if (partial->partial.fingerprint == program->fingerprint)
-		pane = bs_partial_pane(&partial->partial, arena, window);
+		pane = bs_partial_pane(&partial->partial, arena, start);
 	table = pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
 	if (table != NULL && chunk < table->nchunks)
 	{
@@ -240,9 +287,9 @@ read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer,
 	return more;
 }
 
-/* Merge one chunk of a set of a window; false when there is none (any more). */
+/* Merge one chunk of a set of a pane; false when there is none (any more). */
 static bool
-read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 window,
+read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 start,
 			   uint32 set, uint32 chunk, BsWindowData *data)
 {
 	BsArena *arena = bs_shared_arena();
@@ -251,7 +298,7 @@ read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *wri
 
 	bs_partial_lock_read(partial);
 	if (partial->partial.fingerprint == program->fingerprint)
-		pane = bs_partial_pane(&partial->partial, arena, window);
+		pane = bs_partial_pane(&partial->partial, arena, start);
 	if (pane != NULL && pane->table != 0)
 	{
 		BsTable *table = bs_arena_at(arena, pane->table);
@@ -268,7 +315,7 @@ read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *wri
  * group is missing would be lost.
  */
 static void
-read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 window,
+read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 start,
 		  BsWindowData *data)
 {
 	for (int w = 0; w < bs_nwriters(); w++)
@@ -276,7 +323,7 @@ read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 
 		{
 			uint32 chunk = 0;
 
-			while (read_set_chunk(&view->partials[w], program, writer, window, set, chunk, data))
+			while (read_set_chunk(&view->partials[w], program, writer, start, set, chunk, data))
 			{
 				chunk++;
 				CHECK_FOR_INTERRUPTS();
@@ -285,17 +332,17 @@ read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 
 }
 
 static uint64
-read_window(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 window,
-			BsWindowData *data)
+read_pane(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 start,
+		  BsWindowData *data)
 {
 	uint64 overflowed = 0;
 
-	read_sets(view, program, writer, window, data);
+	read_sets(view, program, writer, start, data);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		uint32 chunk = 0;
 
-		while (read_chunk(&view->partials[w], program, writer, window, chunk, data, &overflowed))
+		while (read_chunk(&view->partials[w], program, writer, start, chunk, data, &overflowed))
 		{
 			chunk++;
 			CHECK_FOR_INTERRUPTS();
@@ -304,27 +351,13 @@ read_window(BsSharedView *view, const BsProgram *program, BsWriter *writer, int6
 	return overflowed;
 }
 
-/* What windows come to together. */
-static BsWindowInfo
-sum_windows(const BsWindowInfo *windows, int nwindows, int64 first)
-{
-	BsWindowInfo sum = {.window = first, .closed = true};
-
-	for (int i = 0; i < nwindows; i++)
-	{
-		sum.closed &= windows[i].closed;
-		info_add(&sum, &windows[i]);
-	}
-	return sum;
-}
-
 /*
- * Retention drops the windows of one writer after the other, oldest first.  Was one dropped, of any
- * writer, while they were read?  Then a part of its groups is missing; otherwise windows only ever
+ * Retention drops the panes of one writer after the other, oldest first.  Was one dropped, of any
+ * writer, while they were read?  Then a part of its groups is missing; otherwise panes only ever
  * grow.
  */
 static bool
-windows_shrank(const BsWindowInfo *before, int nbefore, const BsWindowInfo *after, int nafter)
+panes_shrank(const BsWindowInfo *before, int nbefore, const BsWindowInfo *after, int nafter)
 {
 	int j = 0;
 
@@ -339,16 +372,16 @@ windows_shrank(const BsWindowInfo *before, int nbefore, const BsWindowInfo *afte
 	return false;
 }
 
-/* One attempt: false when an open window grew beyond the memory that was got for it. */
+/* One attempt: false when an open pane grew beyond the memory that was got for it. */
 static bool
-try_read(BsSharedView *view, const BsProgram *program, BsWriter *writer,
-		 const BsWindowInfo *windows, int nwindows, uint64 usable_bytes, BsWindowData *data)
+try_read(BsSharedView *view, const BsProgram *program, BsWriter *writer, const BsWindowInfo *panes,
+		 int npanes, uint64 usable_bytes, BsWindowData *data)
 {
 	uint64 overflowed = 0;
 
 	make_table(data, program, usable_bytes, data->info.groups);
-	for (int i = 0; i < nwindows && overflowed == 0; i++)
-		overflowed = read_window(view, program, writer, windows[i].window, data);
+	for (int i = 0; i < npanes && overflowed == 0; i++)
+		overflowed = read_pane(view, program, writer, panes[i].window, data);
 	/* The private table's own left_out says whether it had room for all values. */
 	if (overflowed > 0 || data->table->left_out > 0)
 		return false;
@@ -373,29 +406,30 @@ bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first,
 			 MemoryContext context)
 {
 	uint64 fingerprint = program->fingerprint;
+	int64 end = program->windowed ? bs_window_end(&program->windowing, last) : last + 1;
 	BsWindowData *data = data_create(context);
 	BsSharedView *view = bs_registry_find(relid, fingerprint);
-	int nwindows;
-	BsWindowInfo *windows = windows_between(relid, fingerprint, first, last, &nwindows);
+	int npanes;
+	BsWindowInfo *panes = panes_of_view(view, fingerprint, first, end, &npanes);
 	int tries = 0;
 
 	for (;;)
 	{
-		BsWindowInfo *before = windows;
-		int nbefore = nwindows;
+		BsWindowInfo *before = panes;
+		int nbefore = npanes;
 		bool fitted;
 
-		data->info = sum_windows(before, nbefore, first);
+		data->info = sum_panes(before, nbefore, first);
 		if (view == NULL || data->info.groups == 0)
 			break;
 		fitted = try_read(view, program, writer, before, nbefore,
 						  ((data->info.bytes * 2 + SLACK_BYTES) << tries), data);
-		windows = windows_between(relid, fingerprint, first, last, &nwindows);
-		if (fitted && !windows_shrank(before, nbefore, windows, nwindows))
+		panes = panes_of_view(view, fingerprint, first, end, &npanes);
+		if (fitted && !panes_shrank(before, nbefore, panes, npanes))
 			break;
 		free_arena(data);
 		pfree(before);
-		/* There are ever fewer windows to lose: only growth needs a bound. */
+		/* There are ever fewer panes to lose: only growth needs a bound. */
 		if (!fitted && ++tries == MAX_TRIES)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 							errdetail("The groups of a window grew faster than they were read.")));

@@ -61,8 +61,7 @@ bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext con
 	shape->windowed = view->program.windowed;
 	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
 	shape->window_attno = view->window_resno;
-	shape->width_usec = view->program.width_usec;
-	shape->origin = view->program.origin;
+	shape->windowing = view->program.windowing;
 	shape->natts = natts;
 	foreach (cell, view->tlist)
 	{

@@ -29,8 +29,7 @@ typedef struct BsViewShape
 	bool windowed;
 	bool closed_only;        /* show = 'closed' */
 	AttrNumber window_attno; /* the view's first column that is the start of the window; 0: none */
-	int64 width_usec;        /* of its windows */
-	int64 origin;            /* a start of one */
+	BsWindowing windowing;
 	/* What the definition names: PlannedStmt.relationOids and .invalItems. */
 	List *relations;
 	List *invalidators;

@@ -188,13 +188,13 @@ bs_table_fold_sets(BsArena *arena, BsTable *table, const BsProgram *program, BsW
 
 /* ---- partials --------------------------------------------------------------------------------- */
 
-/* Add a pane of another partial; its records are late when the window is closed here. */
+/* Add a pane of another partial; its records are late when the pane is closed here. */
 static void
 merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
 		   const BsPane *pane, BsArena *from_arena)
 {
 	BsTable *from = pane->table != 0 ? bs_arena_at(from_arena, pane->table) : NULL;
-	bool late = program->windowed && pane->window < into->closed_before;
+	bool late = program->windowed && pane->start < into->closed_before;
 	uint64_t overflowed = 0;
 	BsTable *table;
 	BsPane *mine;
@@ -203,12 +203,12 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 	if (late)
 	{
 		into->late += pane->records;
-		mine = bs_partial_pane(into, arena, pane->window);
+		mine = bs_partial_pane(into, arena, pane->start);
 		if (mine != NULL)
 			mine->late += pane->records;
 		return;
 	}
-	mine = bs_partial_take_pane(into, arena, program, pane->window, from != NULL ? from->nrows : 0,
+	mine = bs_partial_take_pane(into, arena, program, pane->start, from != NULL ? from->nrows : 0,
 								&table);
 	if (mine == NULL || (table == NULL && from != NULL))
 	{

@@ -19,6 +19,7 @@ bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_group
 	partial->layout = program->layout;
 	partial->max_groups = max_groups;
 	partial->closed_before = BS_TIME_NEG_INFINITY;
+	partial->dropped_before = BS_TIME_NEG_INFINITY;
 }
 
 /* ---- panes ------------------------------------------------------------------------------------ */
@@ -29,22 +30,22 @@ panes_of(const BsPartial *partial, BsArena *arena)
 	return bs_arena_at(arena, partial->panes);
 }
 
-/* Index of the first pane whose window is not before this one. */
+/* Index of the first pane that does not start before this. */
 static uint32_t
-pane_position(const BsPartial *partial, BsArena *arena, int64_t window)
+pane_position(const BsPartial *partial, BsArena *arena, int64_t start)
 {
 	const BsPane *panes = panes_of(partial, arena);
 	uint32_t low = 0;
 	uint32_t high = partial->npanes;
 
 	/* Records come in order of time, nearly: the newest is the likely one. */
-	if (high > 0 && panes[high - 1].window <= window)
-		return panes[high - 1].window == window ? high - 1 : high;
+	if (high > 0 && panes[high - 1].start <= start)
+		return panes[high - 1].start == start ? high - 1 : high;
 	while (low < high)
 	{
 		uint32_t middle = low + (high - low) / 2;
 
-		if (panes[middle].window < window)
+		if (panes[middle].start < start)
 			low = middle + 1;
 		else
 			high = middle;
@@ -53,14 +54,14 @@ pane_position(const BsPartial *partial, BsArena *arena, int64_t window)
 }
 
 BsPane *
-bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t window)
+bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t start)
 {
 	uint32_t position;
 
 	if (partial->npanes == 0)
 		return NULL;
-	position = pane_position(partial, arena, window);
-	if (position < partial->npanes && panes_of(partial, arena)[position].window == window)
+	position = pane_position(partial, arena, start);
+	if (position < partial->npanes && panes_of(partial, arena)[position].start == start)
 		return &panes_of(partial, arena)[position];
 	return NULL;
 }
@@ -88,20 +89,20 @@ panes_reserve(BsPartial *partial, BsArena *arena)
 	return true;
 }
 
-/* The pane of a window, made when there is none; NULL when memory is out. */
+/* The pane of this start, made when there is none; NULL when memory is out. */
 static BsPane *
-pane_take(BsPartial *partial, BsArena *arena, int64_t window)
+pane_take(BsPartial *partial, BsArena *arena, int64_t start)
 {
-	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, window);
+	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, start);
 	BsPane *panes;
 
-	if (position < partial->npanes && panes_of(partial, arena)[position].window == window)
+	if (position < partial->npanes && panes_of(partial, arena)[position].start == start)
 		return &panes_of(partial, arena)[position];
 	if (!panes_reserve(partial, arena))
 		return NULL;
 	panes = panes_of(partial, arena);
 	memmove(&panes[position + 1], &panes[position], (partial->npanes - position) * sizeof(BsPane));
-	panes[position] = (BsPane){.window = window};
+	panes[position] = (BsPane){.start = start};
 	partial->npanes++;
 	return &panes[position];
 }
@@ -122,10 +123,10 @@ pane_table(BsPartial *partial, BsArena *arena, const BsProgram *program, BsPane 
 }
 
 BsPane *
-bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t window,
+bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t start,
 					 uint32_t expected_rows, BsTable **table)
 {
-	BsPane *pane = pane_take(partial, arena, window);
+	BsPane *pane = pane_take(partial, arena, start);
 
 	*table = pane != NULL ? pane_table(partial, arena, program, pane, expected_rows) : NULL;
 	return pane;
@@ -147,10 +148,12 @@ bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before)
 	BsPane *panes;
 	uint32_t ndropped = 0;
 
+	if (before > partial->dropped_before)
+		partial->dropped_before = before;
 	if (partial->npanes == 0)
 		return;
 	panes = panes_of(partial, arena);
-	while (ndropped < partial->npanes && panes[ndropped].window < before)
+	while (ndropped < partial->npanes && panes[ndropped].start < before)
 		pane_release(partial, arena, &panes[ndropped++]);
 	partial->npanes -= ndropped;
 	memmove(panes, panes + ndropped, partial->npanes * sizeof(BsPane));
@@ -196,7 +199,7 @@ bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records, int64_
 		BsPane *pane = &panes[i - 1];
 
 		/* Without windows closed_before is before everything. */
-		if (pane->window < partial->closed_before)
+		if (pane->start < partial->closed_before)
 			break;
 		pane->records_lost = add_saturating(pane->records_lost, records);
 		pane->datagrams_lost = add_saturating(pane->datagrams_lost, datagrams);
@@ -381,7 +384,7 @@ resolve_only_row(BsArena *arena, BsTable *table, uint64_t max_groups, const BsPr
 	return true;
 }
 
-/* Add rows that fall into one window; returns how many found room. */
+/* Add rows that fall into one pane; returns how many found room. */
 static uint32_t
 add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
 		 BsWriter *writer, const BsEvaluated *evaluated, BsRows rows, BsForeignAccumulate accumulate,
@@ -450,11 +453,11 @@ add_slices(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram 
 	return nadded;
 }
 
-/* A late record is counted at its window too, while that is still there. */
+/* A late record is counted at its pane too, while that is still there. */
 static void
-count_late(BsPartial *partial, BsArena *arena, int64_t window, uint64_t nrecords)
+count_late(BsPartial *partial, BsArena *arena, int64_t start, uint64_t nrecords)
 {
-	BsPane *pane = bs_partial_pane(partial, arena, window);
+	BsPane *pane = bs_partial_pane(partial, arena, start);
 
 	partial->late += nrecords;
 	if (pane != NULL)
@@ -462,8 +465,8 @@ count_late(BsPartial *partial, BsArena *arena, int64_t window, uint64_t nrecords
 }
 
 static void
-add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-			  const BsEvaluated *evaluated, int64_t window, BsRows rows,
+add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+			  const BsEvaluated *evaluated, int64_t start, BsRows rows,
 			  BsForeignAccumulate accumulate, void *context)
 {
 	BsPane *pane;
@@ -471,12 +474,12 @@ add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 	uint64_t bytes;
 	uint32_t nadded;
 
-	if (program->windowed && window < partial->closed_before)
+	if (program->windowed && start < partial->closed_before)
 	{
-		count_late(partial, arena, window, rows.nrows);
+		count_late(partial, arena, start, rows.nrows);
 		return;
 	}
-	pane = bs_partial_take_pane(partial, arena, program, window, partial->last_rows, &table);
+	pane = bs_partial_take_pane(partial, arena, program, start, partial->last_rows, &table);
 	if (table == NULL)
 	{
 		partial->overflowed += rows.nrows;
@@ -496,9 +499,9 @@ add_to_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 		partial->last_rows = table->nrows;
 }
 
-/* Rows of a batch that fall into several windows: one selection after the other. */
+/* Rows of a batch that fall into several panes: one selection after the other. */
 static void
-add_by_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+add_by_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
 			  const BsEvaluated *evaluated, BsForeignAccumulate accumulate, void *context)
 {
 	uint16_t *left = writer->left;
@@ -507,7 +510,7 @@ add_by_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 	memcpy(left, evaluated->rows, nleft * sizeof(uint16_t));
 	while (nleft > 0)
 	{
-		int64_t window = evaluated->windows[left[0]];
+		int64_t start = evaluated->panes[left[0]];
 		uint32_t nmine = 0;
 		uint32_t nothers = 0;
 
@@ -515,13 +518,13 @@ add_by_window(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWr
 		{
 			uint16_t row = left[i];
 
-			if (evaluated->windows[row] == window)
+			if (evaluated->panes[row] == start)
 				writer->selection[nmine++] = row;
 			else
 				left[nothers++] = row;
 		}
 		nleft = nothers;
-		add_to_window(partial, arena, program, writer, evaluated, window,
+		add_to_pane(partial, arena, program, writer, evaluated, start,
 					  (BsRows){nmine, writer->selection}, accumulate, context);
 	}
 }
@@ -535,15 +538,15 @@ count_errors(BsPartial *partial, BsArena *arena, const BsProgram *program, const
 	for (uint32_t i = 0; i < evaluated->nfailed; i++)
 	{
 		uint16_t row = evaluated->failed_rows[i];
-		int64_t window = BS_NO_WINDOW;
+		int64_t start = BS_NO_WINDOW;
 		BsPane *pane;
 
 		if (time != NULL && (bs_lane_is_null(time, row) || time->i64[row] == BS_TIME_INFINITY ||
 							 time->i64[row] == BS_TIME_NEG_INFINITY))
 			continue;
 		if (time != NULL)
-			window = bs_program_window(program, time->i64[row]);
-		pane = bs_partial_pane(partial, arena, window);
+			start = bs_pane_start(&program->windowing, time->i64[row]);
+		pane = bs_partial_pane(partial, arena, start);
 		if (pane != NULL)
 			pane->errors++;
 	}
@@ -560,11 +563,11 @@ bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *program, BsW
 	partial->future += evaluated->future;
 	partial->errors += evaluated->errors;
 	partial->unknown_rate += evaluated->unknown_rate;
-	if (evaluated->nrows > 0 && evaluated->one_window)
-		add_to_window(partial, arena, program, writer, evaluated, evaluated->window,
+	if (evaluated->nrows > 0 && evaluated->one_pane)
+		add_to_pane(partial, arena, program, writer, evaluated, evaluated->pane,
 					  (BsRows){evaluated->nrows, evaluated->rows}, accumulate, accumulate_context);
 	else if (evaluated->nrows > 0)
-		add_by_window(partial, arena, program, writer, evaluated, accumulate, accumulate_context);
+		add_by_pane(partial, arena, program, writer, evaluated, accumulate, accumulate_context);
 	if (evaluated->nfailed > 0)
 	{
 		partial->last_error = evaluated->last_error;

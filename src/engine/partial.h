@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * partial.h: what one writer has counted for one view: a table of groups for each window.
+ * partial.h: what one writer has counted for one view: a table of groups for each pane (window.h).
  *
  * A partial belongs to one view and one writer (a receiver, or the inserting backends together, or one
- * transaction).  Its panes lie in an arena, sorted by window.  Every function here needs the partial's
+ * transaction).  Its panes lie in an arena, sorted by start.  Every function here needs the partial's
  * lock (the caller's business), but for partials in private memory.  None allocates but in the arena,
  * none can fail: what does not fit is counted as overflowed.
  *
- *   BsPartial -> panes: {window, table, counters} .. sorted by window
+ *   BsPartial -> panes: {start, table, counters} .. sorted by start
  *             -> sources: {source, highest time, last heard} ..
  */
 #ifndef BS_PARTIAL_H
@@ -15,16 +15,16 @@
 
 #include "table.h"
 
-/* One window of one writer. */
+/* One pane of one writer. */
 typedef struct BsPane
 {
-	int64_t window; /* its start */
+	int64_t start;
 	uint64_t table; /* 0: none yet (only counters) */
 	uint64_t records;
 	uint64_t late;
 	uint64_t overflowed;
 	uint64_t errors;
-	/* Lost on the way to this writer while the window was open, by the exporters' sequence numbers. */
+	/* Lost on the way to this writer while the pane was open, by the exporters' sequence numbers. */
 	int32_t records_lost;
 	int32_t datagrams_lost;
 } BsPane;
@@ -49,9 +49,10 @@ typedef struct BsPartial
 	uint32_t nsources;
 	uint64_t sources;      /* BsSource[sources_capacity], open addressing; source 0 is empty */
 	uint32_t sources_capacity;
-	uint32_t last_rows;    /* groups of the newest window that filled: the next one's size */
-	int64_t closed_before; /* windows that start before this are closed */
-	uint64_t max_groups;   /* in one window */
+	uint32_t last_rows;    /* groups of the newest pane that filled: the next one's size */
+	int64_t closed_before; /* panes that start before this take no more records */
+	int64_t dropped_before; /* panes that start before this have been given back */
+	uint64_t max_groups;   /* in one pane */
 	uint64_t bytes;        /* taken from the arena, tables included */
 	/* Since the view began to count: */
 	uint64_t records;      /* added */
@@ -100,24 +101,24 @@ extern void bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgra
 
 /*
  * Add everything that another partial of the same program holds (a transaction's to the shared one):
- * its panes, counters and sources.  What falls into closed windows is late.  Its sources are taken to
+ * its panes, counters and sources.  What falls into closed panes is late.  Its sources are taken to
  * have been heard at heard, by the view's clock.
  */
 extern void bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program,
 							 BsWriter *writer, const BsPartial *from, BsArena *from_arena,
 							 int64_t heard);
 
-/* Losses became known (or, negative, were taken back): they are noted at the windows that are open. */
+/* Losses became known (or, negative, were taken back): they are noted at the panes that are open. */
 extern void bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records,
 								 int64_t datagrams);
 
-/* The pane of a window, or NULL. */
-extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t window);
+/* The pane of this start, or NULL. */
+extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t start);
 
-/* Windows that start before this are closed from now on (never goes back). */
+/* Panes that start before this take no more records from now on (never goes back). */
 extern void bs_partial_close(BsPartial *partial, int64_t closed_before);
 
-/* Give back the panes of windows that start before this. */
+/* Give back the panes that start before this. */
 extern void bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before);
 
 /*

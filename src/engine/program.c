@@ -212,7 +212,7 @@ allocate_scratch(BsProgram *program)
 	e->rows = calloc(n, sizeof(uint16_t));
 	e->scratch_rows = calloc(n, sizeof(uint16_t));
 	e->failed_rows = calloc(n, sizeof(uint16_t));
-	e->windows = calloc(n, sizeof(int64_t));
+	e->panes = calloc(n, sizeof(int64_t));
 	e->error_codes = calloc(n, 1);
 	e->unknown_rows = calloc(n, 1);
 	e->keys = calloc(program->nkeys + 1, sizeof(*e->keys));
@@ -221,7 +221,7 @@ allocate_scratch(BsProgram *program)
 	e->set_arguments = calloc(program->nsets + 1, sizeof(*e->set_arguments));
 	e->set_filters = calloc(program->nsets + 1, sizeof(*e->set_filters));
 	e->filter_bytes = calloc(program->naggregates + program->nsets + 1, sizeof(*e->filter_bytes));
-	ok = e->rows && e->scratch_rows && e->failed_rows && e->windows && e->error_codes && e->unknown_rows &&
+	ok = e->rows && e->scratch_rows && e->failed_rows && e->panes && e->error_codes && e->unknown_rows &&
 		 e->keys &&
 		 e->arguments && e->filters && e->set_arguments && e->set_filters && e->filter_bytes;
 	for (uint32_t i = 0; ok && i < program->naggregates + program->nsets; i++)
@@ -242,7 +242,7 @@ bs_program_finish(BsProgram *program, uint32_t capacity)
 	program->capacity = capacity;
 	if (capacity == 0 || capacity > UINT16_MAX)
 		return "batch capacity out of range";
-	if (program->windowed && program->width_usec <= 0)
+	if (program->windowed && program->windowing.pane_usec <= 0)
 		return "window width must be positive";
 	problem = lay_out_row(program);
 	if (problem == NULL)
@@ -264,7 +264,7 @@ free_evaluated(BsEvaluated *e, uint32_t nfilters)
 	free(e->rows);
 	free(e->scratch_rows);
 	free(e->failed_rows);
-	free(e->windows);
+	free(e->panes);
 	free(e->error_codes);
 	free(e->unknown_rows);
 	free(e->keys);
@@ -331,22 +331,6 @@ bs_program_columns(const BsProgram *program, bool *wanted)
 		mark_columns(program->sets[i].argument, wanted);
 		mark_columns(program->sets[i].filter, wanted);
 	}
-}
-
-int64_t
-bs_program_window(const BsProgram *program, int64_t time_usec)
-{
-	int64_t width = program->width_usec;
-	int64_t from_origin;
-	int64_t rest;
-
-	/* Both are within PostgreSQL's range of timestamps, so their difference fits 64 bits. */
-	if (__builtin_sub_overflow(time_usec, program->origin, &from_origin))
-		return time_usec;
-	rest = from_origin % width;
-	if (rest < 0)
-		rest += width;
-	return time_usec - rest;
 }
 
 /* ---- evaluation ------------------------------------------------------------------------------- */
@@ -425,7 +409,7 @@ apply_where(BsProgram *program, BsEval *eval, uint32_t nrows)
 	e->filtered = nrows - e->nrows - e->nfailed;
 }
 
-/* Leave out rows without a usable time, and find each one's window. */
+/* Leave out rows without a usable time, and find each one's pane. */
 static void
 apply_time_by_row(BsProgram *program, const BsLane *lane, int64_t future_limit)
 {
@@ -443,12 +427,12 @@ apply_time_by_row(BsProgram *program, const BsLane *lane, int64_t future_limit)
 			e->future++;
 		else
 		{
-			e->windows[row] = bs_program_window(program, time);
+			e->panes[row] = bs_pane_start(&program->windowing, time);
 			e->rows[kept++] = row;
 		}
 	}
 	e->nrows = kept;
-	e->one_window = false;
+	e->one_pane = false;
 }
 
 static void
@@ -457,15 +441,15 @@ apply_time(BsProgram *program, const BsBatch *batch, int64_t future_limit)
 	BsEvaluated *e = program->evaluated;
 	const BsTimeMarks *marks;
 
-	e->one_window = true;
-	e->window = BS_NO_WINDOW;
+	e->one_pane = true;
+	e->pane = BS_NO_WINDOW;
 	if (!program->windowed)
 		return;
 	marks = bs_batch_time_marks(batch, program->time_column);
 	if (marks->complete && marks->highest <= future_limit)
 	{
-		e->window = bs_program_window(program, marks->lowest);
-		if (marks->highest - e->window < program->width_usec)
+		e->pane = bs_pane_start(&program->windowing, marks->lowest);
+		if (marks->highest - e->pane < program->windowing.pane_usec)
 			return;
 	}
 	apply_time_by_row(program, &batch->columns[program->time_column], future_limit);

@@ -4,7 +4,7 @@
  *
  * A program is made once per process from a view's definition: filter, time, keys, aggregates.  It is
  * checked when made, so that running it cannot fail.  bs_program_evaluate() does everything that needs
- * no lock: it leaves the rows to be added, their windows, and lanes of keys and arguments; partial.h
+ * no lock: it leaves the rows to be added, their panes, and lanes of keys and arguments; partial.h
  * adds them.
  *
  * Memory: malloc'ed, one per process and view; single-threaded.
@@ -14,8 +14,9 @@
 
 #include "aggregate.h"
 #include "expr.h"
+#include "window.h"
 
-/* The window number of everything in a view without windows. */
+/* The pane, and the window, of everything in a view without windows. */
 #define BS_NO_WINDOW INT64_C(0)
 
 #define BS_MAX_SETS 16
@@ -61,8 +62,7 @@ typedef struct BsProgram
 	BsExpr *where;       /* NULL: all */
 	bool windowed;
 	uint32_t time_column; /* lane of the time column, when windowed */
-	int64_t width_usec;  /* of a window */
-	int64_t origin;      /* a start of a window, PostgreSQL epoch */
+	BsWindowing windowing;
 	uint32_t nkeys;
 	BsKey *keys;         /* malloc'ed [nkeys] */
 	uint32_t naggregates;
@@ -99,9 +99,9 @@ typedef struct BsEvaluated
 {
 	uint32_t nrows;     /* to be added */
 	uint16_t *rows;     /* [capacity] ascending */
-	int64_t *windows;   /* [capacity] start of the window, by row of the batch; unset when one_window */
-	bool one_window;    /* all rows fall into the window that starts at window */
-	int64_t window;
+	int64_t *panes;     /* [capacity] start of the pane, by row of the batch; unset when one_pane */
+	bool one_pane;      /* all rows fall into the pane that starts at pane */
+	int64_t pane;
 	const BsLane **keys;      /* [nkeys] */
 	const BsLane **arguments; /* [naggregates]; NULL for count(*) */
 	const uint8_t **filters;  /* [naggregates]; by row: 1 where FILTER holds; NULL without FILTER */
@@ -137,8 +137,5 @@ extern const BsEvaluated *bs_program_evaluate(BsProgram *program, const BsBatch 
  * added no more.  Returns their number.
  */
 extern uint32_t bs_program_drop_failed(BsProgram *program);
-
-/* Start of the window that holds a time: floor, also before the origin. */
-extern int64_t bs_program_window(const BsProgram *program, int64_t time_usec);
 
 #endif

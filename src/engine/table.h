@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * table.h: the groups of one window: dense rows in chunks under a small index of hashes.
+ * table.h: the groups of one pane: dense rows in chunks under a small index of hashes.
  *
  *   BsTable -> index: slots of 8 bytes {hash32, row number + 1}, linear probing, at most half full
  *           -> rows:  chunks of BS_CHUNK_BYTES, each with as many whole rows as fit

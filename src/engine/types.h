@@ -14,6 +14,7 @@
  *   aggregate.h/.c  the table of aggregates: accumulate, combine
  *   prefixmap.h, prefixmap.c, prefixbuild.c  longest-prefix maps
  *   program.h/.c a view's filter, keys and aggregates, checked when made
+ *   window.h     panes and windows: what ends when
  *   partial.h/.c one writer's panes of one view: add a batch, close, drop
  *   sources.c    how far each source of time has come
  *   merge.c      partials and panes into one

@@ -18,8 +18,8 @@ struct BsWriter
 	BsHandle **states;
 	uint16_t *rows;
 	uint16_t *reached;
-	uint16_t *selection; /* rows of one window */
-	uint16_t *left;      /* rows of windows still to come */
+	uint16_t *selection; /* rows of one pane */
+	uint16_t *left;      /* rows of panes still to come */
 	uint32_t nsets;
 	BsKeys **set_keys;   /* [nsets] */
 	const BsLane **set_lanes; /* [nkeys + 1] */
@@ -27,11 +27,11 @@ struct BsWriter
 };
 
 /*
- * The pane of a window and its table, both made when there are none (expected_rows sizes the table).
+ * The pane of this start and its table, both made when there are none (expected_rows sizes the table).
  * NULL, or a table of NULL, when memory is out.
  */
 extern BsPane *bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
-									int64_t window, uint32_t expected_rows, BsTable **table);
+									int64_t start, uint32_t expected_rows, BsTable **table);
 
 extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
 							 BsArena *from_arena, int64_t heard);

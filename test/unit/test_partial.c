@@ -84,7 +84,7 @@ make_program(BsProgram *program, Shape shape)
 	memset(program, 0, sizeof(*program));
 	program->windowed = shape.width > 0;
 	program->time_column = COL_TIME;
-	program->width_usec = shape.width;
+	program->windowing = bs_windowing_tumble(shape.width, 0);
 	program->keys = calloc(3, sizeof(BsKey));
 	program->fingerprint = 42;
 	program->hash_seed = 7;
@@ -601,14 +601,14 @@ small_windows_are_small(void **state)
 	(void) state;
 	program.windowed = true;
 	program.time_column = COL_TIME;
-	program.width_usec = 10 * INT64_C(1000000);
+	program.windowing = bs_windowing_tumble(10 * INT64_C(1000000), 0);
 	program.fingerprint = 1;
 	assert_null(bs_program_finish(&program, 256));
 	writer = bs_writer_create(&program);
 	bs_partial_init(&partial, &program, UINT64_MAX);
 	for (int64_t window = 0; window < 361; window++)
 	{
-		r.time = window * program.width_usec;
+		r.time = window * program.windowing.size_usec;
 		bs_batch_reset(batch);
 		batch_put(batch, &r);
 		bs_batch_add_run(batch, 0, 1, 1);

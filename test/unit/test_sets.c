@@ -51,7 +51,7 @@ make_program(BsProgram *program, bool keyed)
 	memset(program, 0, sizeof(*program));
 	program->windowed = true;
 	program->time_column = COL_TIME;
-	program->width_usec = WIDTH;
+	program->windowing = bs_windowing_tumble(WIDTH, 0);
 	program->fingerprint = 9;
 	program->hash_seed = 3;
 	program->keys = calloc(2, sizeof(BsKey));

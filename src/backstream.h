@@ -34,6 +34,7 @@
  *   keeper.c        closing by the clock, and what dropped views leave
  *   levels.c        views over views: who has something to read; feedup.c one window into
  *                   another view, settle.c backstream.settle()
+ *   ownerrows.c     rows of closed windows, with their owner's rights
  *   resume.c        backstream.resume()
  *
  *   records by SQL

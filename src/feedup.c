@@ -2,23 +2,17 @@
 /*
  * feedup.c: closed windows of a view into a view over it.  See levels.h.
  *
- * The rows are made with the rights of the lower view's owner, who has written what makes them, in a
- * restricted operation under that view's settings and within backstream.eval_timeout for each batch: a
- * view's owner can do to the keeper what he can do to a receiver, and no more.  A row whose expressions
- * fail is a record in error of the upper view.
+ * The rows are made with the rights of the lower view's owner (ownerrows.h).  A row whose expressions fail
+ * is a record in error of the upper view.
  */
 #include "backstream.h"
 
-#include "access/relation.h"
-#include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "engine/writer.h"
 #include "lanes.h"
 #include "levels.h"
-#include "reader.h"
+#include "ownerrows.h"
 
 /* All rows of a view are one source of time. */
 #define SOURCE 1
@@ -29,16 +23,13 @@
 typedef struct Feed
 {
 	BsActiveView *view; /* the upper one */
-	Relation lower;
-	BsReader *reader;
-	MemoryContext context; /* all of this */
+	BsOwnerRows *rows;  /* of the lower one */
+	MemoryContext context; /* all else of this */
 	BsBatch *batch;
 	MemoryContext keep; /* the batch's bytes */
-	bool exhausted;
 	/* Of the window: */
 	BsPartial partial;
 	BsArena *arena;
-	uint64 nfailed; /* rows that could not be made */
 	const char *error;
 } Feed;
 
@@ -73,7 +64,7 @@ on_release(MemoryContext context, MemoryContextCallbackFunction function, void *
 static void
 make_batch(Feed *feed)
 {
-	TupleDesc desc = RelationGetDescr(feed->lower);
+	TupleDesc desc = RelationGetDescr(feed->rows->relation);
 	BsType *types = palloc(sizeof(BsType) * (Size) Max(desc->natts, 1));
 
 	for (int i = 0; i < desc->natts; i++)
@@ -98,27 +89,10 @@ needed_columns(const BsActiveView *view)
 	return needed;
 }
 
-/* As the lower view's owner: setting up expressions checks rights, and may run code. */
-static void
-open_reader(Feed *feed)
-{
-	Oid user;
-	int security;
-
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(feed->lower->rd_rel->relowner,
-						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	feed->reader = bs_reader_open(feed->view->stream, RelationGetDescr(feed->lower),
-								  needed_columns(feed->view), feed->context);
-	SetUserIdAndSecContext(user, security);
-	bs_reader_in_settings(feed->reader);
-}
-
 static void
 feed_close(Feed *feed)
 {
-	bs_reader_close(feed->reader);
-	relation_close(feed->lower, NoLock);
+	bs_owner_rows_close(feed->rows);
 	MemoryContextDelete(feed->context);
 }
 
@@ -132,25 +106,24 @@ feed_open(BsActiveView *view)
 	MemoryContext context;
 	MemoryContext outer;
 	Feed *feed;
+	BsOwnerRows *rows =
+		bs_owner_rows_open(view->stream, needed_columns(view), CurrentMemoryContext);
 
-	if (!ConditionalLockRelationOid(view->stream, AccessShareLock) ||
-		!bs_viewdef_lock_nowait(view->stream))
+	if (rows == NULL)
 		return NULL;
+	if (rows->reader->shape->fingerprint != view->compiled->lower_fingerprint)
+	{
+		bs_owner_rows_close(rows);
+		return NULL;
+	}
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "backstream level", ALLOCSET_DEFAULT_SIZES);
 	outer = MemoryContextSwitchTo(context);
 	feed = palloc0(sizeof(Feed));
 	feed->view = view;
+	feed->rows = rows;
 	feed->context = context;
 	on_release(context, free_arena, feed);
-	feed->lower = relation_open(view->stream, NoLock);
-	open_reader(feed);
-	if (feed->reader->shape->fingerprint != view->compiled->lower_fingerprint)
-	{
-		MemoryContextSwitchTo(outer);
-		feed_close(feed);
-		return NULL;
-	}
 	make_batch(feed);
 	MemoryContextSwitchTo(outer);
 	return feed;
@@ -158,10 +131,12 @@ feed_open(BsActiveView *view)
 
 /* ---------- rows ---------- */
 
-static void
-put_row(Feed *feed, TupleTableSlot *slot)
+/* BsTakeRow: into the batch, until that is full. */
+static bool
+put_row(void *context, TupleTableSlot *slot)
 {
-	TupleDesc desc = RelationGetDescr(feed->lower);
+	Feed *feed = context;
+	TupleDesc desc = RelationGetDescr(feed->rows->relation);
 	BsBatch *batch = feed->batch;
 	uint32 row = batch->nrows;
 
@@ -172,64 +147,23 @@ put_row(Feed *feed, TupleTableSlot *slot)
 						slot->tts_values[i], slot->tts_isnull[i], feed->keep);
 	batch->nrows++;
 	bs_batch_add_run(batch, row, 1, SOURCE);
-}
-
-/* BsGuarded: rows until the batch is full; what it has when a row fails is good. */
-static void
-fill_batch(void *argument)
-{
-	Feed *feed = argument;
-	BsBatch *batch = feed->batch;
-
-	while (batch->nrows < batch->capacity &&
-		   MemoryContextMemAllocated(feed->keep, true) < MAX_BATCH_BYTES)
-	{
-		TupleTableSlot *slot;
-
-		CHECK_FOR_INTERRUPTS();
-		slot = bs_reader_next(feed->reader, NULL, NULL);
-		if (slot == NULL)
-		{
-			feed->exhausted = true;
-			return;
-		}
-		put_row(feed, slot);
-	}
+	return batch->nrows < batch->capacity &&
+		   MemoryContextMemAllocated(feed->keep, true) < MAX_BATCH_BYTES;
 }
 
 /* The next batch of rows; false when the lower view's expressions took too long. */
 static bool
 next_batch(Feed *feed)
 {
-	BsComputed *computed = feed->reader->view->computed;
 	MemoryContext outer = MemoryContextSwitchTo(feed->keep);
-	uint64 seen;
-	bool made;
+	bool made = bs_owner_rows_next(feed->rows, put_row, feed);
 
-	bs_computed_begin(computed);
-	do
-	{
-		seen = feed->reader->groups_read;
-		made = bs_computed_guard(computed, fill_batch, feed);
-		if (made)
-			break;
-		feed->error = bs_computed_last_error(computed);
-		feed->nfailed++;
-	} while (feed->reader->groups_read > seen);
-	bs_computed_end(computed);
 	MemoryContextSwitchTo(outer);
-	if (bs_computed_suspended(computed) != NULL)
-	{
-		bs_view_suspend(feed->view->shared, BS_SUSPENDED_CODE, bs_computed_suspended(computed));
-		return false;
-	}
-	/* An error before the next row was looked at would come again. */
 	if (!made)
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("rows of continuous view \"%s\" cannot be made: %s",
-						feed->reader->def->name, feed->error ? feed->error : "unknown error")));
-	return true;
+		bs_view_suspend(feed->view->shared, BS_SUSPENDED_CODE, feed->rows->error);
+	else if (feed->rows->error != NULL)
+		feed->error = feed->rows->error;
+	return made;
 }
 
 /* All rows of what is loaded into the private partial; false when the view has been suspended. */
@@ -238,8 +172,7 @@ add_rows(Feed *feed)
 {
 	BsActiveView *view = feed->view;
 
-	feed->exhausted = false;
-	while (!feed->exhausted)
+	while (!feed->rows->exhausted)
 	{
 		if (!next_batch(feed))
 			return false;
@@ -269,7 +202,6 @@ begin_window(Feed *feed)
 	if (feed->arena == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	bs_partial_init(&feed->partial, &view->compiled->program, view->shared->timing.max_groups);
-	feed->nfailed = 0;
 	feed->error = NULL;
 	bs_batch_reset(feed->batch);
 	MemoryContextReset(feed->keep);
@@ -284,8 +216,8 @@ publish(Feed *feed, int64 fed_before)
 	BsSharedPartial *shared = &view->shared->partials[bs_keeper_writer()];
 	bool mine;
 
-	feed->partial.received += feed->nfailed;
-	feed->partial.errors += feed->nfailed;
+	feed->partial.received += feed->rows->nfailed;
+	feed->partial.errors += feed->rows->nfailed;
 	bs_partial_lock_write(shared);
 	mine = shared->partial.fingerprint == program->fingerprint;
 	if (mine)
@@ -307,10 +239,10 @@ feed_window(Feed *feed, int64 window)
 	bool whole;
 
 	begin_window(feed);
-	bs_reader_load(feed->reader, window, window, window);
+	bs_owner_rows_load(feed->rows, window);
 	whole = add_rows(feed);
 	if (whole)
-		publish(feed, bs_window_next(&feed->reader->view->program.windowing, window));
+		publish(feed, bs_window_next(&feed->rows->reader->view->program.windowing, window));
 	free_arena(feed);
 	return whole;
 }

@@ -163,9 +163,6 @@ CREATE FOREIGN TABLE bad (n bigint) SERVER backstream OPTIONS (query 'SELECT 1 A
 CREATE FOREIGN TABLE bad (n bigint) SERVER backstream OPTIONS (query 'SELECT count(*) AS n FROM backstream.flow', format '99');
 CREATE FOREIGN TABLE bad (n bigint) SERVER backstream OPTIONS (query 'SELECT count(*) AS n FROM backstream.flow', datestyle 'Klingon');
 CREATE FOREIGN TABLE IF NOT EXISTS dumped (n bigint) SERVER backstream OPTIONS (query 'SELECT 1');
-CREATE SERVER node FOREIGN DATA WRAPPER backstream OPTIONS (host 'rio');
-CREATE SERVER node FOREIGN DATA WRAPPER backstream OPTIONS (colour 'red');
-CREATE USER MAPPING FOR CURRENT_USER SERVER backstream OPTIONS (user 'x');
 DROP FOREIGN TABLE dumped;
 
 -- text is the same whatever the session's settings, and they are remembered

@@ -212,7 +212,7 @@ is_mine(BsActiveView *view, const BsViewDef *def)
 {
 	view->stream = def->stream;
 	view->over_view = bs_relation_is_view(def->stream);
-	view->left_out = levels_only && !view->over_view;
+	view->left_out = (levels_only && !view->over_view) || def->on_nodes;
 	return !view->left_out;
 }
 

@@ -37,6 +37,9 @@
  *   ownerrows.c     rows of closed windows, with their owner's rights
  *   resume.c        backstream.resume()
  *
+ *   other servers
+ *   nodeoptions.c   their options, and who must give a password; nodeserver.c groups of them
+ *
  *   records by SQL
  *   insert.c        INSERT and COPY into streams; ingest.c export datagrams
  *   feed.c          a transaction's rows; feedapply.c into batches when it commits

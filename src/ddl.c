@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 
 #include "ddl.h"
+#include "node.h"
 #include "viewdef.h"
 #include "views.h"
 
@@ -86,6 +87,8 @@ static const struct
 	{T_AlterObjectSchemaStmt, bs_ddl_move},
 	{T_AlterEnumStmt, bs_ddl_alter_enum},
 	{T_CommentStmt, bs_ddl_comment},
+	{T_CreateForeignServerStmt, bs_ddl_create_server},
+	{T_AlterForeignServerStmt, bs_ddl_alter_server},
 	{T_CreateExtensionStmt, extension_create},
 	{T_TransactionStmt, transaction_end},
 	{T_GrantStmt, circumstances_change},

@@ -15,12 +15,15 @@
 
 #include "feed.h"
 #include "insert.h"
+#include "node.h"
 #include "viewdef.h"
 
 static int
 is_updatable(Relation relation)
 {
-	return bs_relation_is_stream(RelationGetRelid(relation)) ? 1 << CMD_INSERT : 0;
+	Oid relid = RelationGetRelid(relation);
+
+	return bs_relation_is_stream(relid) && !bs_relation_is_remote(relid) ? 1 << CMD_INSERT : 0;
 }
 
 static const char *
@@ -46,6 +49,11 @@ refuse(Oid relid, CmdType command)
 							   get_rel_name(relid)),
 						errdetail("A continuous view holds what its query has counted."),
 						errhint("Insert into the stream that it reads.")));
+	if (command == CMD_INSERT)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("cannot insert into stream \"%s\"", get_rel_name(relid)),
+						errdetail("It is on other servers."),
+						errhint("Insert there, into the stream that it stands for.")));
 	ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 					errmsg("cannot %s stream \"%s\"", command_text(command), get_rel_name(relid)),
 					errdetail("Records of a stream are counted by its views and not stored.")));
@@ -66,7 +74,7 @@ plan_modify(PlannerInfo *root, ModifyTable *plan, Index result_relation, int sub
 {
 	Oid relid = planner_rt_fetch(result_relation, root)->relid;
 
-	if (plan->operation != CMD_INSERT || bs_relation_is_view(relid))
+	if (plan->operation != CMD_INSERT || bs_relation_is_view(relid) || bs_relation_is_remote(relid))
 		refuse(relid, plan->operation);
 	return NIL;
 }

@@ -3,7 +3,6 @@
 #include "backstream.h"
 
 #include "access/reloptions.h"
-#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
@@ -16,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "node.h"
 #include "options.h"
 #include "pinned.h"
 
@@ -25,7 +25,6 @@ BS_SQL_FUNCTION(bs_fdw_validator);
 #define ON_VIEW   1
 #define ON_STREAM 2
 #define ON_SERVER 4
-#define ON_USER   8
 
 typedef enum OptionKind
 {
@@ -48,7 +47,7 @@ typedef struct OptionRow
 	int where;
 	OptionKind kind;
 	int flags;
-	size_t offset; /* in BsViewOptions */
+	size_t offset; /* in BsViewOptions or BsServerOptions */
 	int64 min;
 	int64 max;
 	const char *const *choices;
@@ -56,8 +55,11 @@ typedef struct OptionRow
 
 static const char *const clock_choices[] = {"wall", "data", NULL};
 static const char *const show_choices[] = {"all", "closed", NULL};
+static const char *const node_failure_choices[] = {"error", "partial", NULL};
+static const char *const switch_choices[] = {"off", "on", NULL};
 
-#define IN_VIEW(field) offsetof(BsViewOptions, field)
+#define IN_VIEW(field)   offsetof(BsViewOptions, field)
+#define IN_SERVER(field) offsetof(BsServerOptions, field)
 
 static const OptionRow option_rows[] = {
 	{"query", ON_VIEW, KIND_TEXT, WRITTEN_BY_US | FIXED, IN_VIEW(query), 0, 0, NULL},
@@ -79,14 +81,17 @@ static const OptionRow option_rows[] = {
 	{"slide", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
 	{"time_column", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
 	{"notify", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"on_node_failure", ON_VIEW | ON_SERVER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"nodes", ON_SERVER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"host", ON_SERVER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"hostaddr", ON_SERVER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"port", ON_SERVER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"dbname", ON_SERVER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"user", ON_USER, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"password", ON_USER, KIND_LATER, 0, 0, 0, 0, NULL},
+
+	{"on_node_failure", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(on_node_failure), 0, 0, node_failure_choices},
+	{"nodes_follow", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(nodes_follow), 0, 0, switch_choices},
+	{"schema_name", ON_VIEW, KIND_TEXT, WRITTEN_BY_US | FIXED, IN_VIEW(schema_name), 0, 0, NULL},
+	{"table_name", ON_VIEW, KIND_TEXT, WRITTEN_BY_US | FIXED, IN_VIEW(table_name), 0, 0, NULL},
+	{"schema_name", ON_STREAM, KIND_TEXT, 0, 0, 0, 0, NULL},
+	{"table_name", ON_STREAM, KIND_TEXT, 0, 0, 0, 0, NULL},
+	{"nodes", ON_SERVER, KIND_TEXT, 0, IN_SERVER(nodes), 0, 0, NULL},
+	{"schema", ON_SERVER, KIND_TEXT, 0, IN_SERVER(schema), 0, 0, NULL},
+	{"node_timeout", ON_SERVER, KIND_INTERVAL, 0, IN_SERVER(node_timeout_usec), 1000, USECS_PER_DAY, NULL},
+	{"on_node_failure", ON_SERVER, KIND_CHOICE, 0, IN_SERVER(on_node_failure), 0, 0, node_failure_choices},
 };
 
 /* An error in a value points at the option and names it. */
@@ -143,8 +148,6 @@ where_name(int where)
 			return "a stream";
 		case ON_SERVER:
 			return "a server";
-		case ON_USER:
-			return "a user mapping";
 		default:
 			return "this object";
 	}
@@ -176,7 +179,9 @@ row_require(const DefElem *def, int where, const char *source)
 	if (row == NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 						errmsg("%s has no option \"%s\"", where_name(where), def->defname),
-						*names ? errhint("Options are: %s.", names) : errhint("It has no options."),
+						!*names              ? errhint("It has no options.")
+						: where == ON_SERVER ? errhint("Options are: %s, and those of libpq.", names)
+											 : errhint("Options are: %s.", names),
 						bs_error_position(source, def->location)));
 	if (row->kind == KIND_LATER)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -255,7 +260,7 @@ choice_value(const OptionRow *row, const char *text)
 
 /* Check one value and put it where it belongs. */
 static void
-value_store(const OptionRow *row, const char *text, BsViewOptions *result)
+value_store(const OptionRow *row, const char *text, void *result)
 {
 	char *field = (char *) result + row->offset;
 
@@ -285,7 +290,7 @@ value_store(const OptionRow *row, const char *text, BsViewOptions *result)
 }
 
 static void
-value_check(const OptionRow *row, DefElem *def, const char *source, BsViewOptions *result)
+value_check(const OptionRow *row, DefElem *def, const char *source, void *result)
 {
 	ValueContext context = {.name = def->defname, .source = source, .location = def->location};
 
@@ -309,6 +314,8 @@ view_options_defaults(BsViewOptions *result)
 	result->clock = BS_CLOCK_WALL;
 	result->show = BS_SHOW_ALL;
 	result->format = BS_FORMAT;
+	result->on_node_failure = BS_NODE_FAILURE_UNSET;
+	result->nodes_follow = true;
 }
 
 void
@@ -330,6 +337,21 @@ bs_view_options_parse(List *options, BsViewOptions *result)
 							   result->format),
 						errdetail("This version knows formats up to %d.", BS_FORMAT),
 						errhint("Update the extension on this server.")));
+}
+
+void
+bs_server_options_parse(List *options, BsServerOptions *result)
+{
+	ListCell *cell;
+
+	*result = (BsServerOptions){.node_timeout_usec = -1, .on_node_failure = BS_NODE_FAILURE_ERROR};
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		if (!bs_libpq_option_check(def, ForeignServerRelationId))
+			value_check(row_require(def, ON_SERVER, NULL), def, NULL, result);
+	}
 }
 
 List *
@@ -403,16 +425,16 @@ bs_fdw_validator(PG_FUNCTION_ARGS)
 {
 	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
 	Oid catalog = PG_GETARG_OID(1);
-	BsViewOptions parsed;
+	BsViewOptions view;
 
 	if (catalog == ForeignTableRelationId && bs_option_find(options, "query"))
-		bs_view_options_parse(options, &parsed);
+		bs_view_options_parse(options, &view);
 	else if (catalog == ForeignTableRelationId)
 		all_checked(options, ON_STREAM);
 	else if (catalog == ForeignServerRelationId)
-		all_checked(options, ON_SERVER);
+		bs_node_server_check(options);
 	else if (catalog == UserMappingRelationId)
-		all_checked(options, ON_USER);
+		bs_node_mapping_check(options);
 	else
 		all_checked(options, 0);
 	PG_RETURN_VOID();

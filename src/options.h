@@ -30,6 +30,14 @@ typedef enum BsViewShow
 	BS_SHOW_CLOSED /* open windows are not returned */
 } BsViewShow;
 
+/* What becomes of a statement over several nodes when one of them does not answer. */
+typedef enum BsNodeFailure
+{
+	BS_NODE_FAILURE_ERROR,
+	BS_NODE_FAILURE_PARTIAL, /* a warning names those that are missing */
+	BS_NODE_FAILURE_UNSET    /* of a view: as its server says */
+} BsNodeFailure;
+
 /* Times in microseconds; what was not given has its default. */
 typedef struct BsViewOptions
 {
@@ -45,7 +53,27 @@ typedef struct BsViewOptions
 	char *datestyle;
 	char *intervalstyle;
 	int64 format;
+	/* Of a view that other servers keep (node.h): */
+	int on_node_failure; /* BsNodeFailure */
+	int nodes_follow;    /* bool: DROP, ALTER and OR REPLACE here are done there, too */
+	char *schema_name;   /* where and what it is on the nodes */
+	char *table_name;
 } BsViewOptions;
+
+/* Those of a server, but libpq's (nodeoptions.c). */
+typedef struct BsServerOptions
+{
+	char *nodes;  /* names of servers; NULL: it is no group */
+	char *schema; /* in which views are made on nodes; NULL: the same as here */
+	int64 node_timeout_usec; /* -1: as backstream.node_timeout says */
+	int on_node_failure;     /* BsNodeFailure, not unset */
+} BsServerOptions;
+
+/*
+ * Read a server's options into result; those of libpq are checked and passed over.  Raises an error for an
+ * option or a value that is not right.
+ */
+extern void bs_server_options_parse(List *options, BsServerOptions *result);
 
 /* The option of that name in a list of DefElem, or NULL. */
 extern DefElem *bs_option_find(List *options, const char *name);

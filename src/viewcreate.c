@@ -441,8 +441,7 @@ view_as_foreign_table(BsUtilityCall *call, ViewStmt *statement)
 	table->base.tableElts = column_definitions(query_columns(query), call->source);
 	table->base.oncommit = ONCOMMIT_NOOP;
 	table->base.if_not_exists = call->literal.if_not_exists;
-	table->servername =
-		GetForeignServer(GetForeignServerIdByRelId(bs_query_stream(query)))->servername;
+	table->servername = GetForeignServer(bs_viewdef_server_over(bs_query_stream(query)))->servername;
 	table->options =
 		lcons(makeDefElem("query", (Node *) makeString(bs_viewdef_deparse(query)), -1), with);
 	return table;

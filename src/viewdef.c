@@ -29,6 +29,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "node.h"
 #include "query.h"
 #include "refuse.h"
 #include "viewdef.h"
@@ -166,6 +167,17 @@ bool
 bs_relation_is_stream(Oid relid)
 {
 	return relation_is_ours(relid, false);
+}
+
+/* Over a stream of nodes it is theirs; over their view it is another level, and ours. */
+Oid
+bs_viewdef_server_over(Oid relid)
+{
+	StoredTable stored = stored_table(relid);
+
+	if (bs_option_find(stored.options, "query") && bs_server_is_remote(stored.server))
+		return get_foreign_server_oid(BS_EXTENSION, false);
+	return stored.server;
 }
 
 static void
@@ -363,6 +375,7 @@ bs_viewdef_load(Oid relid, bool missing_ok)
 	def->query_text = def->options.query;
 	def->query = parse_as_owner(def);
 	def->stream = bs_query_stream(def->query);
+	def->on_nodes = bs_server_is_remote(def->server);
 	return def;
 }
 

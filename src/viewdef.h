@@ -22,6 +22,7 @@ typedef struct BsViewDef
 	Oid owner;
 	Oid server;
 	Oid stream; /* the relation in FROM: a stream, or a continuous view */
+	bool on_nodes; /* the nodes of server keep it; it is not counted here (node.h) */
 	char *schema;
 	char *name;
 	char *query_text; /* as stored */
@@ -61,6 +62,9 @@ extern Relation bs_viewdef_open(Oid relid);
 
 extern bool bs_relation_is_view(Oid relid);
 extern bool bs_relation_is_stream(Oid relid);
+
+/* The server of a view over this relation. */
+extern Oid bs_viewdef_server_over(Oid relid);
 
 /* The OID of backstream.flow; InvalidOid where the extension is not. */
 extern Oid bs_flow_relation(void);

@@ -25,6 +25,7 @@
 #include "utils/resowner.h"
 
 #include "ddl.h"
+#include "node.h"
 #include "viewdef.h"
 #include "views.h"
 
@@ -295,6 +296,11 @@ bs_ddl_rename(BsUtilityCall *call)
 		column_rename(call, RangeVarGetRelid(statement->relation, NoLock, true));
 	else
 		bs_ddl_next_renaming(call);
+	if (statement->renameType == OBJECT_FOREIGN_SERVER)
+	{
+		CommandCounterIncrement();
+		bs_node_renamed(strVal(statement->object), statement->newname);
+	}
 	bs_views_changed();
 }
 

@@ -154,9 +154,9 @@ bs_approx_percentile_serialize(PG_FUNCTION_ARGS)
 	uint64 fraction;
 
 	memcpy(&fraction, &state->fraction, sizeof(fraction));
-	out = bs_sketch_put_word(out, VERSION, 1);
-	out = bs_sketch_put_word(out, state->fraction_null ? FRACTION_NULL : 0, 1);
-	out = bs_sketch_put_word(out, fraction, 8);
+	out = bs_bytes_put_word(out, VERSION, 1);
+	out = bs_bytes_put_word(out, state->fraction_null ? FRACTION_NULL : 0, 1);
+	out = bs_bytes_put_word(out, fraction, 8);
 	out += bs_dd_pack(state->dd, out);
 	SET_VARSIZE(result, out - (uint8_t *) result);
 	PG_RETURN_BYTEA_P(result);
@@ -167,11 +167,11 @@ Datum
 bs_approx_percentile_deserialize(PG_FUNCTION_ARGS)
 {
 	bytea *packed = PG_GETARG_BYTEA_PP(0);
-	BsSketchCursor cursor = {.at = (const uint8_t *) VARDATA_ANY(packed),
+	BsCursor cursor = {.at = (const uint8_t *) VARDATA_ANY(packed),
 							 .left_bytes = VARSIZE_ANY_EXHDR(packed)};
-	uint64 version = bs_sketch_get_word(&cursor, 1);
-	uint64 flags = bs_sketch_get_word(&cursor, 1);
-	uint64 fraction = bs_sketch_get_word(&cursor, 8);
+	uint64 version = bs_cursor_get_word(&cursor, 1);
+	uint64 flags = bs_cursor_get_word(&cursor, 1);
+	uint64 fraction = bs_cursor_get_word(&cursor, 8);
 	State *state = palloc0(sizeof(State));
 
 	if (cursor.bad || version != VERSION || flags > FRACTION_NULL)

@@ -161,9 +161,9 @@ bs_approx_top_k_serialize(PG_FUNCTION_ARGS)
 	bs_sketch_check(bs_topk_trim(state->topk));
 	result = palloc(VARHDRSZ + HEADER_BYTES + name_len + bs_topk_packed_bound(state->topk));
 	out = (uint8_t *) VARDATA(result);
-	out = bs_sketch_put_word(out, VERSION, 1);
-	out = bs_sketch_put_word(out, by_name ? 0 : state->type, 4);
-	out = bs_sketch_put_word(out, name_len, 2);
+	out = bs_bytes_put_word(out, VERSION, 1);
+	out = bs_bytes_put_word(out, by_name ? 0 : state->type, 4);
+	out = bs_bytes_put_word(out, name_len, 2);
 	memcpy(out, name, name_len);
 	out += name_len;
 	out += bs_topk_pack(state->topk, out);
@@ -176,12 +176,12 @@ Datum
 bs_approx_top_k_deserialize(PG_FUNCTION_ARGS)
 {
 	bytea *packed = PG_GETARG_BYTEA_PP(0);
-	BsSketchCursor cursor = {.at = (const uint8_t *) VARDATA_ANY(packed),
+	BsCursor cursor = {.at = (const uint8_t *) VARDATA_ANY(packed),
 							 .left_bytes = VARSIZE_ANY_EXHDR(packed)};
-	uint64 version = bs_sketch_get_word(&cursor, 1);
-	Oid type = (Oid) bs_sketch_get_word(&cursor, 4);
-	Size name_len = bs_sketch_get_word(&cursor, 2);
-	const char *name = (const char *) bs_sketch_get_bytes(&cursor, name_len);
+	uint64 version = bs_cursor_get_word(&cursor, 1);
+	Oid type = (Oid) bs_cursor_get_word(&cursor, 4);
+	Size name_len = bs_cursor_get_word(&cursor, 2);
+	const char *name = (const char *) bs_cursor_get_bytes(&cursor, name_len);
 	State *state = palloc0(sizeof(State));
 	int32 typmod;
 

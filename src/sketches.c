@@ -229,7 +229,7 @@ bs_sketch_item(const BsSketchType *type, Datum value, uint64 *word)
 	}
 	if (type->by_value)
 	{
-		bs_sketch_put_word((uint8_t *) word, word_of(type, value), sizeof(*word));
+		bs_bytes_put_word((uint8_t *) word, word_of(type, value), sizeof(*word));
 		return make_item(word, sizeof(*word));
 	}
 	if (type->len > 0)
@@ -255,8 +255,8 @@ bs_sketch_item_value(const BsSketchType *type, BsBytes item)
 		return enum_value(type, item);
 	if (type->by_value)
 	{
-		BsSketchCursor cursor = {.at = item.data, .left_bytes = item.len};
-		uint64 word = bs_sketch_get_word(&cursor, sizeof(word));
+		BsCursor cursor = {.at = item.data, .left_bytes = item.len};
+		uint64 word = bs_cursor_get_word(&cursor, sizeof(word));
 
 		bs_sketch_check(cursor.bad || cursor.left_bytes != 0 ? BS_SKETCH_CORRUPT : BS_SKETCH_OK);
 		return (Datum) word;

@@ -305,7 +305,7 @@ bs_dd_packed_bound(const BsDd *dd)
 {
 	size_t nbins = (size_t) dd->positive.nbins + dd->negative.nbins;
 
-	return 1 + 16 + 6 * BS_SKETCH_VARINT64_BYTES + nbins * (3 + BS_SKETCH_VARINT64_BYTES);
+	return 1 + 16 + 6 * BS_VARINT64_BYTES + nbins * (3 + BS_VARINT64_BYTES);
 }
 
 static uint8_t *
@@ -314,13 +314,13 @@ put_double(uint8_t *out, double value)
 	uint64_t word;
 
 	memcpy(&word, &value, sizeof(word));
-	return bs_sketch_put_word(out, word, 8);
+	return bs_bytes_put_word(out, word, 8);
 }
 
 static double
-get_double(BsSketchCursor *cursor)
+get_double(BsCursor *cursor)
 {
-	uint64_t word = bs_sketch_get_word(cursor, 8);
+	uint64_t word = bs_cursor_get_word(cursor, 8);
 	double value;
 
 	memcpy(&value, &word, sizeof(value));
@@ -335,15 +335,15 @@ pack_bins(const Bins *bins, uint8_t *out)
 
 	for (uint32_t i = 0; i < bins->nbins; i++)
 		filled += bins->counts[i] > 0;
-	out = bs_sketch_put_varint(out, filled);
+	out = bs_bytes_put_varint(out, filled);
 	for (uint32_t i = 0; i < bins->nbins; i++)
 	{
 		int32_t number = bins->first + (int32_t) i;
 
 		if (bins->counts[i] == 0)
 			continue;
-		out = bs_sketch_put_varint(out, (uint32_t) (number - before - 1));
-		out = bs_sketch_put_varint(out, bins->counts[i]);
+		out = bs_bytes_put_varint(out, (uint32_t) (number - before - 1));
+		out = bs_bytes_put_varint(out, bins->counts[i]);
 		before = number;
 	}
 	return out;
@@ -354,13 +354,13 @@ bs_dd_pack(const BsDd *dd, uint8_t *out)
 {
 	uint8_t *start = out;
 
-	out = bs_sketch_put_word(out, VERSION, 1);
+	out = bs_bytes_put_word(out, VERSION, 1);
 	out = put_double(out, dd->least);
 	out = put_double(out, dd->greatest);
-	out = bs_sketch_put_varint(out, dd->zeros);
-	out = bs_sketch_put_varint(out, dd->nans);
-	out = bs_sketch_put_varint(out, dd->infinities);
-	out = bs_sketch_put_varint(out, dd->negative_infinities);
+	out = bs_bytes_put_varint(out, dd->zeros);
+	out = bs_bytes_put_varint(out, dd->nans);
+	out = bs_bytes_put_varint(out, dd->infinities);
+	out = bs_bytes_put_varint(out, dd->negative_infinities);
 	out = pack_bins(&dd->positive, out);
 	out = pack_bins(&dd->negative, out);
 	return (size_t) (out - start);
@@ -368,20 +368,20 @@ bs_dd_pack(const BsDd *dd, uint8_t *out)
 
 /* One bin's number and count; a number past the last when either is wrong. */
 static int64_t
-get_bin(BsSketchCursor *cursor, int64_t before, uint64_t *count)
+get_bin(BsCursor *cursor, int64_t before, uint64_t *count)
 {
-	uint64_t step = bs_sketch_get_varint(cursor);
+	uint64_t step = bs_cursor_get_varint(cursor);
 
-	*count = bs_sketch_get_varint(cursor);
+	*count = bs_cursor_get_varint(cursor);
 	if (cursor->bad || *count == 0 || step > BS_DD_LAST_BIN - BS_DD_FIRST_BIN)
 		return BS_DD_LAST_BIN + 1;
 	return before + 1 + (int64_t) step;
 }
 
 static BsSketchStatus
-unpack_bins(const BsSketchMemory *memory, Bins *bins, BsSketchCursor *cursor)
+unpack_bins(const BsSketchMemory *memory, Bins *bins, BsCursor *cursor)
 {
-	uint64_t filled = bs_sketch_get_varint(cursor);
+	uint64_t filled = bs_cursor_get_varint(cursor);
 	int64_t number = BS_DD_FIRST_BIN - 1;
 
 	if (filled > BS_DD_MAX_BINS)
@@ -403,19 +403,19 @@ unpack_bins(const BsSketchMemory *memory, Bins *bins, BsSketchCursor *cursor)
 }
 
 static BsSketchStatus
-unpack_into(BsDd *dd, BsSketchCursor *cursor)
+unpack_into(BsDd *dd, BsCursor *cursor)
 {
 	const uint64_t most = UINT64_MAX / 16;
 	BsSketchStatus status;
 
-	if (bs_sketch_get_word(cursor, 1) != VERSION)
+	if (bs_cursor_get_word(cursor, 1) != VERSION)
 		return BS_SKETCH_CORRUPT;
 	dd->least = get_double(cursor);
 	dd->greatest = get_double(cursor);
-	dd->zeros = bs_sketch_get_varint(cursor);
-	dd->nans = bs_sketch_get_varint(cursor);
-	dd->infinities = bs_sketch_get_varint(cursor);
-	dd->negative_infinities = bs_sketch_get_varint(cursor);
+	dd->zeros = bs_cursor_get_varint(cursor);
+	dd->nans = bs_cursor_get_varint(cursor);
+	dd->infinities = bs_cursor_get_varint(cursor);
+	dd->negative_infinities = bs_cursor_get_varint(cursor);
 	status = unpack_bins(&dd->memory, &dd->positive, cursor);
 	if (status == BS_SKETCH_OK)
 		status = unpack_bins(&dd->memory, &dd->negative, cursor);
@@ -431,7 +431,7 @@ unpack_into(BsDd *dd, BsSketchCursor *cursor)
 BsSketchStatus
 bs_dd_unpack(BsSketchMemory memory, const uint8_t *data, size_t len, BsDd **dd)
 {
-	BsSketchCursor cursor = {.at = data, .left_bytes = len};
+	BsCursor cursor = {.at = data, .left_bytes = len};
 	BsSketchStatus status;
 
 	*dd = bs_dd_create(memory);

@@ -36,7 +36,7 @@
 #define BS_DD_FIRST_BIN (-38000)
 #define BS_DD_LAST_BIN  36000
 #define BS_DD_PACKED_MAX                                                                           \
-	(1u + 16u + 6 * BS_SKETCH_VARINT64_BYTES + 2 * BS_DD_MAX_BINS * (3 + BS_SKETCH_VARINT64_BYTES))
+	(1u + 16u + 6 * BS_VARINT64_BYTES + 2 * BS_DD_MAX_BINS * (3 + BS_VARINT64_BYTES))
 
 typedef struct BsDd BsDd;
 

@@ -311,13 +311,13 @@ bs_hll_pack(const BsHll *hll, uint8_t *out)
 {
 	bool dense = hll->slots == 0;
 
-	out = bs_sketch_put_word(out, VERSION, 1);
-	out = bs_sketch_put_word(out, dense ? FORM_DENSE : FORM_SPARSE, 1);
-	out = bs_sketch_put_word(out, BS_HLL_PRECISION, 2);
-	out = bs_sketch_put_word(out, hll->nentries, 4);
+	out = bs_bytes_put_word(out, VERSION, 1);
+	out = bs_bytes_put_word(out, dense ? FORM_DENSE : FORM_SPARSE, 1);
+	out = bs_bytes_put_word(out, BS_HLL_PRECISION, 2);
+	out = bs_bytes_put_word(out, hll->nentries, 4);
 	for (uint32_t i = 0; i < hll->slots; i++)
 		if (hll->entries[i] != 0)
-			out = bs_sketch_put_word(out, hll->entries[i], 4);
+			out = bs_bytes_put_word(out, hll->entries[i], 4);
 	/* Four registers are three bytes. */
 	for (uint32_t i = 0; dense && i < BS_HLL_REGISTERS; i += 4)
 	{
@@ -325,12 +325,12 @@ bs_hll_pack(const BsHll *hll, uint8_t *out)
 
 		for (uint32_t j = 0; j < 4; j++)
 			four |= (uint32_t) hll->registers[i + j] << (j * REGISTER_BITS);
-		out = bs_sketch_put_word(out, four, 3);
+		out = bs_bytes_put_word(out, four, 3);
 	}
 }
 
 static BsSketchStatus
-unpack_entries(BsHll *hll, BsSketchCursor *cursor, uint32_t nentries)
+unpack_entries(BsHll *hll, BsCursor *cursor, uint32_t nentries)
 {
 	uint32_t slots = MIN_SLOTS;
 	BsSketchStatus status = BS_SKETCH_OK;
@@ -343,7 +343,7 @@ unpack_entries(BsHll *hll, BsSketchCursor *cursor, uint32_t nentries)
 		status = set_slots(hll, slots);
 	for (uint32_t i = 0; i < nentries && status == BS_SKETCH_OK; i++)
 	{
-		uint32_t entry = (uint32_t) bs_sketch_get_word(cursor, 4);
+		uint32_t entry = (uint32_t) bs_cursor_get_word(cursor, 4);
 		uint32_t rank = entry & RANK_MASK;
 
 		if (entry >> (PLACE_BITS + RANK_BITS) != 0 || rank < 1 || rank > MAX_RANK)
@@ -356,7 +356,7 @@ unpack_entries(BsHll *hll, BsSketchCursor *cursor, uint32_t nentries)
 }
 
 static BsSketchStatus
-unpack_registers(BsHll *hll, BsSketchCursor *cursor)
+unpack_registers(BsHll *hll, BsCursor *cursor)
 {
 	BsSketchStatus status = make_dense(hll);
 
@@ -364,7 +364,7 @@ unpack_registers(BsHll *hll, BsSketchCursor *cursor)
 		return status;
 	for (uint32_t i = 0; i < BS_HLL_REGISTERS; i += 4)
 	{
-		uint32_t four = (uint32_t) bs_sketch_get_word(cursor, 3);
+		uint32_t four = (uint32_t) bs_cursor_get_word(cursor, 3);
 
 		for (uint32_t j = 0; j < 4; j++)
 		{
@@ -379,11 +379,11 @@ unpack_registers(BsHll *hll, BsSketchCursor *cursor)
 BsSketchStatus
 bs_hll_unpack(BsSketchMemory memory, const uint8_t *data, size_t len, BsHll **hll)
 {
-	BsSketchCursor cursor = {.at = data, .left_bytes = len};
-	uint64_t version = bs_sketch_get_word(&cursor, 1);
-	uint64_t form = bs_sketch_get_word(&cursor, 1);
-	uint64_t precision = bs_sketch_get_word(&cursor, 2);
-	uint32_t nentries = (uint32_t) bs_sketch_get_word(&cursor, 4);
+	BsCursor cursor = {.at = data, .left_bytes = len};
+	uint64_t version = bs_cursor_get_word(&cursor, 1);
+	uint64_t form = bs_cursor_get_word(&cursor, 1);
+	uint64_t precision = bs_cursor_get_word(&cursor, 2);
+	uint32_t nentries = (uint32_t) bs_cursor_get_word(&cursor, 4);
 	size_t body = form == FORM_SPARSE ? (size_t) nentries * 4 : BS_HLL_PACKED_MAX - HEADER_BYTES;
 	BsSketchStatus status;
 

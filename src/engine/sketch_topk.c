@@ -442,8 +442,8 @@ bs_topk_counter(const BsTopk *topk, uint32_t number)
 size_t
 bs_topk_packed_bound(const BsTopk *topk)
 {
-	size_t each = 8 + 2 * BS_SKETCH_VARINT128_BYTES + 2;
-	size_t bound = 3 + 2 * BS_SKETCH_VARINT128_BYTES + 3 + topk->ncounters * each;
+	size_t each = 8 + 2 * BS_VARINT128_BYTES + 2;
+	size_t bound = 3 + 2 * BS_VARINT128_BYTES + 3 + topk->ncounters * each;
 
 	for (uint32_t i = 0; i < topk->ncounters; i++)
 		bound += topk->counters[i].len;
@@ -455,19 +455,19 @@ bs_topk_pack(const BsTopk *topk, uint8_t *out)
 {
 	uint8_t *start = out;
 
-	out = bs_sketch_put_word(out, VERSION, 1);
-	out = bs_sketch_put_word(out, topk->k, 2);
-	out = bs_sketch_put_varint(out, topk->total);
-	out = bs_sketch_put_varint(out, topk->floor);
-	out = bs_sketch_put_varint(out, topk->ncounters);
+	out = bs_bytes_put_word(out, VERSION, 1);
+	out = bs_bytes_put_word(out, topk->k, 2);
+	out = bs_bytes_put_varint(out, topk->total);
+	out = bs_bytes_put_varint(out, topk->floor);
+	out = bs_bytes_put_varint(out, topk->ncounters);
 	for (uint32_t i = 0; i < topk->ncounters; i++)
 	{
 		const Counter *counter = &topk->counters[i];
 
-		out = bs_sketch_put_word(out, counter->hash, 8);
-		out = bs_sketch_put_varint(out, counter->lower);
-		out = bs_sketch_put_varint(out, counter->error);
-		out = bs_sketch_put_varint(out, counter->len);
+		out = bs_bytes_put_word(out, counter->hash, 8);
+		out = bs_bytes_put_varint(out, counter->lower);
+		out = bs_bytes_put_varint(out, counter->error);
+		out = bs_bytes_put_varint(out, counter->len);
 		memcpy(out, topk->items + counter->item, counter->len);
 		out += counter->len;
 	}
@@ -475,19 +475,19 @@ bs_topk_pack(const BsTopk *topk, uint8_t *out)
 }
 
 static BsSketchStatus
-unpack_counter(BsTopk *topk, BsSketchCursor *cursor, BsUint128 *sum)
+unpack_counter(BsTopk *topk, BsCursor *cursor, BsUint128 *sum)
 {
-	uint64_t hash = bs_sketch_get_word(cursor, 8);
-	BsUint128 lower = bs_sketch_get_varint128(cursor);
-	BsUint128 error = bs_sketch_get_varint128(cursor);
-	uint64_t len = bs_sketch_get_varint(cursor);
+	uint64_t hash = bs_cursor_get_word(cursor, 8);
+	BsUint128 lower = bs_cursor_get_varint128(cursor);
+	BsUint128 error = bs_cursor_get_varint128(cursor);
+	uint64_t len = bs_cursor_get_varint(cursor);
 	BsBytes item = {.len = (uint32_t) len};
 	Counter *counter;
 	BsSketchStatus status;
 
 	if (len > BS_TOPK_MAX_ITEM_BYTES)
 		return BS_SKETCH_CORRUPT;
-	item.data = bs_sketch_get_bytes(cursor, len);
+	item.data = bs_cursor_get_bytes(cursor, len);
 	if (cursor->bad || lower == 0 || lower > topk->total - *sum || error > topk->floor ||
 		lower + error < topk->floor || find(topk, hash, item, NULL) != NULL)
 		return BS_SKETCH_CORRUPT;
@@ -501,16 +501,16 @@ unpack_counter(BsTopk *topk, BsSketchCursor *cursor, BsUint128 *sum)
 }
 
 static BsSketchStatus
-unpack_into(BsTopk *topk, BsSketchCursor *cursor)
+unpack_into(BsTopk *topk, BsCursor *cursor)
 {
 	const BsUint128 most = (BsUint128) 1 << TOTAL_BITS;
 	uint64_t ncounters;
 	BsUint128 sum = 0;
 	BsSketchStatus status = BS_SKETCH_OK;
 
-	topk->total = bs_sketch_get_varint128(cursor);
-	topk->floor = bs_sketch_get_varint128(cursor);
-	ncounters = bs_sketch_get_varint(cursor);
+	topk->total = bs_cursor_get_varint128(cursor);
+	topk->floor = bs_cursor_get_varint128(cursor);
+	ncounters = bs_cursor_get_varint(cursor);
 	if (cursor->bad || topk->total > most || topk->floor > most ||
 		topk->floor * bs_topk_kept(topk->k) > topk->total || ncounters > bs_topk_kept(topk->k))
 		return BS_SKETCH_CORRUPT;
@@ -524,9 +524,9 @@ unpack_into(BsTopk *topk, BsSketchCursor *cursor)
 BsSketchStatus
 bs_topk_unpack(BsSketchMemory memory, const uint8_t *data, size_t len, BsTopk **topk)
 {
-	BsSketchCursor cursor = {.at = data, .left_bytes = len};
-	uint64_t version = bs_sketch_get_word(&cursor, 1);
-	uint32_t k = (uint32_t) bs_sketch_get_word(&cursor, 2);
+	BsCursor cursor = {.at = data, .left_bytes = len};
+	uint64_t version = bs_cursor_get_word(&cursor, 1);
+	uint32_t k = (uint32_t) bs_cursor_get_word(&cursor, 2);
 	BsSketchStatus status;
 
 	*topk = NULL;

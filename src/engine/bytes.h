@@ -12,7 +12,7 @@
 /* Memory is aligned to 8 bytes in some places that sketches live in. */
 typedef unsigned __int128 BsUint128 __attribute__((aligned(8)));
 
-#define BS_VARINT64_BYTES 10u
+#define BS_VARINT64_BYTES  10u
 #define BS_VARINT128_BYTES 19u
 
 static inline uint8_t *

@@ -130,8 +130,14 @@ pack_interval(uint8_t *cell, uint32_t stride, const BsInterval *values, BsRows r
 		memcpy(cell, &values[rows.rows[i]], 16);
 }
 
+uint32_t
+bs_key_bytes_hash(const BsProgram *program, BsBytes bytes)
+{
+	return (uint32_t) XXH3_64bits_withSeed(bytes.data, bytes.len, program->hash_seed);
+}
+
 static void
-pack_bytes(uint8_t *cell, uint32_t stride, const BsLane *lane, BsRows rows, uint64_t seed)
+pack_bytes(uint8_t *cell, uint32_t stride, const BsLane *lane, BsRows rows, const BsProgram *program)
 {
 	for (uint32_t i = 0; i < rows.nrows; i++, cell += stride)
 	{
@@ -142,7 +148,7 @@ pack_bytes(uint8_t *cell, uint32_t stride, const BsLane *lane, BsRows rows, uint
 		{
 			handle.offset = (uint64_t) (uintptr_t) bytes->data;
 			handle.len = bytes->len;
-			handle.hash = (uint32_t) XXH3_64bits_withSeed(bytes->data, bytes->len, seed);
+			handle.hash = bs_key_bytes_hash(program, *bytes);
 		}
 		memcpy(cell, &handle, sizeof(handle));
 	}
@@ -186,7 +192,7 @@ pack_lane(BsKeys *keys, const BsProgram *program, const BsKey *key, const BsLane
 			pack_inet(cell, stride, lane->inet, rows);
 			break;
 		case BS_BYTES:
-			pack_bytes(cell, stride, lane, rows, program->hash_seed);
+			pack_bytes(cell, stride, lane, rows, program);
 			break;
 	}
 }

@@ -108,6 +108,9 @@ typedef struct BsKeys
 extern BsKeys *bs_keys_create(const BsProgram *program, uint32_t capacity);
 extern void bs_keys_free(BsKeys *keys);
 
+/* The hash that stands in the cell of a key of variable length. */
+extern uint32_t bs_key_bytes_hash(const BsProgram *program, BsBytes bytes);
+
 /* Pack and hash the keys of the given rows of the lanes (one lane per key of the program). */
 extern void bs_keys_pack(BsKeys *keys, const BsProgram *program, const BsLane *const *lanes,
 						 BsRows rows);

@@ -203,6 +203,11 @@ CREATE FUNCTION backstream.tumble(t timestamptz, width interval) RETURNS timesta
 COMMENT ON FUNCTION backstream.tumble(timestamptz, interval) IS
 'Start of the window of the given width that a time falls into.  Windows are aligned to UTC, to Monday 2000-01-03; the width has no months and is more than zero.  In a continuous view this is its window.';
 
+CREATE FUNCTION backstream.hop(t timestamptz, slide interval, size interval) RETURNS SETOF timestamptz
+	AS 'MODULE_PATHNAME', 'bs_hop' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 10;
+COMMENT ON FUNCTION backstream.hop(timestamptz, interval, interval) IS
+'Starts of the windows of length size that a time falls into, when one starts every slide: ascending.  Windows are aligned to UTC, to Monday 2000-01-03; slide and size have no months and are more than zero, slide is not more than size.  An infinite time is in no window.  In a continuous view, as a key of GROUP BY, this is its window.';
+
 CREATE FUNCTION backstream.scaled(value bigint, sampling_rate bigint) RETURNS bigint
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN value * COALESCE(sampling_rate, 1);

@@ -61,7 +61,17 @@ CREATE VIEW no WITH (continuous) AS SELECT rank(1) WITHIN GROUP (ORDER BY bytes)
 CREATE AGGREGATE product (bigint) (SFUNC = int8mul, STYPE = bigint, INITCOND = '1');
 CREATE VIEW no WITH (continuous) AS SELECT product(bytes) FROM backstream.flow;
 -- later
-CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '2 s', '10 s') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '20 s', '10 s') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '0', '10 s') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '1 s', '1 month') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '1 s', bytes * interval '1 s') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '1 s', '1 day') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '7.01 ms', '999 ms') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received - interval '1 s', '2 s', '10 s') AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT date_trunc('hour', hop(time_received, '2 s', '10 s')) AS time, count(*) FROM backstream.flow GROUP BY 1;
+CREATE VIEW no WITH (continuous) AS SELECT count(*), hop(timestamptz '2026-01-01', '2 s', '10 s') FROM backstream.flow;
+CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '2 s', '10 s'), hop(time_received, '1 s', '10 s'), count(*) FROM backstream.flow GROUP BY 1, 2;
+CREATE VIEW no WITH (continuous) AS SELECT count(*) FROM backstream.flow, LATERAL hop(time_received, '2 s', '10 s') GROUP BY hop;
 CREATE VIEW no WITH (continuous, window = '5 min', slide = '5 s') AS SELECT count(*) FROM backstream.flow;
 -- windows
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 min'), tumble(time_flow_end, '1 min') FROM backstream.flow GROUP BY 1, 2;

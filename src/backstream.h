@@ -18,6 +18,8 @@
  *   from a query to a program
  *   query.c         the split: what the writer does and what the reader does
  *   refuse.c        what cannot be a continuous view
+ *   windowform.c    which expression of GROUP BY is the window; windowfuncs.c what hop() is over
+ *                   tables
  *   native.c        expressions that the engine has; computed.c all others
  *   aggregates.c    aggregates that the engine has; foreignagg.c all others
  *   canonical.c     values whose bytes are equal when they are, for keys and DISTINCT

@@ -38,6 +38,7 @@
 #include "registry.h"
 #include "viewdef.h"
 #include "viewshape.h"
+#include "windowform.h"
 
 /* What is known of a query while it is split. */
 typedef struct Split
@@ -92,99 +93,15 @@ split_key(Split *split, Node *original, Expr *simple)
 /* ---------- the window ---------- */
 
 static bool
-is_tumble(Node *expr)
-{
-	Oid function = IsA(expr, FuncExpr) ? ((FuncExpr *) expr)->funcid : InvalidOid;
-
-	return OidIsValid(function) && strcmp(get_func_name(function), "tumble") == 0 &&
-		   get_func_namespace(function) == get_namespace_oid(BS_EXTENSION, true);
-}
-
-static bool
-is_date_bin(Node *expr)
-{
-	const char *name = IsA(expr, FuncExpr) ? bs_builtin_name(((FuncExpr *) expr)->funcid) : NULL;
-
-	return name != NULL && strcmp(name, "timestamptz_bin") == 0;
-}
-
-/*
- * tumble() must be the window; say why it cannot be.  date_bin() that is not one is a key like others,
- * but for a width in months, which PostgreSQL would refuse for each record.
- */
-static void
-refuse_almost_window(Split *split, Node *original)
-{
-	List *args = ((FuncExpr *) original)->args;
-	bool tumble = is_tumble(original);
-	Node *time = tumble ? linitial(args) : lsecond(args);
-	Expr *width = bs_native_simplify(tumble ? lsecond(args) : linitial(args));
-	bool constant = IsA(width, Const) && !((Const *) width)->constisnull;
-
-	if (constant && DatumGetIntervalP(((Const *) width)->constvalue)->month != 0)
-		bs_refuse_width(original, "the width of a window cannot be in months or years", split->place);
-	if (!tumble)
-		return;
-	if (!constant)
-		bs_refuse_width(original, "the width of a window must be a constant", split->place);
-	if (!IsA(time, Var))
-		bs_refuse_window_time(time, split->place);
-	bs_refuse_width(original, "the width of a window must be more than zero", split->place);
-}
-
-static bool
-is_window_of_lower(const Split *split, Node *expr)
-{
-	return IsA(expr, Var) && ((Var *) expr)->varattno == split->lower->window_attno;
-}
-
-/*
- * Over a view the window is that view's, by its own width or a longer one: its windows come whole, and
- * nothing else of a row says when they do.
- */
-static bool
-find_lower_window(Split *split, Node *original, Expr *simple, BsWindowForm *form)
-{
-	if (is_window_of_lower(split, (Node *) simple))
-	{
-		form->time = (Var *) simple;
-		form->windowing =
-			bs_windowing_tumble(split->lower->windowing.slide_usec, split->lower->windowing.origin);
-		return true;
-	}
-	if (bs_native_window(&split->native, simple, form) &&
-		is_window_of_lower(split, (Node *) form->time))
-		return true;
-	if (is_tumble(original) && is_window_of_lower(split, linitial(((FuncExpr *) original)->args)))
-		refuse_almost_window(split, original);
-	if (is_tumble(original))
-		bs_refuse_lower_window(original, split->view->stream, split->place);
-	return false;
-}
-
-static bool
-find_window(Split *split, Node *original, Expr *simple, BsWindowForm *form)
-{
-	if (split->lower != NULL)
-		return find_lower_window(split, original, simple, form);
-	if (bs_native_window(&split->native, simple, form))
-		return true;
-	if (is_tumble(original) || is_date_bin(original))
-		refuse_almost_window(split, original);
-	return false;
-}
-
-static bool
 split_window(Split *split, Node *original, Expr *simple)
 {
+	BsWindowSource source = {&split->native, split->lower, split->view->stream, split->place};
 	BsWindowForm form;
 
-	if (!find_window(split, original, simple, &form))
+	if (!bs_window_find(&source, original, simple, &form))
 		return false;
 	if (split->windowed)
 		bs_refuse_two_windows(original, split->place);
-	if (form.windowing.pane_usec < BS_MIN_WIDTH_USEC || form.windowing.size_usec > BS_MAX_WIDTH_USEC)
-		bs_refuse_width(original, "the width of a window is out of range", split->place);
 	split->windowed = true;
 	split->window = form;
 	add_scan_column(split, BS_SCAN_WINDOW, original);
@@ -202,9 +119,10 @@ split_groups(Split *split)
 		Node *expr = get_sortgroupclause_expr(clause, split->query->targetList);
 		Expr *simple = bs_native_simplify((Expr *) expr);
 
+		if (split_window(split, expr, simple))
+			continue;
 		bs_refuse_simplified((Node *) simple, expr, split->place);
-		if (!split_window(split, expr, simple))
-			split_key(split, expr, simple);
+		split_key(split, expr, simple);
 	}
 }
 

@@ -22,6 +22,7 @@
 #include "sketches.h"
 #include "viewdef.h"
 #include "viewshape.h"
+#include "windowform.h"
 
 typedef struct Refusal
 {
@@ -44,9 +45,6 @@ static const struct
 	const char *name;
 	Refusal refusal;
 } later_functions[] = {
-	{"hop",
-	 {"hopping windows are not supported yet",
-	  "Use tumble() with the width of the hop, and add up its windows where the view is read."}},
 	{"spread",
 	 {"windows over the duration of a flow are not supported yet",
 	  "Use tumble() over time_flow_end."}},
@@ -165,6 +163,8 @@ static const Refusal no_grouping_sets = {
 	"Create a continuous view grouped by all columns, and use grouping sets where it is read."};
 static const Refusal no_set_returning = {"a continuous view cannot use functions that return sets",
 										 "Use them in a query that reads the continuous view."};
+static const Refusal hop_is_key = {"hop() must be a key of GROUP BY by itself",
+								   "It is the window of the view: SELECT hop(t, '10 s', '1 min') AS time, ... GROUP BY 1."};
 static const Refusal no_into = {"a continuous view cannot have SELECT INTO",
 								"The view itself holds the result."};
 static const Refusal no_from = {"a continuous view must have a stream in FROM",
@@ -447,6 +447,7 @@ typedef struct Check
 	const BsPlace *place;
 	int location; /* of the node in hand */
 	bool fixed;   /* it stays there: locations in the tree are not those of the source */
+	List *keys;   /* the expressions of GROUP BY */
 } Check;
 
 static void
@@ -550,6 +551,11 @@ expression_walker(Node *node, Check *check)
 		refuse(&no_grouping_function, check->place, check->location);
 	else if (IsA(node, SQLValueFunction))
 		refuse(&no_current_values, check->place, check->location);
+	else if (bs_is_own_function(node, "hop"))
+	{
+		if (!list_member(check->keys, node))
+			refuse(&hop_is_key, check->place, check->location);
+	}
 	else if ((IsA(node, FuncExpr) && ((FuncExpr *) node)->funcretset) ||
 			 (IsA(node, OpExpr) && ((OpExpr *) node)->opretset))
 		refuse(&no_set_returning, check->place, check->location);
@@ -566,6 +572,7 @@ check_expressions(Query *query, const BsPlace *place)
 {
 	Check check = {place, place->statement, false};
 
+	check.keys = get_sortgrouplist_exprs(query->groupClause, query->targetList);
 	(void) expression_walker((Node *) query->targetList, &check);
 	(void) expression_walker(query->jointree->quals, &check);
 	(void) expression_walker(query->havingQual, &check);
@@ -605,31 +612,6 @@ bs_refuse_two_windows(Node *node, const BsPlace *place)
 }
 
 void
-bs_refuse_width(Node *node, const char *why, const BsPlace *place)
-{
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", why),
-		 errhint("Use a constant of fixed length, from 1 ms to 366 days, such as '5 min' or '30 "
-				 "days'. Months can be put together where the view is read."),
-		 bs_error_position(place->source, exprLocation(node))));
-	pg_unreachable();
-}
-
-void
-bs_refuse_window_time(Node *node, const BsPlace *place)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("the time of a window must be a column of the stream"),
-			 errdetail("The time decides when windows close."),
-			 errhint("Use a column of type timestamp with time zone, such as time_flow_end, as it "
-					 "is."),
-			 bs_error_position(place->source, exprLocation(node))));
-	pg_unreachable();
-}
-
-void
 bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 {
 	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
@@ -645,19 +627,6 @@ bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 			 errmsg("a continuous view cannot group by values of type %s", format_type_be(type)),
 			 errdetail("Values of this type can be equal without being the same bytes."),
 			 errhint("Group by a part of it, or by its text: (...)::text."),
-			 bs_error_position(place->source, exprLocation(node))));
-	pg_unreachable();
-}
-
-void
-bs_refuse_lower_window(Node *node, Oid lower, const BsPlace *place)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("the window of a view over a view must be that of the lower view"),
-			 errdetail("Rows come when a window of \"%s\" closes.", get_rel_name(lower)),
-			 errhint("Group by its column with the start of the window as it is, or by tumble() of that "
-					 "column. For any other time use date_bin()."),
 			 bs_error_position(place->source, exprLocation(node))));
 	pg_unreachable();
 }

@@ -43,13 +43,8 @@ extern void bs_refuse_simplified(Node *expr, Node *original, const BsPlace *plac
 
 /* Refusals found by the split (query.c).  node: what to point at. */
 extern void bs_refuse_two_windows(Node *node, const BsPlace *place) pg_attribute_noreturn();
-extern void bs_refuse_width(Node *node, const char *why, const BsPlace *place)
-	pg_attribute_noreturn();
-extern void bs_refuse_window_time(Node *node, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 	pg_attribute_noreturn();
-/* tumble() over something else than the window of the view in FROM. */
-extern void bs_refuse_lower_window(Node *node, Oid lower, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_windowless(Oid lower, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_size(const char *why, const BsPlace *place) pg_attribute_noreturn();
 

@@ -257,8 +257,10 @@ typedef struct ViewCounters
 	BsPartial sum; /* only its counters */
 	uint64 groups;
 	uint64 windows;
+	uint64 fingerprint;
 	int64 closed_before;
 	bool windowed;
+	bool one_pane; /* each window is one */
 	Oid lower; /* InvalidOid: over a stream */
 	int64 fed_before;
 	uint64 windows_missed;
@@ -294,6 +296,20 @@ add_partial(ViewCounters *counters, BsSharedPartial *shared)
 	bs_partial_unlock(shared);
 }
 
+static uint64
+count_windows(const ViewCounters *counters)
+{
+	int nwindows;
+	BsWindowInfo *windows;
+
+	if (counters->one_pane)
+		return counters->sum.npanes;
+	windows = bs_view_windows(counters->relid, counters->fingerprint, &nwindows);
+	if (windows != NULL)
+		pfree(windows);
+	return (uint64) nwindows;
+}
+
 /* Copy what slot number i has; false when it is free. */
 static bool
 read_slot(int i, ViewCounters *counters)
@@ -309,6 +325,8 @@ read_slot(int i, ViewCounters *counters)
 		counters->relid = view->relid;
 		counters->since = view->since;
 		counters->windowed = view->timing.windowed;
+		counters->fingerprint = view->fingerprint;
+		counters->one_pane = view->timing.windowing.size_usec == view->timing.windowing.slide_usec;
 		counters->state = pg_atomic_read_u32(&view->state);
 		counters->lower = view->timing.lower;
 		counters->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
@@ -323,6 +341,8 @@ read_slot(int i, ViewCounters *counters)
 			add_partial(counters, &view->partials[w]);
 	}
 	bs_registry_unlock();
+	if (used)
+		counters->windows = count_windows(counters);
 	return used;
 }
 
@@ -377,7 +397,7 @@ view_row(Row *row, const ViewCounters *counters)
 	put_count(row, counters->skipped);
 	put_count(row, sum->unknown_rate);
 	put_count(row, sum->sources_refused);
-	put_count(row, sum->npanes);
+	put_count(row, counters->windows);
 	if (counters->windowed && counters->closed_before != BS_TIME_NEG_INFINITY)
 		put(row, TimestampTzGetDatum(counters->closed_before));
 	else

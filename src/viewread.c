@@ -15,10 +15,17 @@
 
 /* ---------- panes ---------- */
 
-/* Panes of all writers, of a list of starts; each writer's are together and in order. */
+/* A pane of one writer, as it was. */
+typedef struct PaneCopy
+{
+	BsWindowInfo info; /* .window is the start of the pane */
+	uint32 records_lost_before;
+	uint32 datagrams_lost_before;
+} PaneCopy;
+
 typedef struct PaneList
 {
-	BsWindowInfo *panes; /* .window is the start of the pane */
+	PaneCopy *panes; /* one writer's are together and in order */
 	int npanes;
 	int capacity;
 	int64 dropped_before; /* panes that start before this have gone, of some writer at least */
@@ -43,7 +50,9 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 {
 	const BsTable *table = pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
 
-	list->panes[list->npanes++] = (BsWindowInfo){
+	PaneCopy *copy = &list->panes[list->npanes++];
+
+	copy->info = (BsWindowInfo){
 		.window = pane->start,
 		.records = pane->records,
 		.late = pane->late,
@@ -55,6 +64,8 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 		.groups = table != NULL ? table->nrows : 0,
 		.bytes = table != NULL ? table->bytes : 0,
 	};
+	copy->records_lost_before = pane->records_lost_before;
+	copy->datagrams_lost_before = pane->datagrams_lost_before;
 }
 
 /* Panes of a partial that start at first or later and before end: *begin and the number of them; the
@@ -90,8 +101,8 @@ reserve_for(PaneList *list, uint32 npanes)
 		return;
 	list->capacity = list->npanes + (int) npanes * 2 + 16;
 	list->panes = list->panes == NULL
-					  ? palloc(list->capacity * sizeof(BsWindowInfo))
-					  : repalloc(list->panes, list->capacity * sizeof(BsWindowInfo));
+					  ? palloc(list->capacity * sizeof(PaneCopy))
+					  : repalloc(list->panes, list->capacity * sizeof(PaneCopy));
 }
 
 static void
@@ -151,80 +162,122 @@ static BsWindowInfo *
 panes_of_view(BsSharedView *view, uint64 fingerprint, int64 first, int64 end, int *npanes)
 {
 	PaneList list = {0};
+	BsWindowInfo *panes;
 
 	for (int w = 0; view != NULL && w < bs_nwriters(); w++)
 		collect_panes(&view->partials[w], fingerprint, first, end, &list);
-	*npanes = infos_unite(list.panes, list.npanes);
-	return list.panes;
+	panes = palloc(sizeof(BsWindowInfo) * (Size) (list.npanes + 1));
+	for (int i = 0; i < list.npanes; i++)
+		panes[i] = list.panes[i].info;
+	*npanes = infos_unite(panes, list.npanes);
+	if (list.panes != NULL)
+		pfree(list.panes);
+	return panes;
 }
 
 /* ---------- windows ---------- */
 
-/* What the panes of one window come to. */
-static BsWindowInfo
-sum_panes(const BsWindowInfo *panes, int npanes, int64 window)
+typedef struct WindowList
 {
+	BsWindowInfo *windows;
+	int nwindows;
+	int capacity;
+} WindowList;
+
+/*
+ * What the panes of one window come to, of one writer.  Each pane has noted what was lost while it was
+ * open, so that a window of several would have it several times.
+ */
+static void
+window_add(WindowList *list, const PaneCopy *panes, int npanes, int64 window)
+{
+	const PaneCopy *last = &panes[npanes - 1];
 	BsWindowInfo sum = {.window = window};
 
 	for (int i = 0; i < npanes; i++)
-		info_add(&sum, &panes[i]);
-	return sum;
+		info_add(&sum, &panes[i].info);
+	sum.records_lost =
+		last->info.records_lost + (int32) (last->records_lost_before - panes[0].records_lost_before);
+	sum.datagrams_lost = last->info.datagrams_lost +
+						 (int32) (last->datagrams_lost_before - panes[0].datagrams_lost_before);
+	if (list->nwindows == list->capacity)
+	{
+		list->capacity = list->capacity * 2 + 64;
+		list->windows = list->windows == NULL
+							? palloc(list->capacity * sizeof(BsWindowInfo))
+							: repalloc_huge(list->windows, list->capacity * sizeof(BsWindowInfo));
+	}
+	list->windows[list->nwindows++] = sum;
 }
 
-/*
- * The windows that are over some pane: a palloc'ed array.  Of those that start before dropped_before a
- * part has gone already; they are not among them.
- */
-static BsWindowInfo *
-windows_over(const BsWindowing *windowing, const BsWindowInfo *panes, int npanes,
-			 int64 dropped_before, int *nwindows)
+/* The windows that are over some pane of one writer. */
+static void
+add_windows(const BsWindowing *windowing, const PaneCopy *panes, int npanes, WindowList *list)
 {
-	uint64 span = (uint64) panes[npanes - 1].window - (uint64) panes[0].window;
-	uint64 each = (uint64) (windowing->size_usec / windowing->slide_usec + 1);
-	uint64 most = Min(span / (uint64) windowing->slide_usec + each, each * (uint64) npanes);
-	BsWindowInfo *windows = palloc_extended(sizeof(BsWindowInfo) * most, MCXT_ALLOC_HUGE);
 	int64 window = BS_TIME_NEG_INFINITY;
 	int first = 0;
 	int end = 0;
 
-	*nwindows = 0;
 	while (first < npanes)
 	{
 		/* The next one that any pane is left of. */
-		window = Max(bs_window_first_after(windowing, panes[first].window),
+		window = Max(bs_window_first_after(windowing, panes[first].info.window),
 					 bs_window_next(windowing, window));
-		while (first < npanes && panes[first].window < window)
+		while (first < npanes && panes[first].info.window < window)
 			first++;
-		while (end < npanes && panes[end].window < bs_window_end(windowing, window))
+		while (end < npanes && panes[end].info.window < bs_window_end(windowing, window))
 			end++;
-		if (first < end && window >= dropped_before)
-			windows[(*nwindows)++] = sum_panes(panes + first, end - first, window);
+		if (first < end)
+			window_add(list, panes + first, end - first, window);
 	}
-	return windows;
+}
+
+/*
+ * Of windows that start before dropped_before a part has gone: they are no more.  Those that are only over
+ * panes for late records of other windows have never been.
+ */
+static int
+windows_keep(BsWindowInfo *windows, int nwindows, int64 dropped_before)
+{
+	int kept = 0;
+
+	for (int i = 0; i < nwindows; i++)
+	{
+		const BsWindowInfo *info = &windows[i];
+
+		if (info->window >= dropped_before &&
+			(info->groups > 0 || info->records > 0 || info->overflowed > 0 || info->errors > 0))
+			windows[kept++] = *info;
+	}
+	return kept;
 }
 
 BsWindowInfo *
 bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
 {
 	BsSharedView *view = bs_registry_find(relid, fingerprint);
-	PaneList list = {.dropped_before = BS_TIME_NEG_INFINITY};
+	PaneList panes = {.dropped_before = BS_TIME_NEG_INFINITY};
+	WindowList list = {0};
 	int64 closed_before;
 
 	*nwindows = 0;
 	if (view == NULL)
 		return NULL;
+	if (!view->timing.windowed)
+		return panes_of_view(view, fingerprint, PG_INT64_MIN, PG_INT64_MAX, nwindows);
 	/* Read first: a window that closes meanwhile is shown as open, never the other way round. */
 	closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 	for (int w = 0; w < bs_nwriters(); w++)
-		collect_panes(&view->partials[w], fingerprint, PG_INT64_MIN, PG_INT64_MAX, &list);
-	*nwindows = list.npanes = infos_unite(list.panes, list.npanes);
-	if (!view->timing.windowed || list.npanes == 0)
-		return list.panes;
-	list.panes = windows_over(&view->timing.windowing, list.panes, list.npanes, list.dropped_before,
-							  nwindows);
+	{
+		panes.npanes = 0;
+		collect_panes(&view->partials[w], fingerprint, PG_INT64_MIN, PG_INT64_MAX, &panes);
+		add_windows(&view->timing.windowing, panes.panes, panes.npanes, &list);
+	}
+	list.nwindows = infos_unite(list.windows, list.nwindows);
+	*nwindows = windows_keep(list.windows, list.nwindows, panes.dropped_before);
 	for (int i = 0; i < *nwindows; i++)
-		list.panes[i].closed = list.panes[i].window < closed_before;
-	return list.panes;
+		list.windows[i].closed = list.windows[i].window < closed_before;
+	return list.windows;
 }
 
 /* ---------- their groups ---------- */
@@ -419,7 +472,9 @@ bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first,
 		int nbefore = npanes;
 		bool fitted;
 
-		data->info = sum_panes(before, nbefore, first);
+		data->info = (BsWindowInfo){.window = first};
+		for (int i = 0; i < nbefore; i++)
+			info_add(&data->info, &before[i]);
 		if (view == NULL || data->info.groups == 0)
 			break;
 		fitted = try_read(view, program, writer, before, nbefore,

@@ -202,10 +202,7 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 
 	if (late)
 	{
-		into->late += pane->records;
-		mine = bs_partial_pane(into, arena, pane->start);
-		if (mine != NULL)
-			mine->late += pane->records;
+		bs_partial_count_late(into, arena, &program->windowing, pane->start, pane->records);
 		return;
 	}
 	mine = bs_partial_take_pane(into, arena, program, pane->start, from != NULL ? from->nrows : 0,

@@ -102,7 +102,9 @@ pane_take(BsPartial *partial, BsArena *arena, int64_t start)
 		return NULL;
 	panes = panes_of(partial, arena);
 	memmove(&panes[position + 1], &panes[position], (partial->npanes - position) * sizeof(BsPane));
-	panes[position] = (BsPane){.start = start};
+	panes[position] = (BsPane){.start = start,
+							   .records_lost_before = partial->records_lost,
+							   .datagrams_lost_before = partial->datagrams_lost};
 	partial->npanes++;
 	return &panes[position];
 }
@@ -194,6 +196,8 @@ bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records, int64_
 {
 	BsPane *panes = panes_of(partial, arena);
 
+	partial->records_lost += (uint32_t) records;
+	partial->datagrams_lost += (uint32_t) datagrams;
 	for (uint32_t i = partial->npanes; i > 0; i--)
 	{
 		BsPane *pane = &panes[i - 1];
@@ -453,13 +457,35 @@ add_slices(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram 
 	return nadded;
 }
 
-/* A late record is counted at its pane too, while that is still there. */
-static void
-count_late(BsPartial *partial, BsArena *arena, int64_t start, uint64_t nrecords)
+/* Is there a window over this time, which has no pane, that has records of this partial? */
+static bool
+lies_in_window(const BsPartial *partial, BsArena *arena, const BsWindowing *windowing, int64_t start)
+{
+	const BsPane *panes = panes_of(partial, arena);
+	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, start);
+
+	if (start < partial->dropped_before)
+		return false;
+	for (uint32_t i = position; i > 0 && start - panes[i - 1].start < windowing->size_usec; i--)
+		if (panes[i - 1].table != 0)
+			return true;
+	for (uint32_t i = position; i < partial->npanes && panes[i].start - start < windowing->size_usec; i++)
+		if (panes[i].table != 0)
+			return true;
+	return false;
+}
+
+void
+bs_partial_count_late(BsPartial *partial, BsArena *arena, const BsWindowing *windowing, int64_t start,
+					  uint64_t nrecords)
 {
 	BsPane *pane = bs_partial_pane(partial, arena, start);
 
 	partial->late += nrecords;
+	/* A window of several panes may be there though this one of them is not. */
+	if (pane == NULL && windowing->size_usec > windowing->pane_usec &&
+		lies_in_window(partial, arena, windowing, start))
+		pane = pane_take(partial, arena, start);
 	if (pane != NULL)
 		pane->late += nrecords;
 }
@@ -476,7 +502,7 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 
 	if (program->windowed && start < partial->closed_before)
 	{
-		count_late(partial, arena, start, rows.nrows);
+		bs_partial_count_late(partial, arena, &program->windowing, start, rows.nrows);
 		return;
 	}
 	pane = bs_partial_take_pane(partial, arena, program, start, partial->last_rows, &table);

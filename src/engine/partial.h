@@ -27,6 +27,12 @@ typedef struct BsPane
 	/* Lost on the way to this writer while the pane was open, by the exporters' sequence numbers. */
 	int32_t records_lost;
 	int32_t datagrams_lost;
+	/*
+	 * What the partial had noted when the pane was made (modulo 2^32): of a window, what was lost while any of
+	 * its panes was open is the last one's sum of both less the first one's.
+	 */
+	uint32_t records_lost_before;
+	uint32_t datagrams_lost_before;
 } BsPane;
 
 /* One source of time, and how far its records have come. */
@@ -63,6 +69,8 @@ typedef struct BsPartial
 	uint64_t untimed;
 	uint64_t overflowed;
 	uint64_t errors;
+	uint32_t records_lost;   /* modulo 2^32 */
+	uint32_t datagrams_lost;
 	uint64_t unknown_rate; /* of the records whose sampling rate scaled() did not know */
 	uint64_t sources_refused;
 	uint32_t last_error;   /* BsError */

@@ -33,6 +33,10 @@ struct BsWriter
 extern BsPane *bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
 									int64_t start, uint32_t expected_rows, BsTable **table);
 
+/* Records of a pane that takes no more: they are counted there too, while a window over it is still there. */
+extern void bs_partial_count_late(BsPartial *partial, BsArena *arena, const BsWindowing *windowing,
+								  int64_t start, uint64_t nrecords);
+
 extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
 							 BsArena *from_arena, int64_t heard);
 

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * test_windows.c: windows over panes: which a time falls into, and that their answers depend on the records
+ * alone.
+ *
+ * The property: records that come in any order, late by no more than lateness, in batches of any size and
+ * through any number of writers, give the same closed windows, none changes after it has closed, and what
+ * retention leaves is whole.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../src/engine/partial.h"
+
+enum
+{
+	COL_TIME,
+	COL_VALUE,
+	NCOLUMNS
+};
+
+static const BsType column_types[NCOLUMNS] = {BS_TIMESTAMPTZ, BS_INT8};
+
+#define CAPACITY 64
+#define NRECORDS 600
+#define MAX_WRITERS 3
+#define MAX_WINDOWS 4096
+#define ARENA_BYTES (8u << 20)
+
+static uint64_t random_state = 0x2545F4914F6CDD1Du;
+
+static uint64_t
+next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static int64_t
+random_below(int64_t n)
+{
+	return (int64_t) (next_random() % (uint64_t) n);
+}
+
+static const BsWindowing shapes[] = {
+	{10, 10, 10, 0}, {10, 10, 10, 3}, {3, 3, 9, 0}, {2, 4, 10, 1}, {1, 7, 20, -5}, {10, 10, 120, 0}, {5, 15, 20, 2},
+};
+
+#define NSHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+/* ---- arithmetic ------------------------------------------------------------------------------- */
+
+/* By looking at every window there is. */
+static void
+windows_hold_their_times(void **state)
+{
+	(void) state;
+	for (size_t s = 0; s < NSHAPES; s++)
+	{
+		const BsWindowing *w = &shapes[s];
+
+		for (int64_t time = -300; time < 300; time++)
+		{
+			int64_t first = INT64_MAX;
+			int64_t last = INT64_MIN;
+			int64_t pane = bs_pane_start(w, time);
+
+			assert_true(pane <= time && time < pane + w->pane_usec);
+			for (int64_t n = -400; n < 400; n++)
+			{
+				int64_t window = w->origin + n * w->slide_usec;
+
+				/* A pane is in a window as a whole or not at all. */
+				assert_true((window <= pane && pane < bs_window_end(w, window)) ==
+							(window <= time && time < bs_window_end(w, window)));
+				if (window <= time && time < window + w->size_usec && window < first)
+					first = window;
+				if (window <= time)
+					last = window;
+			}
+			assert_int_equal(bs_window_start(w, time), last);
+			if (first != INT64_MAX)
+				assert_int_equal(bs_window_first_after(w, time), first);
+			/* All windows before it have ended at that time, and no other. */
+			assert_true(bs_window_end(w, bs_window_first_after(w, time)) > time);
+			assert_true(bs_window_end(w, bs_window_first_after(w, time) - w->slide_usec) <= time);
+			assert_true(bs_window_from(w, time) >= time && bs_window_from(w, time) - w->slide_usec < time);
+		}
+	}
+}
+
+static void
+infinities_stay(void **state)
+{
+	const BsWindowing *w = &shapes[3];
+
+	(void) state;
+	assert_true(bs_window_first_after(w, BS_TIME_NEG_INFINITY) == BS_TIME_NEG_INFINITY);
+	assert_true(bs_panes_closed_before(w, BS_TIME_NEG_INFINITY) == BS_TIME_NEG_INFINITY);
+	assert_true(bs_window_from(w, BS_TIME_NEG_INFINITY) == BS_TIME_NEG_INFINITY);
+	assert_true(bs_window_from(w, BS_TIME_INFINITY) == BS_TIME_INFINITY);
+	assert_true(bs_time_plus(INT64_MAX - 1, 5) == BS_TIME_INFINITY);
+	assert_true(bs_time_plus(INT64_MIN + 1, -5) == BS_TIME_NEG_INFINITY);
+}
+
+/* ---- records ---------------------------------------------------------------------------------- */
+
+typedef struct Record
+{
+	int64_t time;
+	int64_t value;
+	int64_t arrives;
+	bool late; /* its pane was closed when it came */
+} Record;
+
+static int
+by_arrival(const void *a, const void *b)
+{
+	int64_t x = ((const Record *) a)->arrives;
+	int64_t y = ((const Record *) b)->arrives;
+
+	return (x > y) - (x < y);
+}
+
+/* In an order in which none is more than disorder behind any before it. */
+static void
+shuffle(Record *records, int64_t disorder)
+{
+	for (int i = 0; i < NRECORDS; i++)
+		records[i].arrives = records[i].time + random_below(disorder + 1);
+	qsort(records, NRECORDS, sizeof(Record), by_arrival);
+}
+
+/* ---- a view ----------------------------------------------------------------------------------- */
+
+typedef struct View
+{
+	BsProgram program;
+	BsWriter *writer;
+	BsArena *arena;
+	BsPartial partials[MAX_WRITERS];
+	uint32_t nwriters;
+	int64_t closed_before;
+	int64_t lateness;
+	int64_t highest;
+} View;
+
+static void
+make_program(BsProgram *program, const BsWindowing *windowing)
+{
+	memset(program, 0, sizeof(*program));
+	program->windowed = true;
+	program->time_column = COL_TIME;
+	program->windowing = *windowing;
+	program->fingerprint = 1;
+	program->keys = calloc(1, sizeof(BsKey));
+	program->naggregates = 1;
+	program->aggregates = calloc(1, sizeof(BsAggregate));
+	program->aggregates[0].kind = BS_AGG_SUM_INT;
+	program->aggregates[0].type = BS_INT8;
+	program->aggregates[0].argument = bs_expr_column(COL_VALUE, BS_INT8);
+	assert_null(bs_program_finish(program, CAPACITY));
+}
+
+static void
+view_create(View *view, const BsWindowing *windowing, uint32_t nwriters, int64_t lateness)
+{
+	memset(view, 0, sizeof(*view));
+	make_program(&view->program, windowing);
+	view->writer = bs_writer_create(&view->program);
+	view->arena = bs_arena_create(bs_arena_size_for(ARENA_BYTES));
+	view->nwriters = nwriters;
+	view->lateness = lateness;
+	view->closed_before = BS_TIME_NEG_INFINITY;
+	view->highest = BS_TIME_NEG_INFINITY;
+	for (uint32_t w = 0; w < nwriters; w++)
+		bs_partial_init(&view->partials[w], &view->program, UINT64_MAX);
+}
+
+static void
+view_free(View *view)
+{
+	for (uint32_t w = 0; w < view->nwriters; w++)
+		bs_partial_clear(&view->partials[w], view->arena);
+	bs_writer_free(view->writer);
+	bs_program_free(&view->program);
+	bs_arena_free_private(view->arena);
+}
+
+static void
+view_add(View *view, BsPartial *partial, Record *records, uint32_t n)
+{
+	BsBatch *batch = bs_batch_create(column_types, NCOLUMNS, NULL, CAPACITY);
+	const BsWindowing *windowing = &view->program.windowing;
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		batch->columns[COL_TIME].i64[i] = records[i].time;
+		batch->columns[COL_VALUE].i64[i] = records[i].value;
+		records[i].late = bs_pane_start(windowing, records[i].time) < partial->closed_before;
+		if (records[i].time > view->highest)
+			view->highest = records[i].time;
+	}
+	batch->nrows = n;
+	bs_batch_add_run(batch, 0, n, 1);
+	bs_partial_add(partial, view->arena, &view->program, view->writer, batch,
+				   bs_program_evaluate(&view->program, batch, BS_TIME_INFINITY, NULL, NULL), NULL, NULL);
+	bs_batch_free(batch);
+}
+
+/* As advance.c does it. */
+static void
+view_close(View *view)
+{
+	const BsWindowing *windowing = &view->program.windowing;
+	int64_t closed_before = bs_window_first_after(windowing, view->highest - view->lateness);
+
+	if (closed_before > view->closed_before)
+		view->closed_before = closed_before;
+	for (uint32_t w = 0; w < view->nwriters; w++)
+		bs_partial_close(&view->partials[w], bs_panes_closed_before(windowing, view->closed_before));
+}
+
+static void
+view_drop(View *view, int64_t retain)
+{
+	int64_t drop_before = bs_time_plus(view->closed_before, -retain);
+
+	for (uint32_t w = 0; w < view->nwriters; w++)
+		bs_partial_drop(&view->partials[w], view->arena,
+						bs_window_from(&view->program.windowing, drop_before));
+}
+
+/* The sum of a window: its panes, those of all writers. */
+static int64_t
+view_sum(const View *view, int64_t window, uint64_t *nrecords)
+{
+	const BsWindowing *windowing = &view->program.windowing;
+	int64_t sum = 0;
+
+	*nrecords = 0;
+	for (uint32_t w = 0; w < view->nwriters; w++)
+		for (int64_t start = window; start < bs_window_end(windowing, window);
+			 start += windowing->pane_usec)
+		{
+			BsPane *pane = bs_partial_pane(&view->partials[w], view->arena, start);
+			BsTable *table;
+
+			if (pane == NULL || pane->table == 0)
+				continue;
+			table = bs_arena_at(view->arena, pane->table);
+			*nrecords += pane->records;
+			sum += (int64_t) bs_state_sum(&view->program.aggregates[0],
+										  bs_table_row(view->arena, table, &view->program, 0));
+		}
+	return sum;
+}
+
+static int64_t
+oracle_sum(const Record *records, const BsWindowing *windowing, int64_t window, uint64_t *nrecords)
+{
+	int64_t sum = 0;
+
+	*nrecords = 0;
+	for (int i = 0; i < NRECORDS; i++)
+		if (!records[i].late && records[i].time >= window &&
+			records[i].time < bs_window_end(windowing, window))
+		{
+			sum += records[i].value;
+			(*nrecords)++;
+		}
+	return sum;
+}
+
+/* Windows that have closed since, as they were when they did. */
+typedef struct Closed
+{
+	int64_t window;
+	int64_t sum;
+	uint64_t nrecords;
+} Closed;
+
+static uint32_t
+note_closed(const View *view, Closed *closed, uint32_t nclosed, int64_t from)
+{
+	const BsWindowing *windowing = &view->program.windowing;
+
+	for (int64_t window = bs_window_from(windowing, from); window < view->closed_before;
+		 window += windowing->slide_usec)
+	{
+		assert_true(nclosed < MAX_WINDOWS);
+		closed[nclosed].window = window;
+		closed[nclosed].sum = view_sum(view, window, &closed[nclosed].nrecords);
+		nclosed++;
+	}
+	return nclosed;
+}
+
+/* Feed it all, in batches and to writers as chance has it.  Returns the number of windows that closed. */
+static uint32_t
+run(View *view, Record *records, int64_t retain, Closed *closed)
+{
+	uint32_t nclosed = 0;
+	int64_t noted_before = -200;
+
+	for (uint32_t done = 0; done < NRECORDS;)
+	{
+		uint32_t n = 1 + (uint32_t) random_below(CAPACITY);
+
+		n = n < NRECORDS - done ? n : NRECORDS - done;
+		view_add(view, &view->partials[random_below(view->nwriters)], records + done, n);
+		done += n;
+		view_close(view);
+		nclosed = note_closed(view, closed, nclosed, noted_before);
+		view_drop(view, retain);
+		noted_before = view->closed_before > noted_before ? view->closed_before : noted_before;
+	}
+	return nclosed;
+}
+
+static uint64_t
+late_of(const View *view)
+{
+	uint64_t late = 0;
+
+	for (uint32_t w = 0; w < view->nwriters; w++)
+		late += view->partials[w].late;
+	return late;
+}
+
+static void
+check_closed(const View *view, const Record *records, const Closed *closed, uint32_t nclosed,
+			 int64_t retain)
+{
+	const BsWindowing *windowing = &view->program.windowing;
+
+	for (uint32_t i = 0; i < nclosed; i++)
+	{
+		uint64_t nrecords;
+		int64_t sum = oracle_sum(records, windowing, closed[i].window, &nrecords);
+
+		assert_int_equal(closed[i].nrecords, nrecords);
+		assert_int_equal(closed[i].sum, sum);
+		/* It has not changed since, and is whole as long as it is kept. */
+		if (closed[i].window >= bs_time_plus(view->closed_before, -retain))
+		{
+			assert_int_equal(view_sum(view, closed[i].window, &nrecords), sum);
+			assert_int_equal(nrecords, closed[i].nrecords);
+		}
+	}
+}
+
+static void
+make_records(Record *records)
+{
+	for (int i = 0; i < NRECORDS; i++)
+	{
+		records[i] = (Record){.time = random_below(1000), .value = random_below(1000) - 100};
+		/* Now and then nothing for a while. */
+		if (records[i].time % 400 > 250)
+			records[i].time -= 150;
+	}
+}
+
+static void
+any_order_within_lateness(void **state)
+{
+	Record *records = calloc(NRECORDS, sizeof(Record));
+	Closed *closed = calloc(MAX_WINDOWS, sizeof(Closed));
+
+	(void) state;
+	for (size_t s = 0; s < NSHAPES; s++)
+	{
+		make_records(records);
+		for (int round = 0; round < 12; round++)
+		{
+			int64_t lateness = random_below(60);
+			int64_t retain = round % 2 ? 100000 : random_below(200);
+			View view;
+			uint32_t nclosed;
+
+			shuffle(records, lateness);
+			view_create(&view, &shapes[s], 1 + (uint32_t) random_below(MAX_WRITERS), lateness);
+			/* A batch is added before it moves the watermark. */
+			nclosed = run(&view, records, retain, closed);
+			assert_true(nclosed > 10);
+			assert_int_equal(late_of(&view), 0);
+			check_closed(&view, records, closed, nclosed, retain);
+			view_free(&view);
+		}
+	}
+	free(records);
+	free(closed);
+}
+
+/* What comes later than that is counted, and all windows are those of the others. */
+static void
+late_records_are_left_out(void **state)
+{
+	Record *records = calloc(NRECORDS, sizeof(Record));
+	Closed *closed = calloc(MAX_WINDOWS, sizeof(Closed));
+	uint64_t late_in_all = 0;
+
+	(void) state;
+	for (size_t s = 0; s < NSHAPES; s++)
+		for (int round = 0; round < 8; round++)
+		{
+			int64_t retain = round % 2 ? 100000 : random_below(200);
+			uint64_t late = 0;
+			uint32_t nclosed;
+			View view;
+
+			make_records(records);
+			shuffle(records, 80);
+			view_create(&view, &shapes[s], 1 + (uint32_t) random_below(MAX_WRITERS), random_below(20));
+			nclosed = run(&view, records, retain, closed);
+			for (int i = 0; i < NRECORDS; i++)
+				late += records[i].late;
+			assert_int_equal(late_of(&view), late);
+			late_in_all += late;
+			check_closed(&view, records, closed, nclosed, retain);
+			view_free(&view);
+		}
+	assert_true(late_in_all > 100);
+	free(records);
+	free(closed);
+}
+
+/* A loss is noted at every pane that is open, and counted once in a window of several. */
+static void
+losses_count_once(void **state)
+{
+	Record records[3] = {{.time = 0}, {.time = 3}, {.time = 6}};
+	View view;
+	BsPane *panes;
+
+	(void) state;
+	view_create(&view, &shapes[2], 1, 0);
+	view_add(&view, &view.partials[0], records, 2);
+	bs_partial_note_loss(&view.partials[0], view.arena, 10, 1);
+	view_add(&view, &view.partials[0], records + 2, 1);
+	bs_partial_note_loss(&view.partials[0], view.arena, 5, 2);
+	panes = bs_arena_at(view.arena, view.partials[0].panes);
+	assert_int_equal(panes[0].records_lost, 15);
+	assert_int_equal(panes[2].records_lost, 5);
+	assert_int_equal(panes[2].records_lost_before + (uint32_t) panes[2].records_lost - panes[0].records_lost_before,
+					 15);
+	assert_int_equal(panes[2].datagrams_lost_before + (uint32_t) panes[2].datagrams_lost -
+						 panes[0].datagrams_lost_before, 3);
+	view_free(&view);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(windows_hold_their_times), cmocka_unit_test(infinities_stay),
+		cmocka_unit_test(any_order_within_lateness), cmocka_unit_test(late_records_are_left_out),
+		cmocka_unit_test(losses_count_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

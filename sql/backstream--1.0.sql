@@ -362,6 +362,58 @@ CREATE FUNCTION backstream.merged(continuous_view anyelement, "from" timestamptz
 COMMENT ON FUNCTION backstream.merged(anyelement, timestamptz, timestamptz) IS
 'The windows of a continuous view that start in [from, to) merged into one answer, as if they had been one window: averages, minima and distinct counts are exact.  from is taken down to the start of its window, which is also what the window column shows.  NULL leaves an end open; with an open start the window column shows the oldest window that there is.  Open windows are among them unless the view has show = ''closed''.';
 
+-- combine(column): what stands there is planned as combine_states() over the states that a scan of the
+-- view gives beside its columns.
+CREATE FUNCTION backstream.combine_transition(state internal, value anyelement) RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_combine_transition' LANGUAGE C STABLE PARALLEL RESTRICTED;
+CREATE FUNCTION backstream.combine_final(state internal, value anyelement) RETURNS anyelement
+	AS 'MODULE_PATHNAME', 'bs_combine_final' LANGUAGE C STABLE PARALLEL RESTRICTED;
+CREATE AGGREGATE backstream.combine("column" anyelement) (
+	SFUNC = backstream.combine_transition, STYPE = internal, SSPACE = 64,
+	FINALFUNC = backstream.combine_final, FINALFUNC_EXTRA, PARALLEL = RESTRICTED);
+COMMENT ON AGGREGATE backstream.combine(anyelement) IS
+'In a SELECT from a continuous view: the aggregate that the column is, over all records of the rows, as if they had been one group: states are merged, not finished values. For columns that are exactly one aggregate, of views without HAVING.';
+
+CREATE TYPE backstream.aggregate_state;
+CREATE FUNCTION backstream.aggregate_state_in(text cstring) RETURNS backstream.aggregate_state
+	AS 'MODULE_PATHNAME', 'bs_aggregate_state_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION backstream.aggregate_state_out(state backstream.aggregate_state) RETURNS cstring
+	AS 'MODULE_PATHNAME', 'bs_aggregate_state_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE TYPE backstream.aggregate_state (INPUT = backstream.aggregate_state_in,
+	OUTPUT = backstream.aggregate_state_out, INTERNALLENGTH = VARIABLE, STORAGE = extended);
+COMMENT ON TYPE backstream.aggregate_state IS
+'What a column of a continuous view was made of, on its way from a scan to combine(): can be neither read nor written.';
+
+CREATE FUNCTION backstream.state_of("column" anyelement) RETURNS backstream.aggregate_state
+	AS 'MODULE_PATHNAME', 'bs_state_of' LANGUAGE C STABLE PARALLEL RESTRICTED;
+CREATE FUNCTION backstream.combine_states_transition(state internal,
+	part backstream.aggregate_state, continuous_view regclass, "column" smallint, fingerprint bigint,
+	value anyelement) RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_combine_states_transition' LANGUAGE C STABLE PARALLEL RESTRICTED;
+CREATE FUNCTION backstream.combine_states_final(state internal, part backstream.aggregate_state,
+	continuous_view regclass, "column" smallint, fingerprint bigint, value anyelement)
+	RETURNS anyelement
+	AS 'MODULE_PATHNAME', 'bs_combine_states_final' LANGUAGE C STABLE PARALLEL RESTRICTED;
+CREATE AGGREGATE backstream.combine_states(part backstream.aggregate_state,
+		continuous_view regclass, "column" smallint, fingerprint bigint, value anyelement) (
+	SFUNC = backstream.combine_states_transition, STYPE = internal, SSPACE = 64,
+	FINALFUNC = backstream.combine_states_final, FINALFUNC_EXTRA, PARALLEL = RESTRICTED);
+
+DO $$
+DECLARE
+	part regprocedure;
+BEGIN
+	FOREACH part IN ARRAY ARRAY['combine_transition(internal, anyelement)',
+		'combine_final(internal, anyelement)', 'aggregate_state_in(cstring)',
+		'aggregate_state_out(backstream.aggregate_state)', 'state_of(anyelement)',
+		'combine_states_transition(internal, backstream.aggregate_state, regclass, smallint, bigint, anyelement)',
+		'combine_states_final(internal, backstream.aggregate_state, regclass, smallint, bigint, anyelement)',
+		'combine_states(backstream.aggregate_state, regclass, smallint, bigint, anyelement)'] LOOP
+		EXECUTE format('COMMENT ON FUNCTION %s IS %L', part, 'Part of combine().');
+	END LOOP;
+END;
+$$;
+
 CREATE FUNCTION backstream.windows(continuous_view regclass,
 	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT groups bigint,
 	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT errors bigint,

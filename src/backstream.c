@@ -10,6 +10,7 @@
 #include "../receiver/allow.h"
 #include "../receiver/listen.h"
 #include "active.h"
+#include "combine.h"
 #include "ddl.h"
 #include "feed.h"
 #include "literal.h"
@@ -195,6 +196,7 @@ _PG_init(void)
 	bs_registry_init();
 	bs_prefix_init();
 	bs_ddl_init();
+	bs_combine_init();
 	bs_feed_init();
 	bs_literal_init();
 	bs_active_init();

@@ -38,6 +38,50 @@ handle_bytes(const BsGroupRow *group, const void *cell)
 	return bytes;
 }
 
+uint32_t
+bs_group_values(const BsGroupRow *group, uint32_t set, BsBytes **values)
+{
+	const BsGroupSets *sets = group->sets;
+	const BsProgram *program = sets->program;
+	const BsGroupValues *lists = &sets->values[set];
+	const BsKey *key = &program->sets[set].rows->keys[program->nkeys];
+	uint32_t first =
+		group->ordinal != BS_NO_ROW && lists->first != NULL ? lists->first[group->ordinal] : 0;
+	uint32_t n = 0;
+
+	for (uint32_t value = first; value != 0; value = lists->next[value - 1])
+		n++;
+	*values = palloc_extended(sizeof(BsBytes) * Max(n, 1), MCXT_ALLOC_HUGE);
+	n = 0;
+	for (uint32_t value = first; value != 0; value = lists->next[value - 1])
+	{
+		const uint8_t *cell = bs_groupvalues_cell(sets->arena, sets->table, program, set, value);
+
+		(*values)[n++] = key->type == BS_BYTES ? handle_bytes(group, cell)
+											   : (BsBytes){.data = cell, .len = key->width};
+	}
+	return n;
+}
+
+/* A foreign state is a list of packed states. */
+int
+bs_group_states(const BsAggregate *aggregate, const BsGroupRow *group, BsBytes **states)
+{
+	const BsHandle *handle = bs_state_at(aggregate, group->row);
+	const BsBlob *blob =
+		handle->offset != 0 ? group->resolve(group->context, handle->offset) : NULL;
+	int n = blob != NULL ? (int) blob->nblobs : 0;
+
+	*states = palloc(sizeof(BsBytes) * (Size) Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*states)[i] = (BsBytes){.data = blob->data, .len = blob->len};
+		if (blob->next != 0)
+			blob = group->resolve(group->context, blob->next);
+	}
+	return n;
+}
+
 /* ---------- integers ---------- */
 
 /* Decimal digits of a number, for those beyond 64 bits. */
@@ -160,25 +204,13 @@ final_value(const Input *input)
 	return bs_value_to_datum(aggregate->type, &value, input->final->type);
 }
 
-/* A foreign state is a list of packed states. */
 static Datum
 final_foreign(const Input *input, bool *isnull)
 {
-	const BsGroupRow *group = input->group;
-	const BsHandle *handle = bs_state_at(input->state, group->row);
-	uint64_t at = handle->offset;
-	const BsBlob *blob = at != 0 ? group->resolve(group->context, at) : NULL;
-	int nstates = blob != NULL ? (int) blob->nblobs : 0;
-	BsBytes *states = palloc(sizeof(BsBytes) * (Size) Max(nstates, 1));
-	Datum result;
+	BsBytes *states;
+	int nstates = bs_group_states(input->state, input->group, &states);
+	Datum result = bs_foreignagg_final(input->final->foreign, states, nstates, isnull);
 
-	for (int i = 0; i < nstates; i++)
-	{
-		states[i] = (BsBytes){.data = blob->data, .len = blob->len};
-		if (blob->next != 0)
-			blob = group->resolve(group->context, blob->next);
-	}
-	result = bs_foreignagg_final(input->final->foreign, states, nstates, isnull);
 	pfree(states);
 	return result;
 }

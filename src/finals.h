@@ -9,14 +9,26 @@
 
 #include "postgres.h"
 
+#include "engine/groupvalues.h"
 #include "engine/program.h"
 #include "foreignagg.h"
+
+/* The values of a table's sets by group. */
+typedef struct BsGroupSets
+{
+	BsArena *arena;
+	BsTable *table;
+	const BsProgram *program;
+	BsGroupValues *values; /* [nsets] first is NULL for those that nobody asked for */
+} BsGroupSets;
 
 /* A row of a table of groups, where its bytes outside the row are, and its window. */
 typedef struct BsGroupRow
 {
 	const uint8_t *row;
-	int64_t window; /* start; BS_NO_WINDOW in a view without */
+	uint32_t ordinal;        /* of the row in its table; BS_NO_ROW: it is not in one */
+	const BsGroupSets *sets; /* NULL: nobody asked for their values */
+	int64_t window;          /* start; BS_NO_WINDOW in a view without */
 	/* The address of what lies at an offset of the arena that the row belongs to. */
 	const void *(*resolve)(void *context, uint64_t offset);
 	void *context;
@@ -46,6 +58,15 @@ typedef struct BsFinal
 	Oid function;          /* BS_FINAL_ACCUM */
 	BsForeignAgg *foreign; /* BS_FINAL_FOREIGN */
 } BsFinal;
+
+/*
+ * The values of set number set (from 0) in a group, palloc'ed; returns their number.  The bytes are where
+ * the table has them: cells as in rows, or, where they are of variable length, what such cells refer to.
+ */
+extern uint32_t bs_group_values(const BsGroupRow *group, uint32_t set, BsBytes **values);
+
+/* The packed states of a foreign aggregate in a group, likewise. */
+extern int bs_group_states(const BsAggregate *aggregate, const BsGroupRow *group, BsBytes **states);
 
 /* The value of a final over a group. */
 extern Datum bs_final_value(const BsFinal *final, const BsProgram *program, const BsGroupRow *group,

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -650,6 +651,28 @@ bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates,
 	MemoryContextReset(aggregate->group_context);
 	*isnull = state.isnull;
 	return state.value;
+}
+
+BsBytes
+bs_foreignagg_merge(BsForeignAgg *aggregate, const BsBytes *states, int nstates)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	BsBytes merged;
+
+	make_calls(aggregate);
+	MemoryContextReset(aggregate->group_context);
+	MemoryContextSwitchTo(aggregate->group_context);
+	merged =
+		state_to_bytes(aggregate, combined_state(aggregate, states, (uint32_t) nstates), caller);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(aggregate->group_context);
+	return merged;
+}
+
+bool
+bs_foreignagg_is_own(const BsForeignAgg *aggregate)
+{
+	return aggregate->aggref->aggfnoid >= FirstNormalObjectId;
 }
 
 uint64

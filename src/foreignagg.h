@@ -68,6 +68,15 @@ extern Datum bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states,
 								 bool *isnull);
 
 /*
+ * One state of several (at least one), palloc'ed in CurrentMemoryContext.  For readers: errors are
+ * raised.
+ */
+extern BsBytes bs_foreignagg_merge(BsForeignAgg *aggregate, const BsBytes *states, int nstates);
+
+/* Is it somebody's own, whose functions may do something else under other settings? */
+extern bool bs_foreignagg_is_own(const BsForeignAgg *aggregate);
+
+/*
  * A number for what the bytes of its states mean: another one after CREATE OR REPLACE AGGREGATE has
  * changed the type of the state or a function.
  */

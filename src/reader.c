@@ -9,6 +9,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/memutils.h"
 
+#include "columnstate.h"
 #include "engine/writer.h"
 #include "reader.h"
 
@@ -17,11 +18,22 @@
 /* Rows that are made ahead when that needs other settings than the session's. */
 #define MAX_AHEAD 256
 
+/* A group that is loaded. */
+typedef struct GroupAt
+{
+	const uint8 *row;
+	uint32 ordinal; /* groupvalues.h */
+} GroupAt;
+
 typedef struct BsReaderRows
 {
 	BsWriter *writer;
 	ExprContext *econtext;
-	TupleTableSlot *scan; /* the scan tuple */
+	/* The scan tuple; behind the columns that query.h tells of, the states that were asked for. */
+	TupleTableSlot *scan;
+	int nstates;
+	BsColumnState *states;
+	bool *values_wanted; /* [nsets] values of sets that states are made of */
 	/* From which BsReadLevel on its columns are looked at; UNUSED: never. */
 	uint8 scan_level[MaxTupleAttributeNumber];
 	ProjectionInfo *projection;
@@ -35,6 +47,7 @@ typedef struct BsReaderRows
 	uint32 place;      /* in the chunk, of the next group */
 	bool zero_row_due; /* the one row of a view without GROUP BY that has counted nothing */
 	uint8 *zero_row;
+	BsGroupSets sets;
 
 	/* Rows made ahead: */
 	bool ahead;     /* this view needs it */
@@ -44,7 +57,7 @@ typedef struct BsReaderRows
 	MinimalTuple *ready;
 	int nready;
 	int next_ready;
-	const uint8 **accepted;
+	GroupAt *accepted;
 } BsReaderRows;
 
 #define UNUSED 0xff
@@ -85,9 +98,64 @@ make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 												 attribute->attcollation);
 		tlist = lappend(tlist, entry);
 	}
+	for (int i = 0; i < rows->nstates; i++)
+	{
+		int resno = list_length(tlist) + 1;
+		Oid type = TupleDescAttr(desc, resno - 1)->atttypid;
+		Var *var =
+			makeVar(INDEX_VAR, (AttrNumber) (reader->view->nscan + i + 1), type, -1, InvalidOid, 0);
+
+		note_columns(rows, (Node *) var, BS_LEVEL_ALL);
+		tlist = lappend(tlist, makeTargetEntry((Expr *) var, (AttrNumber) resno, NULL, false));
+	}
 	return ExecBuildProjectionInfo(tlist, rows->econtext,
 								   MakeSingleTupleTableSlot(desc, &TTSOpsVirtual), NULL,
-								   reader->view->scan_desc);
+								   rows->scan->tts_tupleDescriptor);
+}
+
+/* The columns of the scan tuple, and those of the states, which are the last of desc. */
+static TupleDesc
+make_scan_desc(const BsReader *reader, TupleDesc desc)
+{
+	const BsReaderRows *rows = reader->rows;
+	int nscan = reader->view->nscan;
+	TupleDesc scan = CreateTemplateTupleDesc(nscan + rows->nstates);
+
+	for (int i = 0; i < nscan; i++)
+		TupleDescCopyEntry(scan, (AttrNumber) (i + 1), reader->view->scan_desc,
+						   (AttrNumber) (i + 1));
+	for (int i = 0; i < rows->nstates; i++)
+		TupleDescCopyEntry(scan, (AttrNumber) (nscan + i + 1), desc,
+						   (AttrNumber) (desc->natts - rows->nstates + i + 1));
+	return scan;
+}
+
+static void
+set_up_states(BsReader *reader, List *states)
+{
+	BsReaderRows *rows = reader->rows;
+	ListCell *cell;
+
+	if (reader->view->nscan + list_length(states) > MaxTupleAttributeNumber)
+		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
+						errmsg("too many columns are combined in one query")));
+	rows->states = palloc0(sizeof(BsColumnState) * (Size) Max(list_length(states), 1));
+	rows->values_wanted = palloc0(sizeof(bool) * (reader->view->program.nsets + 1));
+	foreach (cell, states)
+	{
+		BsColumnState *state = &rows->states[rows->nstates++];
+		const char *why = bs_columnstate_refusal(reader->view, (AttrNumber) lfirst_int(cell));
+
+		if (why != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a column of continuous view \"%s\" has no state", reader->def->name),
+					 errdetail_internal("%s", why)));
+		bs_columnstate_init(state, reader->view, &reader->def->options,
+							(AttrNumber) lfirst_int(cell));
+		if (state->form == BS_STATE_VALUES)
+			rows->values_wanted[state->set] = true;
+	}
 }
 
 static void
@@ -97,7 +165,7 @@ set_up_expressions(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 
 	memset(rows->scan_level, UNUSED, sizeof(rows->scan_level));
 	rows->econtext = CreateStandaloneExprContext();
-	rows->scan = MakeSingleTupleTableSlot(reader->view->scan_desc, &TTSOpsVirtual);
+	rows->scan = MakeSingleTupleTableSlot(make_scan_desc(reader, desc), &TTSOpsVirtual);
 	rows->econtext->ecxt_scantuple = rows->scan;
 	rows->projection = make_projection(reader, desc, needed);
 	if (reader->view->having != NULL)
@@ -188,7 +256,7 @@ warn_if_suspended(const BsReader *reader)
 static void
 check_columns(const BsReader *reader, TupleDesc desc)
 {
-	bool same = desc->natts == reader->shape->natts;
+	bool same = desc->natts == reader->shape->natts + reader->rows->nstates;
 	ListCell *cell;
 
 	foreach (cell, reader->view->tlist)
@@ -231,6 +299,13 @@ prepare_ahead(BsReaderRows *rows, MemoryContext context, TupleDesc desc)
 BsReader *
 bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed, MemoryContext parent)
 {
+	return bs_reader_open_states(relid, desc, needed, NIL, parent);
+}
+
+BsReader *
+bs_reader_open_states(Oid relid, TupleDesc desc, const Bitmapset *needed, List *states,
+					  MemoryContext parent)
+{
 	MemoryContext context =
 		AllocSetContextCreate(parent, "backstream reader", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(context);
@@ -241,9 +316,10 @@ bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed, MemoryContext
 	require_counting(reader->def);
 	reader->view->program.hash_seed = bs_shared_hash_seed();
 	reader->shape = bs_shape_make(reader->def, reader->view, context);
+	reader->rows = make_rows(reader);
+	set_up_states(reader, states);
 	check_columns(reader, desc);
 	warn_if_suspended(reader);
-	reader->rows = make_rows(reader);
 	make_writer(reader);
 	desc = CreateTupleDescCopy(desc);
 	set_up_expressions(reader, desc, needed);
@@ -292,6 +368,31 @@ bs_reader_windows(BsReader *reader, int *nwindows)
 	return windows;
 }
 
+/* List the values of the sets that states are made of. */
+static void
+list_values(BsReader *reader)
+{
+	BsReaderRows *rows = reader->rows;
+	const BsProgram *program = &reader->view->program;
+	BsArena *arena = rows->data->arena;
+	BsTable *table = rows->data->table;
+
+	rows->sets = (BsGroupSets){.arena = arena, .table = table, .program = program};
+	rows->sets.values = palloc0(sizeof(BsGroupValues) * (program->nsets + 1));
+	for (uint32 set = 0; table != NULL && set < program->nsets; set++)
+	{
+		BsGroupValues *values = &rows->sets.values[set];
+		uint32 nvalues = bs_groupvalues_count(arena, table, program, set);
+
+		if (!rows->values_wanted[set])
+			continue;
+		values->first =
+			palloc_extended(sizeof(uint32) * (table->nrows + 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+		values->next = palloc_extended(sizeof(uint32) * (nvalues + 1), MCXT_ALLOC_HUGE);
+		bs_groupvalues_list(values, arena, table, program, rows->writer, set);
+	}
+}
+
 void
 bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 {
@@ -303,6 +404,7 @@ bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 	outer = MemoryContextSwitchTo(rows->window_context);
 	rows->data = bs_view_read(reader->def->relid, &reader->view->program, rows->writer, first, last,
 							  rows->window_context);
+	list_values(reader);
 	MemoryContextSwitchTo(outer);
 	rows->shown = shown;
 	rows->chunk = 0;
@@ -321,21 +423,23 @@ resolve(void *context, uint64_t offset)
 	return bs_arena_at(context, offset);
 }
 
-/* The next group's row in the table of groups, or NULL after the last. */
-static const uint8 *
-next_group(BsReader *reader)
+/* The next group in the table of groups; false after the last. */
+static bool
+next_group(BsReader *reader, GroupAt *group)
 {
 	BsReaderRows *rows = reader->rows;
 	const BsTable *table = rows->data->table;
 	const BsProgram *program = &reader->view->program;
+	uint32 number;
 
 	if (rows->zero_row_due)
 	{
 		rows->zero_row_due = false;
-		return rows->zero_row;
+		*group = (GroupAt){.row = rows->zero_row, .ordinal = BS_NO_ROW};
+		return true;
 	}
 	if (table == NULL)
-		return NULL;
+		return false;
 	while (rows->chunk < table->nchunks &&
 		   rows->place >= bs_table_chunk_rows(table, &program->layout, rows->chunk))
 	{
@@ -343,53 +447,66 @@ next_group(BsReader *reader)
 		rows->place = 0;
 	}
 	if (rows->chunk >= table->nchunks)
-		return NULL;
+		return false;
 	reader->groups_read++;
-	return bs_table_row(rows->data->arena, table, program,
-						rows->chunk << BS_ROW_SHIFT | rows->place++);
+	number = rows->chunk << BS_ROW_SHIFT | rows->place++;
+	group->row = bs_table_row(rows->data->arena, table, program, number);
+	group->ordinal = bs_row_ordinal(&program->layout, number);
+	return true;
 }
 
 /* Put the columns of this level and below into the scan tuple. */
 static void
-fill_scan(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
+fill_scan(BsReader *reader, GroupAt from, int64 window, BsReadLevel level)
 {
 	BsReaderRows *rows = reader->rows;
 	BsWindowData *data = rows->data;
-	BsGroupRow group = {.row = row,
+	TupleTableSlot *scan = rows->scan;
+	int nscan = reader->view->nscan;
+	BsGroupRow group = {.row = from.row,
+						.ordinal = from.ordinal,
+						.sets = &rows->sets,
 						.window = window,
 						.resolve = resolve,
 						.context = data != NULL ? data->arena : NULL};
 
-	ExecClearTuple(rows->scan);
-	for (int i = 0; i < reader->view->nscan; i++)
+	ExecClearTuple(scan);
+	for (int i = 0; i < nscan + rows->nstates; i++)
 	{
-		rows->scan->tts_isnull[i] = true;
-		if (rows->scan_level[i] <= level)
-			rows->scan->tts_values[i] =
-				bs_finals_column(reader->view, i, &group, &rows->scan->tts_isnull[i]);
+		scan->tts_isnull[i] = true;
+		if (rows->scan_level[i] > level)
+			continue;
+		if (i < nscan)
+			scan->tts_values[i] = bs_finals_column(reader->view, i, &group, &scan->tts_isnull[i]);
+		else
+		{
+			scan->tts_values[i] =
+				bs_columnstate_pack(&rows->states[i - nscan], reader->view, &group);
+			scan->tts_isnull[i] = false;
+		}
 	}
-	ExecStoreVirtualTuple(rows->scan);
+	ExecStoreVirtualTuple(scan);
 }
 
 /* The scan tuple as far as it is asked for at this level.  Lives until the ExprContext is reset. */
 static TupleTableSlot *
-scan_tuple(BsReader *reader, const uint8 *row, int64 window, BsReadLevel level)
+scan_tuple(BsReader *reader, GroupAt group, int64 window, BsReadLevel level)
 {
 	BsReaderRows *rows = reader->rows;
 	MemoryContext outer = MemoryContextSwitchTo(rows->econtext->ecxt_per_tuple_memory);
 
-	fill_scan(reader, row, window, level);
+	fill_scan(reader, group, window, level);
 	MemoryContextSwitchTo(outer);
 	return rows->scan;
 }
 
 /* The row of a group; NULL when HAVING is not true.  Lives until the ExprContext is reset. */
 static TupleTableSlot *
-make_row(BsReader *reader, const uint8 *row)
+make_row(BsReader *reader, GroupAt group)
 {
 	BsReaderRows *rows = reader->rows;
 
-	scan_tuple(reader, row, rows->shown, BS_LEVEL_ALL);
+	scan_tuple(reader, group, rows->shown, BS_LEVEL_ALL);
 	if (rows->having == NULL || ExecQual(rows->having, rows->econtext))
 		return ExecProject(rows->projection);
 	reader->groups_without_having++;
@@ -400,25 +517,25 @@ TupleTableSlot *
 bs_reader_window_tuple(BsReader *reader, int64 window)
 {
 	ResetExprContext(reader->rows->econtext);
-	return scan_tuple(reader, NULL, window, BS_LEVEL_WINDOW);
+	return scan_tuple(reader, (GroupAt){.ordinal = BS_NO_ROW}, window, BS_LEVEL_WINDOW);
 }
 
-/* The next group that is accepted, or NULL. */
-static const uint8 *
-next_accepted(BsReader *reader, BsReaderAccept accept, void *context)
+/* The next group that is accepted; false: there is none. */
+static bool
+next_accepted(BsReader *reader, BsReaderAccept accept, void *context, GroupAt *group)
 {
 	BsReaderRows *rows = reader->rows;
-	const uint8 *row;
 
-	while ((row = next_group(reader)) != NULL)
+	while (next_group(reader, group))
 	{
 		ResetExprContext(rows->econtext);
-		if (accept == NULL || accept(context, scan_tuple(reader, row, rows->shown, BS_LEVEL_KEYS)))
-			break;
+		if (accept == NULL ||
+			accept(context, scan_tuple(reader, *group, rows->shown, BS_LEVEL_KEYS)))
+			return true;
 		reader->groups_not_accepted++;
 		CHECK_FOR_INTERRUPTS();
 	}
-	return row;
+	return false;
 }
 
 /* ---------- rows ---------- */
@@ -468,7 +585,7 @@ next_ahead(BsReader *reader, BsReaderAccept accept, void *context)
 		rows->next_ready = 0;
 		MemoryContextReset(rows->ahead_context);
 		while (naccepted < rows->batch_rows &&
-			   (rows->accepted[naccepted] = next_accepted(reader, accept, context)) != NULL)
+			   next_accepted(reader, accept, context, &rows->accepted[naccepted]))
 			naccepted++;
 		if (naccepted == 0)
 			return NULL;
@@ -482,16 +599,16 @@ TupleTableSlot *
 bs_reader_next(BsReader *reader, BsReaderAccept accept, void *context)
 {
 	BsReaderRows *rows = reader->rows;
-	const uint8 *row;
+	GroupAt group;
 
 	if (rows->ahead)
 		return next_ahead(reader, accept, context);
-	while ((row = next_accepted(reader, accept, context)) != NULL)
+	while (next_accepted(reader, accept, context, &group))
 	{
 		TupleTableSlot *slot;
 
 		ResetExprContext(rows->econtext);
-		slot = make_row(reader, row);
+		slot = make_row(reader, group);
 		if (slot != NULL)
 			return slot;
 		CHECK_FOR_INTERRUPTS();

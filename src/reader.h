@@ -10,6 +10,9 @@
  * depend on the window alone are the same for all its rows, those that depend on group keys are
  * cheap. Conditions on such columns choose windows and groups early.
  *
+ * Beside the view's columns a reader can give the states that some of them were made of, for whoever
+ * merges rows (combine.h).
+ *
  * Expressions are evaluated with the rights of who reads, as those of an ordinary view, and under
  * the settings that the view was created with (pinned.h) where these matter.
  */
@@ -44,6 +47,13 @@ typedef struct BsReader
  */
 extern BsReader *bs_reader_open(Oid relid, TupleDesc desc, const Bitmapset *needed,
 								MemoryContext parent);
+
+/*
+ * The same with further columns behind the view's own in desc: the states (columnstate.h) of the columns
+ * whose numbers are in states.  Raises an error where one has none.
+ */
+extern BsReader *bs_reader_open_states(Oid relid, TupleDesc desc, const Bitmapset *needed,
+									   List *states, MemoryContext parent);
 extern void bs_reader_close(BsReader *reader);
 
 /*

@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 
+#include "combine.h"
 #include "foreignagg.h"
 #include "native.h"
 #include "options.h"
@@ -504,8 +505,14 @@ check_aggregate(const Aggref *aggref, const Check *check)
 	static const Refusal ordered = {
 		"a continuous view cannot have ORDER BY in an aggregate",
 		"Records are aggregated as they arrive. Order what is read from the view."};
+	static const Refusal combined = {
+		"a continuous view cannot combine the states of another one",
+		"Use combine() in a query, or an ordinary view, that reads the continuous view; or count "
+		"what it counts from the stream."};
 	const char *why;
 
+	if (bs_combine_is_call(aggref))
+		refuse(&combined, check->place, aggref->location);
 	if (AGGKIND_IS_ORDERED_SET(aggref->aggkind))
 		refuse_aggregate(
 			aggref, "It needs all values at once, in order.",

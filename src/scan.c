@@ -83,9 +83,11 @@ set_up_conditions(ViewScan *scan, ForeignScanState *node, BsScanConditions which
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	BsReadLevel level = which == BS_SCAN_WINDOW_CONDITIONS ? BS_LEVEL_WINDOW : BS_LEVEL_KEYS;
 
+	/* With columns of its own a scan names them by their numbers there; the view's are the first. */
+	Index varno = plan->fdw_scan_tlist != NIL ? INDEX_VAR : plan->scan.scanrelid;
+
 	return ExecInitQual(
-		bs_reader_conditions(scan->reader, conditions_of(plan, which), plan->scan.scanrelid, level),
-		&node->ss.ps);
+		bs_reader_conditions(scan->reader, conditions_of(plan, which), varno, level), &node->ss.ps);
 }
 
 void
@@ -98,8 +100,9 @@ bs_scan_begin(ForeignScanState *node, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	scan = palloc0(sizeof(ViewScan));
-	scan->reader = bs_reader_open(RelationGetRelid(relation), RelationGetDescr(relation),
-								  needed_of(plan), CurrentMemoryContext);
+	scan->reader = bs_reader_open_states(
+		RelationGetRelid(relation), node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, needed_of(plan),
+		list_nth(plan->fdw_private, BS_SCAN_STATES), CurrentMemoryContext);
 	check_fingerprint(scan->reader, plan);
 	scan->econtext = node->ss.ps.ps_ExprContext;
 	scan->window_conditions = set_up_conditions(scan, node, BS_SCAN_WINDOW_CONDITIONS);
@@ -252,6 +255,20 @@ explain_counts(const ViewScan *scan, ExplainState *es)
 								es);
 }
 
+static void
+explain_states(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Oid relid = RelationGetRelid(node->ss.ss_currentRelation);
+	List *names = NIL;
+	ListCell *cell;
+
+	foreach (cell, (List *) list_nth(plan->fdw_private, BS_SCAN_STATES))
+		names = lappend(names, get_attname(relid, (AttrNumber) lfirst_int(cell), false));
+	if (names != NIL)
+		ExplainPropertyList("Combined States", names, es);
+}
+
 void
 bs_scan_explain(ForeignScanState *node, ExplainState *es)
 {
@@ -262,6 +279,7 @@ bs_scan_explain(ForeignScanState *node, ExplainState *es)
 	explain_conditions(node, "Key Cond", conditions_of(plan, BS_SCAN_KEY_CONDITIONS), es);
 	if (boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD)))
 		ExplainPropertyText("Window Order", "newest first", es);
+	explain_states(node, es);
 	if (es->verbose)
 	{
 		List *computed = bs_view_computed(RelationGetRelid(node->ss.ss_currentRelation));

@@ -27,7 +27,9 @@ typedef enum BsScanPrivate
 	BS_SCAN_FINGERPRINT, /* String, hexadecimal: the definition that was planned */
 	BS_SCAN_BACKWARD,    /* Boolean: newest window first */
 	BS_SCAN_NEEDED,      /* list of int: attribute numbers; NIL with BS_SCAN_NEEDS_ALL */
-	BS_SCAN_NEEDS_ALL    /* Boolean */
+	BS_SCAN_NEEDS_ALL,   /* Boolean */
+	BS_SCAN_STATES       /* list of int: attribute numbers of columns whose states are returned too,
+							behind the view's own columns (fdw_scan_tlist); NIL: none */
 } BsScanPrivate;
 
 /* Members of ForeignScan.fdw_exprs: lists of conditions, implicitly ANDed. */

@@ -16,9 +16,11 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "combine.h"
 #include "reader.h"
 #include "scan.h"
 
@@ -322,15 +324,75 @@ bs_scan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 
 /* ---------- the plan ---------- */
 
+/* The states that the scan supplies (combine.h): list of FuncExpr. */
+static List *
+needed_states(RelOptInfo *rel)
+{
+	List *states = NIL;
+	ListCell *cell;
+
+	foreach (cell, rel->reltarget->exprs)
+	{
+		FuncExpr *state_of = bs_combine_state_of(lfirst(cell));
+
+		if (state_of != NULL)
+			states = list_append_unique(states, state_of);
+	}
+	return states;
+}
+
+/*
+ * What the scan returns when it is more than the view's columns: those, and states.  The planner finds
+ * in it what the query asks for.
+ */
+static List *
+scan_columns(PlannerInfo *root, RelOptInfo *rel, const BsViewShape *shape, List *states)
+{
+	RangeTblEntry *entry = planner_rt_fetch(rel->relid, root);
+	List *columns = NIL;
+	ListCell *cell;
+
+	for (int attno = 1; states != NIL && attno <= shape->natts; attno++)
+	{
+		Oid type;
+		int32 typmod;
+		Oid collation;
+		Var *var;
+
+		get_atttypetypmodcoll(entry->relid, (AttrNumber) attno, &type, &typmod, &collation);
+		var = makeVar(rel->relid, (AttrNumber) attno, type, typmod, collation, 0);
+		columns = lappend(columns, makeTargetEntry((Expr *) var, (AttrNumber) attno, NULL, false));
+	}
+	foreach (cell, states)
+		columns =
+			lappend(columns, makeTargetEntry(copyObject(lfirst(cell)),
+											 (AttrNumber) list_length(columns) + 1, NULL, false));
+	return columns;
+}
+
+static List *
+state_columns(List *states)
+{
+	List *columns = NIL;
+	ListCell *cell;
+
+	foreach (cell, states)
+		columns = lappend_int(columns, bs_combine_column(lfirst_node(FuncExpr, cell)));
+	return columns;
+}
+
 /* Attribute numbers of the columns that anybody looks at; *all for a whole row. */
 static List *
 needed_columns(RelOptInfo *rel, List *clauses, bool *all)
 {
 	Bitmapset *attrs = NULL;
 	List *needed = NIL;
+	ListCell *cell;
 	int i = -1;
 
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
+	foreach (cell, rel->reltarget->exprs)
+		if (bs_combine_state_of(lfirst(cell)) == NULL)
+			pull_varattnos(lfirst(cell), rel->relid, &attrs);
 	pull_varattnos((Node *) clauses, rel->relid, &attrs);
 	*all = bms_is_member(InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber, attrs);
 	while (!*all && (i = bms_next_member(attrs, i)) >= 0)
@@ -343,12 +405,27 @@ needed_columns(RelOptInfo *rel, List *clauses, bool *all)
 	return needed;
 }
 
+/* What PostgreSQL makes of the rows of a scan that returns the view's columns and nothing else. */
+static void
+refuse_beside_states(RelOptInfo *rel, PlannerInfo *root)
+{
+	for (int attno = rel->min_attr; attno <= 0; attno++)
+		if (!bms_is_empty(rel->attr_needed[attno - rel->min_attr]))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("combine() cannot stand beside the whole row or a system column of \"%s\"",
+						get_rel_name(planner_rt_fetch(rel->relid, root)->relid)),
+				 errhint("Name the columns that are wanted.")));
+}
+
 ForeignScan *
 bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, List *tlist,
 			 List *scan_clauses, Plan *outer_plan)
 {
 	PlanInfo *info = rel->fdw_private;
 	List *by_level[BS_NLEVELS] = {NIL, NIL, NIL};
+	List *states = needed_states(rel);
 	bool all;
 	List *needed;
 	List *private;
@@ -366,10 +443,14 @@ bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, L
 	root->glob->relationOids = list_concat(root->glob->relationOids, info->shape->relations);
 	root->glob->invalItems = list_concat(root->glob->invalItems, info->shape->invalidators);
 	needed = needed_columns(rel, extract_actual_clauses(scan_clauses, false), &all);
-	private = list_make4(makeString(psprintf(UINT64_FORMAT, info->shape->fingerprint)),
-						 linitial(best->fdw_private), needed, makeBoolean(all));
-	return make_foreignscan(
-		tlist, by_level[BS_LEVEL_ALL], rel->relid,
-		list_make2(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]), private, NIL,
-		list_concat_copy(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]), outer_plan);
+	if (states != NIL)
+		refuse_beside_states(rel, root);
+	private =
+		list_make5(makeString(psprintf(UINT64_FORMAT, info->shape->fingerprint)),
+				   linitial(best->fdw_private), needed, makeBoolean(all), state_columns(states));
+	return make_foreignscan(tlist, by_level[BS_LEVEL_ALL], rel->relid,
+							list_make2(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]), private,
+							scan_columns(root, rel, info->shape, states),
+							list_concat_copy(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]),
+							outer_plan);
 }

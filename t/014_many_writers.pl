@@ -24,7 +24,7 @@ $node->start;
 # go through the same stretch of time at different speeds.
 my %views = (
 	by_data => [ "clock = 'data', lateness = '1 hour', retain = '100 days'", 's',
-		"SELECT backstream.tumble(t, '10 s') AS time, k, count(*) AS n, sum(x) AS x, min(x) AS least, max(y) AS y, avg(x) AS mean FROM STREAM GROUP BY 1, 2" ],
+		"SELECT backstream.tumble(t, '10 s') AS time, k, count(*) AS n, sum(x) AS x, min(x) AS least, max(y) AS y, avg(x) AS mean, count(DISTINCT y) AS ys, stddev(k * x) AS spread FROM STREAM GROUP BY 1, 2" ],
 	totals => [ "clock = 'data'", 's',
 		'SELECT k % 7 AS k, count(*) AS n, sum(x) AS x, bool_or(x > 100) AS big, count(y) FILTER (WHERE k > 100) AS some FROM STREAM GROUP BY 1' ],
 	texts => [ "clock = 'data'", 's',
@@ -33,6 +33,8 @@ my %views = (
 		"SELECT backstream.tumble(time_event, '1 s') AS time, exporter, count(*) AS n, sum(bytes) AS bytes FROM STREAM WHERE exporter << '10.0.0.0/8' GROUP BY 1, 2" ],
 	all_flows => [ '', 'backstream.flow',
 		'SELECT exporter, count(*) AS n, sum(bytes) AS bytes, sum(packets) AS packets FROM STREAM GROUP BY 1' ],
+	by_arrival => [ '', 'backstream.flow',
+		"SELECT backstream.tumble(time_received, '1 s') AS time, exporter, count(*) AS n, sum(bytes) AS bytes, count(DISTINCT exporter) AS exporters, avg(packets) AS mean FROM STREAM GROUP BY 1, 2" ],
 );
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION backstream;
@@ -94,6 +96,8 @@ SELECT sum(bytes) FROM all_flows;
 SELECT count(*) FROM by_wall;
 SELECT count(*) FROM backstream.windows('by_data'), backstream.views;
 SELECT count(*) FROM backstream.merged(NULL::by_data, NULL, NULL);
+SELECT backstream.combine(ys) FROM by_data;
+SELECT backstream.combine(exporters) FROM by_arrival GROUP BY exporter;
 SQL
 my @readers = map { session($watch x 60) } 1 .. 4;
 $_->{handle}->finish for @readers, @writers;
@@ -120,6 +124,14 @@ my %sums = map { my ($exporter, @rest) = split /\|/; $exporter => join '|', @res
 $sums{ $_->{exporter} } = join '|', map { $_ } @$_{qw(records bytes packets)} for @{ $totals->{exporters} };
 is($node->safe_psql('postgres', q{SELECT host(exporter), n, bytes, packets FROM all_flows ORDER BY host(exporter) COLLATE "C"}),
 	join("\n", map { "$_|$sums{$_}" } sort keys %sums), 'received and inserted flows together');
+is($node->safe_psql('postgres', q{SELECT host(exporter), backstream.combine(n), backstream.combine(bytes) FROM by_arrival GROUP BY exporter ORDER BY host(exporter) COLLATE "C"}),
+	join("\n", map { $sums{$_} =~ /^(\d+\|\d+)/; "$_|$1" } sort keys %sums), 'windows by arrival of all writers, combined');
+is($node->safe_psql('postgres', q{SELECT backstream.combine(exporters), backstream.combine(mean) = (SELECT sum(packets) / sum(n) FROM all_flows) FROM by_arrival}),
+	scalar(keys %sums) . '|t', 'over all keys, too');
+is($node->safe_psql('postgres', q{
+	SELECT count(*) FROM (SELECT k % 9, backstream.combine(n), backstream.combine(ys), backstream.combine(mean), round(backstream.combine(spread), 6) FROM by_data GROUP BY 1
+		EXCEPT ALL SELECT k % 9, count(*), count(DISTINCT y), avg(x), round(stddev(k * x), 6) FROM kept_s GROUP BY 1) d}),
+	0, 'what eight sessions inserted, combined over fewer keys and all windows');
 for my $name (qw(by_data totals texts by_wall))
 {
 	is(differences($node, $name, "kept_$name"), 0, "$name equals its SELECT over the table");

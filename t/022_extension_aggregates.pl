@@ -39,7 +39,7 @@ sub available
 
 SKIP:
 {
-	skip 'SKIPPED: extension hll is not installed (postgresql-15-hll)', 5 unless available('hll');
+	skip 'SKIPPED: extension hll is not installed (postgresql-15-hll)', 6 unless available('hll');
 	my $query = "SELECT backstream.tumble(t, '1 min') AS time, k, other.hll_add_agg(other.hll_hash_text(host(a))) AS h, count(*) AS n FROM %s GROUP BY 1, 2";
 
 	sql('CREATE EXTENSION hll SCHEMA other');
@@ -54,6 +54,9 @@ SKIP:
 	is(sql("SET search_path = other, public; SELECT sum(#m.h) = (SELECT sum(#h) FROM (SELECT hll_add_agg(hll_hash_text(host(a))) AS h FROM records GROUP BY k) q)
 			FROM backstream.merged(NULL::hosts, NULL, NULL) m"),
 		't', 'merged windows too');
+	is(sql("SET search_path = other, public; SELECT count(*) FROM (SELECT k % 3 AS k, #backstream.combine(h) AS h FROM hosts GROUP BY 1) v
+			JOIN (SELECT k % 3 AS k, #hll_add_agg(hll_hash_text(host(a))) AS h FROM records GROUP BY 1) e USING (k, h)"),
+		3, 'and combined over fewer keys');
 	is(sql("SET search_path = other, public; SELECT bool_and(abs((#h) / count - 1) < 0.15)
 			FROM (SELECT k, hll_union_agg(h) AS h FROM hosts GROUP BY k) v JOIN (SELECT k, count(DISTINCT a) FROM records GROUP BY k) e USING (k)"),
 		't', 'and the value is one of type hll, which can be used as such');
@@ -61,7 +64,7 @@ SKIP:
 
 SKIP:
 {
-	skip 'SKIPPED: extension tdigest is not installed (postgresql-15-tdigest)', 4 unless available('tdigest');
+	skip 'SKIPPED: extension tdigest is not installed (postgresql-15-tdigest)', 5 unless available('tdigest');
 	sql('CREATE EXTENSION tdigest SCHEMA other');
 	sql("CREATE VIEW digests WITH (continuous, clock = 'data', lateness = '1 hour') AS
 		SELECT tumble(t, '1 min') AS time, other.tdigest(x, 100) AS d, other.tdigest_percentile(x, 100, 0.95) AS p95,
@@ -74,6 +77,9 @@ SKIP:
 		percentile_cont(0.5) WITHIN GROUP (ORDER BY x) AS p50 FROM records GROUP BY 1";
 	is(sql("SELECT count(*) FROM digests v JOIN ($exact) e USING (time) WHERE abs(v.p95 / e.p95 - 1) < 0.05 AND abs(v.some[2] / e.p50 - 1) < 0.1"),
 		10, 'whose percentiles are near the exact ones');
+	is(sql("SELECT abs(backstream.combine(p95) / (SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY x) FROM records) - 1) < 0.05
+			AND other.tdigest_count(backstream.combine(d)) = 6000 FROM digests"),
+		't', 'combined over all windows too');
 	# A digest of digests is rough: over a table, too.
 	is(sql("SELECT sum(other.tdigest_count(d)) = 6000 AND other.tdigest_percentile(d, 0.5) BETWEEN 30 AND 600 FROM digests"),
 		't', 'and the value is one of type tdigest, which can be used as such');

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../../src/engine/groupvalues.h"
 #include "../../src/engine/partial.h"
 
 enum
@@ -149,6 +150,39 @@ group_of(const BsProgram *program, BsArena *arena, const uint8_t *row, uint32_t 
 	return NULL;
 }
 
+/* The values of each group, listed: each once, and no other. */
+static void
+check_values(BsArena *arena, BsTable *table, const BsProgram *program, BsWriter *writer, uint32_t w)
+{
+	uint32_t nvalues = bs_groupvalues_count(arena, table, program, 0);
+	BsGroupValues values = {.first = calloc(table->nrows, sizeof(uint32_t)),
+							.next = calloc(nvalues, sizeof(uint32_t))};
+	uint32_t listed = 0;
+
+	bs_groupvalues_list(&values, arena, table, program, writer, 0);
+	for (uint32_t i = 0; i < table->nrows; i++)
+	{
+		const Group *group =
+			group_of(program, arena, bs_table_row(arena, table, program, i), w);
+		bool seen[NX] = {false};
+
+		assert_int_equal(bs_row_ordinal(&program->layout, i), i);
+		for (uint32_t value = values.first[i]; value != 0; value = values.next[value - 1])
+		{
+			int32_t x;
+
+			memcpy(&x, bs_groupvalues_cell(arena, table, program, 0, value), sizeof(x));
+			assert_false(seen[x]);
+			seen[x] = true;
+			listed++;
+		}
+		assert_memory_equal(seen, group->seen, sizeof(seen));
+	}
+	assert_int_equal(listed, nvalues);
+	free(values.first);
+	free(values.next);
+}
+
 static void
 check_all(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer)
 {
@@ -168,6 +202,7 @@ check_all(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter
 
 			check_row(program, row, group_of(program, arena, row, w));
 		}
+		check_values(arena, table, program, writer, w);
 	}
 }
 

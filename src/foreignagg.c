@@ -19,6 +19,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_agg.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -49,6 +50,7 @@ struct BsForeignAgg
 	Oid transtype;
 	int16 translen;
 	bool transbyval;
+	Oid element; /* of the states of built-in aggregates that are arrays of words; else InvalidOid */
 	bool has_init;
 	Datum init; /* of the type transtype */
 	bool final_extra;
@@ -131,6 +133,9 @@ bs_foreignagg_create(const Aggref *aggref, Oid owner, MemoryContext context)
 	aggregate->transtype = resolve_aggregate_transtype(aggref->aggfnoid, form->aggtranstype,
 													   aggregate->argtypes, aggregate->nargs);
 	get_typlenbyval(aggregate->transtype, &aggregate->translen, &aggregate->transbyval);
+	if (aggref->aggfnoid < FirstGenbkiObjectId &&
+		(aggregate->transtype == INT8ARRAYOID || aggregate->transtype == FLOAT8ARRAYOID))
+		aggregate->element = get_element_type(aggregate->transtype);
 	aggregate->functions[TRANSITION] = form->aggtransfn;
 	aggregate->functions[COMBINE] = form->aggcombinefn;
 	aggregate->functions[FINAL] = form->aggfinalfn;
@@ -683,4 +688,48 @@ bs_foreignagg_fingerprint(const BsForeignAgg *aggregate)
 	for (int i = 0; i < NFUNCTIONS; i++)
 		hash = hash_combine64(hash, aggregate->functions[i]);
 	return hash;
+}
+
+/* One dimension of numbers without NULLs, as states that are arrays have. */
+static bool
+array_valid(const BsForeignAgg *aggregate, BsBytes bytes)
+{
+	ArrayType head;
+	int64 size = (int64) bytes.len + VARHDRSZ;
+	int ndim;
+
+	if (size < (int64) ARR_OVERHEAD_NONULLS(0))
+		return false;
+	memcpy((char *) &head + VARHDRSZ, bytes.data, sizeof(head) - VARHDRSZ);
+	ndim = head.ndim;
+	if (head.elemtype != aggregate->element || head.dataoffset != 0 || ndim < 0 || ndim > 1)
+		return false;
+	if (ndim == 1)
+	{
+		int32 dim;
+
+		if (size < (int64) ARR_OVERHEAD_NONULLS(1))
+			return false;
+		memcpy(&dim, bytes.data + sizeof(head) - VARHDRSZ, sizeof(dim));
+		return dim >= 0 && size == (int64) ARR_OVERHEAD_NONULLS(1) + (int64) dim * (int64) sizeof(int64);
+	}
+	return size == (int64) ARR_OVERHEAD_NONULLS(0);
+}
+
+bool
+bs_foreignagg_state_valid(const BsForeignAgg *aggregate, BsBytes state)
+{
+	BsBytes value = {.data = state.data + 1, .len = state.len - 1};
+
+	if (state.len == 0 || state.data[0] > 1)
+		return false;
+	if (state.data[0] == 0)
+		return value.len == 0;
+	if (aggregate->transtype == INTERNALOID)
+		return true;
+	if (aggregate->transbyval)
+		return value.len == sizeof(Datum);
+	if (aggregate->translen > 0)
+		return value.len == (uint32_t) aggregate->translen;
+	return !OidIsValid(aggregate->element) || array_valid(aggregate, value);
 }

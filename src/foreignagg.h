@@ -82,4 +82,11 @@ extern bool bs_foreignagg_is_own(const BsForeignAgg *aggregate);
  */
 extern uint64 bs_foreignagg_fingerprint(const BsForeignAgg *aggregate);
 
+/*
+ * Could these bytes, which come from elsewhere, be a state of this aggregate?  Says so by their length, and for
+ * arrays by their header, so that no function reads past them.  What a state of type internal means its own
+ * deserial function checks, when it is used.  Raises nothing.
+ */
+extern bool bs_foreignagg_state_valid(const BsForeignAgg *aggregate, BsBytes state);
+
 #endif

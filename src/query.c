@@ -13,7 +13,6 @@
 #include "access/stratnum.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -30,6 +29,7 @@
 #include "aggregates.h"
 #include "backstream.h"
 #include "canonical.h"
+#include "fingerprint.h"
 #include "lanes.h"
 #include "native.h"
 #include "pinned.h"
@@ -334,107 +334,6 @@ split_query(Split *split, Oid owner)
 
 /* ---------- the program ---------- */
 
-/* Cut out of a tree as text where in the source its nodes stand. */
-static void
-strip_locations(char *text)
-{
-	static const char *const fields[] = {" :location ", " :stmt_location ", " :stmt_len "};
-	char *to = text;
-
-	while (*text != '\0')
-	{
-		size_t skip = 0;
-
-		/* White space within a value is escaped, so this is never in one. */
-		for (size_t i = 0; *text == ' ' && i < lengthof(fields); i++)
-			if (strncmp(text, fields[i], strlen(fields[i])) == 0)
-				skip = strlen(fields[i]);
-		if (skip > 0)
-			text += skip + strspn(text + skip, "-0123456789");
-		else
-			*to++ = *text++;
-	}
-	*to = '\0';
-}
-
-/*
- * What a query says, by the OIDs of what it names: the names themselves may change without changing
- * what has been counted.
- */
-static char *
-nameless_tree(Query *query)
-{
-	Query *copy = copyObject((Query *) query);
-	ListCell *lc;
-	char *text;
-
-	foreach (lc, copy->rtable)
-	{
-		RangeTblEntry *entry = lfirst_node(RangeTblEntry, lc);
-
-		entry->alias = NULL;
-		entry->eref = NULL;
-	}
-	foreach (lc, copy->targetList)
-		lfirst_node(TargetEntry, lc)->resname = NULL;
-	text = nodeToString(copy);
-	strip_locations(text);
-	return text;
-}
-
-/* A number for the definition: equal definitions have equal ones. */
-static uint64
-fingerprint(const Split *split)
-{
-	const char *parts[] = {nameless_tree(split->query), split->options->timezone,
-						   split->options->datestyle, split->options->intervalstyle};
-	uint64 hash = split->view->stream;
-
-	/* A view over a view that has come to mean something else begins anew with it. */
-	if (split->view->over_view)
-		hash = hash_combine64(hash, split->view->lower_fingerprint);
-	for (size_t i = 0; i < lengthof(parts); i++)
-		hash = hash_combine64(
-			hash, hash_bytes_extended((const unsigned char *) (parts[i] ? parts[i] : ""),
-									  parts[i] ? (int) strlen(parts[i]) : 0, hash));
-	return hash;
-}
-
-/*
- * The definition and what a group's bytes mean.  The same text can come to mean something else when
- * a function or aggregate in it is replaced: what was counted before must not be read by the new
- * rules.
- */
-static uint64
-layout_fingerprint(const BsViewProgram *view)
-{
-	const BsProgram *program = &view->program;
-	uint64 hash = program->fingerprint;
-
-	hash = hash_combine64(hash, program->windowed);
-	hash = hash_combine64(hash, program->time_column);
-	hash = hash_combine64(hash, (uint64) program->windowing.pane_usec);
-	hash = hash_combine64(hash, (uint64) program->windowing.slide_usec);
-	hash = hash_combine64(hash, (uint64) program->windowing.size_usec);
-	hash = hash_combine64(hash, (uint64) program->windowing.origin);
-	hash = hash_combine64(hash, program->row_bytes);
-	for (uint32_t i = 0; i < program->nkeys; i++)
-		hash = hash_combine64(hash, (uint64) program->keys[i].type << 32 | program->keys[i].offset);
-	for (uint32_t i = 0; i < program->naggregates; i++)
-	{
-		const BsAggregate *aggregate = &program->aggregates[i];
-
-		hash = hash_combine64(hash, (uint64) aggregate->kind << 48 |
-										(uint64) aggregate->type << 32 | aggregate->offset);
-		hash = hash_combine64(hash, aggregate->set);
-	}
-	for (uint32_t i = 0; i < program->nsets; i++)
-		hash = hash_combine64(hash, program->sets[i].type);
-	for (int i = 0; i < view->nforeign; i++)
-		hash = hash_combine64(hash, bs_foreignagg_fingerprint(view->foreign[i]));
-	return hash != 0 ? hash : 1;
-}
-
 static void
 count_uses(const Split *split)
 {
@@ -553,11 +452,13 @@ finish_view(Split *split, uint32_t capacity)
 	MemoryContextRegisterResetCallback(split->context, callback);
 	if (!make_program(split, &view->program))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	view->program.fingerprint = fingerprint(split);
+	view->program.fingerprint =
+		bs_fingerprint_definition(split->query, split->options, view->stream,
+								  view->over_view ? view->lower_fingerprint : 0);
 	problem = bs_program_finish(&view->program, capacity);
 	if (problem != NULL)
 		bs_refuse_size(problem, split->place);
-	view->program.fingerprint = layout_fingerprint(view);
+	view->program.fingerprint = bs_fingerprint_program(view);
 	bs_program_columns(&view->program, view->wanted);
 	bs_computed_columns(view->computed, view->wanted);
 }

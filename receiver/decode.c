@@ -26,6 +26,7 @@ static const struct
 	{5, bs_netflow5_decode},
 	{9, bs_netflow9_decode},
 	{10, bs_ipfix_decode},
+	{0, bs_sflow_decode}, /* its version takes 32 bits */
 };
 
 static BsBytes
@@ -110,18 +111,18 @@ note_wanted(BsDecoder *decoder, const BsBatch *batch)
 }
 
 bool
-bs_decoding_begin(BsDecoding *decoding, BsFlowType flow_type, uint32_t domain_id)
+bs_decoding_begin(BsDecoding *decoding, const BsInet *exporter, BsFlowType flow_type,
+				  uint32_t domain_id)
 {
 	BsDecoder *decoder = decoding->decoder;
 	const BsDatagram *datagram = decoding->datagram;
-	BsDomain *domain =
-		bs_domain_get(&decoder->exporters, &datagram->exporter, flow_type, domain_id);
+	BsDomain *domain = bs_domain_get(&decoder->exporters, exporter, flow_type, domain_id);
 
 	if (domain == NULL)
 		return false;
 	decoding->domain = domain;
 	decoding->domain0 = NULL;
-	if (domain_id != 0 && flow_type != BS_NETFLOW_V5)
+	if (domain_id != 0 && (flow_type == BS_NETFLOW_V9 || flow_type == BS_IPFIX))
 		decoding->domain0 = domain->exporter->domain0[flow_type == BS_IPFIX];
 	decoding->stats = domain->stats;
 	decoding->sampling =
@@ -152,12 +153,30 @@ bs_decoding_set_export_time(BsDecoding *decoding, uint32_t unix_seconds, int64_t
 	decoding->stats->clock_skew_usec = context->export_usec - context->received_usec;
 }
 
+uint32_t
+bs_decoding_room(const BsDecoding *decoding)
+{
+	BsBatch *batch = decoding->batch;
+	const BsBatchSink *sink = &decoding->decoder->config.sink;
+
+	if (batch->nrows >= batch->capacity && sink->flush != NULL)
+		sink->flush(sink->context, batch);
+	if (batch->nrows >= batch->capacity)
+	{
+		decoding->stats->decode_errors++;
+		return 0;
+	}
+	return batch->capacity - batch->nrows < BS_COPY_ROWS ? batch->capacity - batch->nrows
+														 : BS_COPY_ROWS;
+}
+
 /* Losses go to the counter of what the protocol numbers (item 35). */
 static void
 count_losses(BsDecoding *decoding)
 {
 	BsExporterStats *stats = decoding->stats;
-	bool by_datagram = decoding->domain->flow_type == BS_NETFLOW_V9;
+	BsFlowType type = decoding->domain->flow_type;
+	bool by_datagram = type == BS_NETFLOW_V9 || type == BS_SFLOW_V5;
 	uint64_t *lost = by_datagram ? &stats->datagrams_lost : &stats->records_lost;
 	BsSequenceChange change;
 
@@ -247,7 +266,13 @@ bs_decoder_forget_sequences(BsDecoder *decoder)
 	const BsExporterSet *set = &decoder->exporters;
 
 	for (uint32_t i = 0; i < set->ndomains; i++)
-		set->domains[i]->sequence = (BsSequence){0};
+	{
+		BsDomain *domain = set->domains[i];
+
+		domain->sequence = (BsSequence){0};
+		free(domain->samples);
+		domain->samples = NULL;
+	}
 }
 
 void

@@ -43,7 +43,9 @@ typedef struct BsExporterStats
 	uint64_t bytes;
 	uint64_t records;         /* data records decoded, options records not among them */
 	uint64_t option_records;
-	uint64_t records_lost;    /* by sequence: v5, IPFIX */
+	uint64_t counter_samples; /* sFlow: samples of counters, which are no flows */
+	uint64_t other_samples;   /* sFlow: samples of formats that are not known */
+	uint64_t records_lost;    /* by sequence: v5, IPFIX; flow samples of sFlow */
 	uint64_t datagrams_lost;  /* by sequence: v9, sFlow */
 	uint64_t resyncs;         /* times the sequence could not be followed: restarts, unknown templates */
 	uint64_t unknown_template; /* sets dropped because their template is not known */

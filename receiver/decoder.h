@@ -5,6 +5,7 @@
  *   decode.c     the decoder: versions told apart, counters of a datagram, configuration
  *   netflow5.c   the fixed record of v5
  *   netflow9.c   headers and sets of v9: RFC 3954
+ *   sflow.c      sFlow v5; packet.h, flowrow.h: the headers it samples, one record at a time
  *   ipfix.c      headers and sets of IPFIX: RFC 7011
  *   sets.c       what these two share: templates, data sets, options data
  *   template.c   templates and their cache
@@ -50,7 +51,7 @@ typedef struct BsDecoding
 	BsSampling sampling;
 	BsCopyContext context;
 	BsSequenceMark mark;
-	uint32_t units; /* data records, options records among them; v9: 1 datagram */
+	uint32_t units; /* data records, options records among them; v9, sFlow: 1 datagram */
 	bool countable; /* false: sets whose records could not be counted */
 } BsDecoding;
 
@@ -58,7 +59,14 @@ typedef struct BsDecoding
  * Find or make the domain and fill in what does not depend on the protocol.  False: there is no
  * slot.
  */
-extern bool bs_decoding_begin(BsDecoding *decoding, BsFlowType flow_type, uint32_t domain_id);
+extern bool bs_decoding_begin(BsDecoding *decoding, const BsInet *exporter, BsFlowType flow_type,
+							  uint32_t domain_id);
+
+/*
+ * Rows that the batch can take now, at most BS_COPY_ROWS; 0 when its sink does not empty it, which
+ * counts as an error because records are dropped.
+ */
+extern uint32_t bs_decoding_room(const BsDecoding *decoding);
 
 /* The export time of the header; zero seconds: the exporter has no clock. */
 extern void bs_decoding_set_export_time(BsDecoding *decoding, uint32_t unix_seconds, int64_t usec);
@@ -67,6 +75,7 @@ extern void bs_decoding_set_export_time(BsDecoding *decoding, uint32_t unix_seco
 extern BsDecodeResult bs_netflow5_decode(BsDecoding *decoding, BsWire wire);
 extern BsDecodeResult bs_netflow9_decode(BsDecoding *decoding, BsWire wire);
 extern BsDecodeResult bs_ipfix_decode(BsDecoding *decoding, BsWire wire);
+extern BsDecodeResult bs_sflow_decode(BsDecoding *decoding, BsWire wire);
 
 /* The template of the fixed record of v5; NULL when memory is out. */
 extern BsTemplate *bs_netflow5_template(void);

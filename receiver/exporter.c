@@ -216,6 +216,7 @@ bs_exporters_free(BsExporterSet *set)
 	{
 		bs_template_cache_free(&set->domains[i]->templates);
 		bs_sampling_free(&set->domains[i]->sampling);
+		free(set->domains[i]->samples);
 		free(set->domains[i]);
 	}
 	for (uint32_t i = 0; i < set->nexporters; i++)

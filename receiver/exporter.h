@@ -12,12 +12,15 @@
  * rates (sampling.h).  None is ever given to another sender: who comes when all are taken is
  * refused.
  *
+ * The source address of sFlow is the agent address that the datagram tells.
+ *
  * malloc'ed; written by the one decoder.
  */
 #ifndef BS_EXPORTER_H
 #define BS_EXPORTER_H
 
 #include "decode.h"
+#include "samples.h"
 #include "sampling.h"
 #include "sequence.h"
 #include "template.h"
@@ -47,6 +50,7 @@ typedef struct BsDomain
 	BsTemplateCache templates;
 	BsSamplingTable sampling;
 	BsSequence sequence;
+	BsSampleTable *samples; /* sFlow: made with the first flow sample; NULL before */
 } BsDomain;
 
 typedef struct BsExporterSet

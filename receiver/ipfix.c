@@ -130,7 +130,7 @@ bs_ipfix_decode(BsDecoding *decoding, BsWire wire)
 
 	if (!read_header(&wire, &header) || header.len_bytes < HEADER_BYTES)
 		return BS_DECODE_NOT_EXPORT;
-	if (!bs_decoding_begin(decoding, BS_IPFIX, header.domain_id))
+	if (!bs_decoding_begin(decoding, &decoding->datagram->exporter, BS_IPFIX, header.domain_id))
 		return BS_DECODE_REFUSED;
 	bs_decoding_set_export_time(decoding, header.unix_seconds, 0);
 	decoding->mark =

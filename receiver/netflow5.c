@@ -76,7 +76,7 @@ bs_netflow5_decode(BsDecoding *decoding, BsWire wire)
 
 	if (!read_header(&wire, &header))
 		return BS_DECODE_NOT_EXPORT;
-	if (!bs_decoding_begin(decoding, BS_NETFLOW_V5, header.engine))
+	if (!bs_decoding_begin(decoding, &decoding->datagram->exporter, BS_NETFLOW_V5, header.engine))
 		return BS_DECODE_REFUSED;
 	bs_decoding_set_export_time(decoding, header.unix_seconds,
 								header.unix_nsec < 1000000000 ? header.unix_nsec / 1000 : 0);

@@ -130,7 +130,7 @@ bs_netflow9_decode(BsDecoding *decoding, BsWire wire)
 
 	if (!read_header(&wire, &header))
 		return BS_DECODE_NOT_EXPORT;
-	if (!bs_decoding_begin(decoding, BS_NETFLOW_V9, header.source_id))
+	if (!bs_decoding_begin(decoding, &decoding->datagram->exporter, BS_NETFLOW_V9, header.source_id))
 		return BS_DECODE_REFUSED;
 	bs_decoding_set_export_time(decoding, header.unix_seconds, 0);
 	decoding->context.uptime_msec = header.uptime_msec;

@@ -29,27 +29,6 @@ bs_sets_define(BsDecoding *decoding, const BsTemplateDefinition *definition)
 	decoding->stats->templates = domain->templates.ntemplates;
 }
 
-/*
- * Rows that the batch can take now, at most BS_COPY_ROWS; 0 when its sink does not empty it, which
- * counts as an error because records are dropped.
- */
-static uint32_t
-batch_room(const BsDecoding *decoding)
-{
-	BsBatch *batch = decoding->batch;
-	const BsBatchSink *sink = &decoding->decoder->config.sink;
-
-	if (batch->nrows >= batch->capacity && sink->flush != NULL)
-		sink->flush(sink->context, batch);
-	if (batch->nrows >= batch->capacity)
-	{
-		decoding->stats->decode_errors++;
-		return 0;
-	}
-	return batch->capacity - batch->nrows < BS_COPY_ROWS ? batch->capacity - batch->nrows
-														 : BS_COPY_ROWS;
-}
-
 static void
 append_rows(BsDecoding *decoding, const BsTemplate *tmpl, const BsRows *rows)
 {
@@ -88,7 +67,7 @@ bs_sets_fixed_records(BsDecoding *decoding, BsTemplate *tmpl, BsWire *wire, uint
 	decoding->context.template_id = tmpl->id;
 	while (done < nrecords)
 	{
-		BsRows rows = {.stride = tmpl->len_bytes, .nrows = batch_room(decoding)};
+		BsRows rows = {.stride = tmpl->len_bytes, .nrows = bs_decoding_room(decoding)};
 
 		if (rows.nrows == 0)
 			break;
@@ -140,7 +119,7 @@ variable_records(BsDecoding *decoding, const BsTemplate *tmpl, BsWire wire)
 	while (!cut && wire.left >= tmpl->len_bytes)
 	{
 		BsRows rows = {.anchors = anchors};
-		uint32_t room = batch_room(decoding);
+		uint32_t room = bs_decoding_room(decoding);
 
 		if (room == 0)
 			break;

@@ -18,7 +18,7 @@ packages_of() {
 		build) echo "$build" ;;
 		check) echo "$build $tools binutils clang libclang-rt-14-dev libcmocka-dev libipc-run-perl" \
 			"libjansson-dev nfdump perl postgresql-15-hll postgresql-15-tdigest procps" \
-			"softflowd tshark" ;;
+			"pmacct softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
 		bench) echo "$build $tools pmacct procps python3" ;;
 		*) return 1 ;;

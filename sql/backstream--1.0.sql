@@ -96,15 +96,15 @@ CREATE FOREIGN TABLE backstream.flow (
 ) SERVER backstream OPTIONS (watermark_by 'exporter');
 
 COMMENT ON FOREIGN TABLE backstream.flow IS
-'Flow records as received from exporters (NetFlow v5, v9, IPFIX) and as inserted.  What a record does not carry is NULL.';
+'Flow records as received from exporters (NetFlow v5, v9, IPFIX, sFlow v5) and as inserted.  What a record does not carry is NULL.';
 COMMENT ON COLUMN backstream.flow.time_received IS 'arrival of the datagram; a row inserted without it gets the time at which its transaction commits (RETURNING still shows NULL)';
 COMMENT ON COLUMN backstream.flow.time_export IS 'export time in the header of the datagram';
 COMMENT ON COLUMN backstream.flow.time_flow_start IS 'first packet of the flow';
 COMMENT ON COLUMN backstream.flow.time_flow_end IS 'last packet of the flow';
 COMMENT ON COLUMN backstream.flow.time_event IS 'time_flow_end, else time_export, else time_received: never NULL for views; a row inserted without it gets the first of these when its transaction commits (RETURNING still shows NULL)';
 COMMENT ON COLUMN backstream.flow.exporter IS 'source address of the datagram';
-COMMENT ON COLUMN backstream.flow.obs_domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + id (v5)';
-COMMENT ON COLUMN backstream.flow.flow_type IS 'netflow_v5, netflow_v9, ipfix, or what an INSERT says';
+COMMENT ON COLUMN backstream.flow.obs_domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + id (v5), sub-agent (sFlow)';
+COMMENT ON COLUMN backstream.flow.flow_type IS 'netflow_v5, netflow_v9, ipfix, sflow_v5, or what an INSERT says';
 COMMENT ON COLUMN backstream.flow.sampling_rate IS 'one packet in so many was looked at; NULL: unknown';
 COMMENT ON COLUMN backstream.flow.flow_direction IS '0 ingress, 1 egress';
 COMMENT ON COLUMN backstream.flow.bytes IS 'bytes as exported, not scaled by sampling_rate';
@@ -162,7 +162,7 @@ CREATE FUNCTION backstream.decode(datagram bytea, exporter inet,
 	AS 'MODULE_PATHNAME', 'bs_decode' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED
 	COST 1000 ROWS 30;
 COMMENT ON FUNCTION backstream.decode(bytea, inet, timestamptz) IS
-'The records of one export datagram (NetFlow v5, v9, IPFIX) from the given exporter, as they would be received.  Templates, sampling rates and sequence numbers are kept by the session, so datagrams are given in their order.  What cannot be decoded gives no rows and is counted: backstream.decode_stats().';
+'The records of one export datagram (NetFlow v5, v9, IPFIX, sFlow v5) from the given exporter, as they would be received.  Templates, sampling rates and sequence numbers are kept by the session, so datagrams are given in their order.  What cannot be decoded gives no rows and is counted: backstream.decode_stats().';
 
 CREATE FUNCTION backstream.ingest(datagram bytea, exporter inet,
 								  received timestamptz DEFAULT pg_catalog.clock_timestamp())
@@ -177,7 +177,8 @@ CREATE FUNCTION backstream.decode_stats(
 	OUT records_lost bigint, OUT datagrams_lost bigint, OUT resyncs bigint,
 	OUT unknown_template bigint, OUT decode_errors bigint, OUT template_errors bigint,
 	OUT templates_refused bigint, OUT withdrawals_ignored bigint, OUT untimed bigint,
-	OUT totals_used bigint, OUT templates bigint, OUT last_seen timestamptz,
+	OUT totals_used bigint, OUT templates bigint, OUT counter_samples bigint,
+	OUT other_samples bigint, OUT last_seen timestamptz,
 	OUT clock_skew interval, OUT sampling_rate bigint,
 	OUT not_export bigint, OUT exporters_refused bigint)
 	RETURNS SETOF record
@@ -422,7 +423,7 @@ CREATE FUNCTION backstream.windows(continuous_view regclass,
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.windows(regclass) IS
-'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
+'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
 
 CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -438,7 +439,8 @@ CREATE FUNCTION backstream.exporter_counters(
 	OUT clock_skew interval, OUT sampling_rate bigint, OUT bytes bigint, OUT option_records bigint,
 	OUT resyncs bigint, OUT template_errors bigint, OUT templates_refused bigint,
 	OUT withdrawals_ignored bigint, OUT untimed bigint, OUT totals_used bigint,
-	OUT templates bigint, OUT worker integer)
+	OUT templates bigint, OUT counter_samples bigint, OUT other_samples bigint,
+	OUT worker integer)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_exporter_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.exporter_counters() IS
@@ -448,21 +450,22 @@ CREATE VIEW backstream.exporters AS
 SELECT e.exporter, c.name, e.obs_domain, e.flow_type, e.datagrams, e.records, e.records_lost,
 	e.datagrams_lost, e.unknown_template, e.decode_errors, e.last_seen, e.clock_skew,
 	e.sampling_rate, e.bytes, e.option_records, e.resyncs, e.template_errors, e.templates_refused,
-	e.withdrawals_ignored, e.untimed, e.totals_used, e.templates, e.worker
+	e.withdrawals_ignored, e.untimed, e.totals_used, e.templates,
+	e.counter_samples, e.other_samples, e.worker
   FROM backstream.exporter_counters() e
   LEFT JOIN LATERAL (SELECT x.name FROM backstream.exporter_config x
                       WHERE e.exporter OPERATOR(pg_catalog.<<=) x.exporter
                       ORDER BY pg_catalog.masklen(x.exporter) DESC LIMIT 1) c ON true;
 COMMENT ON VIEW backstream.exporters IS
 'Who exports flows here: one row for each sender, observation domain and kind of export, since the server started.';
-COMMENT ON COLUMN backstream.exporters.exporter IS 'source address of the datagrams';
+COMMENT ON COLUMN backstream.exporters.exporter IS 'source address of the datagrams; sFlow: the agent address in them';
 COMMENT ON COLUMN backstream.exporters.name IS 'as in backstream.exporter_config';
 COMMENT ON COLUMN backstream.exporters.obs_domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + id (v5)';
-COMMENT ON COLUMN backstream.exporters.flow_type IS 'netflow_v5, netflow_v9, ipfix';
+COMMENT ON COLUMN backstream.exporters.flow_type IS 'netflow_v5, netflow_v9, ipfix, sflow_v5';
 COMMENT ON COLUMN backstream.exporters.datagrams IS 'received';
 COMMENT ON COLUMN backstream.exporters.records IS 'data records decoded, options records not among them';
-COMMENT ON COLUMN backstream.exporters.records_lost IS 'missing by the sequence numbers of v5 and IPFIX, which count records';
-COMMENT ON COLUMN backstream.exporters.datagrams_lost IS 'missing by the sequence numbers of v9, which count datagrams';
+COMMENT ON COLUMN backstream.exporters.records_lost IS 'missing by the sequence numbers of v5 and IPFIX, which count records, and of flow samples (sFlow)';
+COMMENT ON COLUMN backstream.exporters.datagrams_lost IS 'missing by the sequence numbers of v9 and sFlow, which count datagrams';
 COMMENT ON COLUMN backstream.exporters.unknown_template IS 'sets that could not be decoded because their template had not come (yet)';
 COMMENT ON COLUMN backstream.exporters.decode_errors IS 'datagrams or sets that were malformed';
 COMMENT ON COLUMN backstream.exporters.last_seen IS 'arrival of the last datagram';
@@ -477,6 +480,8 @@ COMMENT ON COLUMN backstream.exporters.withdrawals_ignored IS 'withdrawals of te
 COMMENT ON COLUMN backstream.exporters.untimed IS 'records without a usable time of the flow';
 COMMENT ON COLUMN backstream.exporters.totals_used IS 'records whose bytes or packets came from total counters';
 COMMENT ON COLUMN backstream.exporters.templates IS 'templates held now, options templates among them';
+COMMENT ON COLUMN backstream.exporters.counter_samples IS 'sFlow: samples of counters, which are no flows';
+COMMENT ON COLUMN backstream.exporters.other_samples IS 'sFlow: samples of formats that are not known';
 COMMENT ON COLUMN backstream.exporters.worker IS 'receiver that hears it';
 
 CREATE FUNCTION backstream.listener_counters(

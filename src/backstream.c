@@ -73,7 +73,7 @@ static const StringSetting string_settings[] = {
 	 "There is one in a server.", &bs_setting_database, "postgres", PGC_POSTMASTER, NULL},
 	{"backstream.listen", "Addresses and UDP ports on which exports are received.",
 	 "A list separated by commas: host:port, [ipv6]:port, or *:port for all addresses.  NetFlow "
-	 "v5, v9 and IPFIX are told apart by each datagram, so any port takes any of them.  Empty: "
+	 "v5, v9, IPFIX and sFlow are told apart by each datagram, so any port takes any of them.  Empty: "
 	 "receive "
 	 "nothing.",
 	 &bs_setting_listen, "localhost:2055", PGC_SIGHUP, check_listen},

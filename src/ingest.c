@@ -350,6 +350,8 @@ stats_row(const BsExporterStats *stats, ReturnSetInfo *result)
 		stats->untimed,
 		stats->totals_used,
 		stats->templates,
+		stats->counter_samples,
+		stats->other_samples,
 	};
 	Datum values[3 + lengthof(counters) + 5];
 	bool isnull[lengthof(values)] = {false};

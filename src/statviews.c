@@ -147,6 +147,8 @@ exporter_row(Row *row, const BsExporterStats *stats, int worker)
 	put_count(row, stats->untimed);
 	put_count(row, stats->totals_used);
 	put_count(row, stats->templates);
+	put_count(row, stats->counter_samples);
+	put_count(row, stats->other_samples);
 	put(row, Int32GetDatum(worker));
 	row_end(row);
 }

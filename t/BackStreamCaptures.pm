@@ -13,21 +13,14 @@ sub folder
 	return -d "$shared/captures/pcap" ? "$shared/captures" : undef;
 }
 
-# Names of the captures that have NetFlow or IPFIX in them, and of those left out (sFlow alone).
+# Names of the captures.
 sub names
 {
 	my $folder = folder();
-	my (@flow, @sflow);
-	for my $path (sort glob "$folder/pcap/*.pcap")
-	{
-		my ($name) = $path =~ m{([^/]+)\.pcap$};
-		if (grep { is_flow($_->{payload}) } datagrams($name)) { push @flow, $name }
-		else { push @sflow, $name }
-	}
-	return (\@flow, \@sflow);
+	return map { m{([^/]+)\.pcap$} } sort glob "$folder/pcap/*.pcap";
 }
 
-# Number of data records of NetFlow and IPFIX in all captures, as their manifest has it.
+# Number of data records and flow samples in all captures, as their manifest has it.
 sub flow_records
 {
 	my $path = folder() . '/MANIFEST.tsv';
@@ -38,13 +31,10 @@ sub flow_records
 	{
 		my %row;
 		@row{@names} = split /\t/, $line, -1;
-		$sum += $row{"flow_records_$_"} for qw(v5 v9 ipfix);
+		$sum += $row{"flow_records_$_"} for qw(v5 v9 ipfix sflow);
 	}
 	return $sum;
 }
-
-# Not sFlow, whose version has 32 bits.
-sub is_flow { return substr($_[0], 0, 3) ne "\0\0\0" }
 
 # The payload of an Ethernet frame, with what it came from: {source, payload}; undef if not UDP.
 sub frame_udp

@@ -131,6 +131,62 @@ kind_file(const char *folder, const Kind *kind)
 	fclose(out);
 }
 
+/* One record of a flow sample: its format, and words. */
+static void
+put_words(uint32_t format, const uint32_t *words, uint32_t nwords)
+{
+	bs_build_u32(&build, format);
+	bs_build_u32(&build, nwords * 4);
+	for (uint32_t i = 0; i < nwords; i++)
+		bs_build_u32(&build, words[i]);
+}
+
+/* A flow sample of all records that are known, a counter sample, and a sample of some other format. */
+static void
+sflow_file(const char *folder)
+{
+	/* An Ethernet frame with a tag, MPLS, IPv6, a fragment header and TCP. */
+	static const uint32_t header[] = {
+		1,          1500,       4,          88,         0x02000000, 0x00d10200, 0x000000a1, 0x81000005,
+		0x88470000, 0x10010000, 0x20004060, 0x00000000, 0x05dc2c40, 0x20010db8, 0,          0,
+		0x00000001, 0x20010db8, 0,          0,          0x00020600, 0x00010000, 0x004d01bb, 0xc3500000,
+		0x00010000, 0x00005012};
+	static const uint32_t ethernet[] = {64, 0x02000000, 0x00d10000, 0x02000000, 0x00a10000, 0x0806};
+	static const uint32_t ipv4[] = {576, 6, 0x0A000003, 0x0A000004, 80, 40000, 0x18, 4};
+	static const uint32_t ipv6[] = {576, 17, 0x20010db8, 0, 0, 1, 0x20010db8, 0, 0, 2, 53, 4000, 0, 0};
+	static const uint32_t vlans[] = {10, 0, 20, 0};
+	static const uint32_t router[] = {1, 0x0A0000FE, 24, 16};
+	static const uint32_t gateway[] = {2, 0x20010db8, 0, 0, 9, 64500, 0, 64501, 1, 2, 2, 64510, 64520, 0, 100};
+	static const uint32_t counters[] = {1, 7, 0};
+
+	open_file(folder, "sflow", 0);
+	for (uint32_t i = 0; i < 3; i++)
+	{
+		uint32_t sample;
+
+		build.len_bytes = 0;
+		for (uint32_t word = 0; word < 7; word++)
+			bs_build_u32(&build, (const uint32_t[]){5, 1, 0xC0000201, 3, i * 2, UPTIME_MSEC, 3}[word]);
+		bs_build_u32(&build, 1);
+		bs_build_u32(&build, 0);
+		sample = build.len_bytes;
+		for (uint32_t word = 0; word < 8; word++)
+			bs_build_u32(&build, (const uint32_t[]){i * 3, 7, 100, 1000, 0, 7, 0x40000102, 7}[word]);
+		put_words(1, header, BS_BUILD_COUNT(header));
+		put_words(2, ethernet, BS_BUILD_COUNT(ethernet));
+		put_words(3, ipv4, BS_BUILD_COUNT(ipv4));
+		put_words(4, ipv6, BS_BUILD_COUNT(ipv6));
+		put_words(1001, vlans, BS_BUILD_COUNT(vlans));
+		put_words(1002, router, BS_BUILD_COUNT(router));
+		put_words(1003, gateway, BS_BUILD_COUNT(gateway));
+		bs_build_patch_u16(&build, sample - 2, build.len_bytes - sample);
+		put_words(2, counters, BS_BUILD_COUNT(counters));
+		put_words(5, counters, BS_BUILD_COUNT(counters));
+		put_as_is(0x10);
+	}
+	fclose(out);
+}
+
 /* What is wrong in framing: cut off, too long, of no length, withdrawn. */
 static void
 faults_file(const char *folder)
@@ -209,6 +265,7 @@ main(int argc, char **argv)
 	v5_file(argv[1]);
 	for (uint32_t i = 0; i < BS_BUILD_COUNT(kinds); i++)
 		kind_file(argv[1], &kinds[i]);
+	sflow_file(argv[1]);
 	faults_file(argv[1]);
 	return 0;
 }

@@ -213,17 +213,6 @@ what_is_no_export_is_counted_apart(void **state)
 }
 
 /* sFlow v5 begins with 32 bits of version: its decoder is yet to come. */
-static void
-sflow_is_not_yet_decoded(void **state)
-{
-	Fixture *fixture = *state;
-
-	fixture->build.len_bytes = 0;
-	bs_build_u32(&fixture->build, 5);
-	bs_build_zeros(&fixture->build, 60);
-	assert_int_equal(send_as_is(fixture), BS_DECODE_NOT_EXPORT);
-}
-
 static uint32_t flushed;
 
 static void
@@ -282,7 +271,6 @@ main(void)
 		fixture_test(stamps_before_the_wrap_and_after_the_export),
 		fixture_test(announced_but_cut_off_records_are_not_invented),
 		fixture_test(what_is_no_export_is_counted_apart),
-		fixture_test(sflow_is_not_yet_decoded),
 		cmocka_unit_test(a_full_batch_goes_to_the_sink),
 	};
 

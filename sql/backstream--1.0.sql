@@ -607,6 +607,33 @@ CREATE FUNCTION backstream.resume(continuous_view regclass) RETURNS boolean
 COMMENT ON FUNCTION backstream.resume(regclass) IS
 'Let a continuous view go on that was suspended because its code exceeded backstream.eval_timeout; for its owner. Returns whether it was suspended. Records that came meanwhile were not counted.';
 
+/* ---- functions that read tables --------------------------------------------------------------- */
+
+CREATE FUNCTION backstream.remember(function regprocedure, "for" interval) RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_remember' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.remember(regprocedure, interval) IS
+'Let continuous views return for the given time what a function has returned before for the same arguments, so that functions that read tables can be used in them; NULL: no more. For the owner of the function: it is ALTER FUNCTION ... SET backstream.remember.';
+
+CREATE FUNCTION backstream.remember_time(function oid) RETURNS interval
+	AS 'MODULE_PATHNAME', 'bs_remember_time' LANGUAGE C STRICT STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.remember_time(oid) IS
+'For how long continuous views remember what a function has returned; NULL: they do not.';
+
+CREATE FUNCTION backstream.remembered_call(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'bs_remembered_call' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.remembered_call(internal) IS
+'Called by continuous views in the place of functions whose values are remembered.';
+
+CREATE VIEW backstream.remembered_functions AS
+SELECT p.oid::pg_catalog.regprocedure AS function, backstream.remember_time(p.oid) AS time
+  FROM pg_catalog.pg_proc p
+ WHERE p.proconfig IS NOT NULL AND backstream.remember_time(p.oid) IS NOT NULL;
+COMMENT ON VIEW backstream.remembered_functions IS
+'Functions whose values continuous views remember: see backstream.remember().';
+COMMENT ON COLUMN backstream.remembered_functions.function IS 'the function';
+COMMENT ON COLUMN backstream.remembered_functions.time IS 'for how long';
+GRANT SELECT ON backstream.remembered_functions TO PUBLIC;
+
 /* ---- sampling ---------------------------------------------------------------------------------- */
 
 CREATE FUNCTION backstream.exporter_config_changed() RETURNS trigger

@@ -15,6 +15,7 @@
 #include "feed.h"
 #include "literal.h"
 #include "prefix.h"
+#include "remember.h"
 #include "registry.h"
 #include "views.h"
 #include "worker.h"
@@ -38,6 +39,8 @@ int bs_setting_max_templates;
 int bs_setting_max_flow_duration_sec;
 int bs_setting_listen_for_msec;
 int bs_setting_level_wait_msec;
+int bs_setting_remember_msec;
+int bs_setting_remember_memory_kb;
 
 #define ERROR_TEXT 256
 
@@ -120,9 +123,21 @@ static const IntSetting int_settings[] = {
 	 "time_flow_end is moved up to it.  0: starts are left as they are.",
 	 &bs_setting_max_flow_duration_sec, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	{"backstream.level_wait",
-	 "Time for which windows past retention are kept for a view over their view that has not read them.",
-	 "After it they are dropped, and counted as missed in backstream.views.", &bs_setting_level_wait_msec,
-	 60 * 1000, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
+	 "Time for which windows past retention are kept for a view over their view that has not read "
+	 "them.",
+	 "After it they are dropped, and counted as missed in backstream.views.",
+	 &bs_setting_level_wait_msec, 60 * 1000, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"backstream.remember",
+	 "Time for which continuous views remember what a function has returned for the same "
+	 "arguments.",
+	 "A setting of functions that read tables: backstream.remember() sets it.  In a session it "
+	 "means nothing.",
+	 &bs_setting_remember_msec, 0, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS},
+	{"backstream.remember_memory",
+	 "Memory for what one function has returned, of each process and each place in a view that "
+	 "calls it.",
+	 "When it is full, what has not been asked for lately is forgotten.",
+	 &bs_setting_remember_memory_kb, 4 * 1024, 64, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB},
 	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},
@@ -192,6 +207,7 @@ _PG_init(void)
 					 "the server.")));
 
 	settings_define();
+	bs_remember_init();
 	bs_views_init();
 	bs_registry_init();
 	bs_prefix_init();

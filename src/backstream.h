@@ -21,6 +21,7 @@
  *   windowform.c    which expression of GROUP BY is the window; windowfuncs.c what hop() is over
  *                   tables
  *   native.c        expressions that the engine has; computed.c all others
+ *   remember.c      functions whose values are remembered; remembercache.c those values
  *   aggregates.c    aggregates that the engine has; foreignagg.c all others
  *   canonical.c     values whose bytes are equal when they are, for keys and DISTINCT
  *   finals.c        from a group to the values that the reader sees
@@ -84,5 +85,7 @@ extern int bs_setting_max_templates;
 extern int bs_setting_max_flow_duration_sec;
 extern int bs_setting_listen_for_msec;
 extern int bs_setting_level_wait_msec;
+extern int bs_setting_remember_msec;
+extern int bs_setting_remember_memory_kb;
 
 #endif

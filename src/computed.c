@@ -36,6 +36,7 @@
 #include "computed.h"
 #include "lanes.h"
 #include "pinned.h"
+#include "remember.h"
 
 #define ERROR_TEXT_BYTES 512
 
@@ -435,7 +436,7 @@ make_states(BsComputed *set, Column *column)
 	}
 	states = palloc(sizeof(ExprState *) * (size_t) list_length(column->exprs));
 	foreach (lc, column->exprs)
-		states[n++] = ExecInitExpr(lfirst(lc), NULL);
+		states[n++] = ExecInitExpr(bs_remember_calls(lfirst(lc)), NULL);
 	column->states = states;
 	MemoryContextSwitchTo(old);
 }

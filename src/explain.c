@@ -19,6 +19,7 @@
 #include "backstream.h"
 #include "pinned.h"
 #include "query.h"
+#include "remember.h"
 #include "viewdef.h"
 
 #define NCOLUMNS 4
@@ -122,6 +123,22 @@ put_aggregate(Explain *explain, const BsScanColumn *column)
 			final->kind == BS_FINAL_FOREIGN ? "state by PostgreSQL's functions" : evaluated, bytes);
 }
 
+/* Calls of which PostgreSQL makes only those that are not remembered. */
+static void
+put_remembered(Explain *explain)
+{
+	List *calls = NIL;
+	ListCell *lc;
+
+	for (int i = 0; i < bs_computed_count(explain->view->computed); i++)
+		calls = list_concat_unique(
+			calls, bs_remember_find(bs_computed_expr(explain->view->computed, (uint32_t) i)));
+	foreach (lc, calls)
+		put_row(explain, "remembered", lfirst(lc),
+				psprintf("for %g s", bs_remember_msec(lfirst_node(FuncExpr, lc)->funcid) / 1000.0),
+				-1);
+}
+
 static void
 put_program(Explain *explain)
 {
@@ -144,6 +161,7 @@ put_program(Explain *explain)
 	for (int i = 0; i < bs_computed_count(view->computed); i++)
 		put_row(explain, "computed per record",
 				(Node *) bs_computed_expr(view->computed, (uint32_t) i), "PostgreSQL", -1);
+	put_remembered(explain);
 	put_row(explain, "group", NULL, NULL, (int) view->program.row_bytes);
 }
 
@@ -182,7 +200,7 @@ compile_source(Explain *explain, const char *source)
 		bs_viewdef_analyse(statement->stmt, source, statement->stmt_location, statement->stmt_len);
 	def.query = explain->query;
 	bs_view_options_parse(bs_pinned_missing(NIL), &def.options);
-	bs_query_check(def.query, source, statement->stmt_location, &def.options);
+	bs_query_check(def.query, source, statement->stmt_location, &def.options, true);
 	(void) ExecCheckRTPerms(def.query->rtable, true);
 	explain->view = bs_query_compile(&def, BS_BATCH_ROWS, CurrentMemoryContext);
 }

@@ -36,6 +36,7 @@
 #include "query.h"
 #include "refuse.h"
 #include "registry.h"
+#include "remember.h"
 #include "viewdef.h"
 #include "viewshape.h"
 #include "windowform.h"
@@ -518,13 +519,17 @@ bs_query_free(BsViewProgram *view)
 
 void
 bs_query_check(Query *query, const char *source_text, int stmt_location,
-			   const BsViewOptions *options)
+			   const BsViewOptions *options, bool advise)
 {
 	BsPlace place = {source_text, stmt_location};
 	BsViewProgram *view;
+	List *computed = NIL;
 
 	bs_refuse_query(query, &place);
 	view = compile(query, &place, options, GetUserId(), BS_BATCH_ROWS, CurrentMemoryContext);
 	bs_computed_verify(view->computed);
+	for (int i = 0; advise && i < bs_computed_count(view->computed); i++)
+		computed = lappend(computed, bs_computed_expr(view->computed, (uint32_t) i));
+	bs_remember_advise(computed);
 	bs_query_free(view);
 }

@@ -432,7 +432,7 @@ view_as_foreign_table(BsUtilityCall *call, ViewStmt *statement)
 
 	bs_view_options_parse(list_concat_copy(with, bs_pinned_missing(with)), &options);
 	query = bs_viewdef_analyse(statement->query, call->source, location, call->pstmt->stmt_len);
-	bs_query_check(query, call->source, location, &options);
+	bs_query_check(query, call->source, location, &options, true);
 	bs_prefix_check_query(query, call->source, location);
 	(void) ExecCheckRTPerms(query->rtable, true);
 	columns_name(query_columns(query), statement->aliases);

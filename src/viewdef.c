@@ -297,7 +297,7 @@ bs_viewdef_parse(const char *text, const char *name, const BsViewOptions *check)
 	raw = linitial_node(RawStmt, statements);
 	query = analyse(raw->stmt, text, raw->stmt_location, raw->stmt_len);
 	if (check)
-		bs_query_check(query, text, raw->stmt_location, check);
+		bs_query_check(query, text, raw->stmt_location, check, false);
 
 	error_context_stack = context.callback.previous;
 	text_settings_leave(level);

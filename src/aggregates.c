@@ -75,8 +75,8 @@ add_state(BsAggregatePlans *plans, BsAggregateKind kind, BsExpr *argument, BsExp
 	{
 		state = list_nth(plans->states, i);
 		if (state->kind == kind && state->foreign == foreign && state->set == 0 &&
-			bs_native_plan_equal(state->argument, argument) &&
-			bs_native_plan_equal(state->filter, filter))
+			bs_expr_equal(state->argument, argument) &&
+			bs_expr_equal(state->filter, filter))
 			return (uint32_t) i;
 	}
 	state = palloc0(sizeof(BsStatePlan));
@@ -199,7 +199,7 @@ add_set(BsAggregatePlans *plans, BsExpr *argument, BsExpr *filter)
 	for (int i = 0; i < list_length(plans->sets); i++)
 	{
 		set = list_nth(plans->sets, i);
-		if (bs_native_plan_equal(set->argument, argument) && bs_native_plan_equal(set->filter, filter))
+		if (bs_expr_equal(set->argument, argument) && bs_expr_equal(set->filter, filter))
 			return (uint32_t) i + 1;
 	}
 	set = palloc0(sizeof(BsSetPlan));

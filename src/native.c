@@ -215,38 +215,6 @@ plan_list(BsNative *native, List *exprs)
 	return plans;
 }
 
-/* Of one type. */
-static bool
-values_equal(BsType type, const BsValue *a, const BsValue *b)
-{
-	if (type == BS_BYTES)
-		return a->bytes.len == b->bytes.len &&
-			   (a->bytes.len == 0 || memcmp(a->bytes.data, b->bytes.data, a->bytes.len) == 0);
-	return memcmp(a, b, bs_type_lane_width(type)) == 0;
-}
-
-bool
-bs_native_plan_equal(const BsExpr *a, const BsExpr *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	if (a->op != b->op || a->type != b->type || a->nargs != b->nargs || a->column != b->column ||
-		a->foreign != b->foreign || a->constant_is_null != b->constant_is_null ||
-		a->width_usec != b->width_usec || a->origin != b->origin || a->list_len != b->list_len ||
-		a->list_has_null != b->list_has_null || a->prefix != b->prefix)
-		return false;
-	if (a->op == BS_OP_CONST && !a->constant_is_null &&
-		!values_equal(a->type, &a->constant, &b->constant))
-		return false;
-	for (uint32_t i = 0; i < a->nargs; i++)
-		if (!bs_native_plan_equal(a->args[i], b->args[i]))
-			return false;
-	for (uint32_t i = 0; i < a->list_len; i++)
-		if (!values_equal(a->args[0]->type, &a->list[i], &b->list[i]))
-			return false;
-	return true;
-}
-
 void
 bs_native_plan_uses(const BsExpr *plan, uint32_t *uses)
 {
@@ -256,61 +224,6 @@ bs_native_plan_uses(const BsExpr *plan, uint32_t *uses)
 		uses[plan->foreign]++;
 	for (uint32_t i = 0; i < plan->nargs; i++)
 		bs_native_plan_uses(plan->args[i], uses);
-}
-
-static BsExpr *
-make_op(const BsExpr *plan)
-{
-	BsExpr **args = malloc(sizeof(BsExpr *) * Max(plan->nargs, 1));
-	BsExpr *made;
-
-	if (args == NULL)
-		return NULL;
-	for (uint32_t i = 0; i < plan->nargs; i++)
-	{
-		args[i] = bs_native_make(plan->args[i]);
-		if (args[i] == NULL)
-		{
-			while (i > 0)
-				bs_expr_free(args[--i]);
-			free(args);
-			return NULL;
-		}
-	}
-	made = bs_expr_op(plan->op, plan->type, plan->nargs, args);
-	free(args);
-	if (made == NULL)
-		return NULL;
-	made->width_usec = plan->width_usec;
-	made->origin = plan->origin;
-	made->prefix = plan->prefix;
-	return made;
-}
-
-BsExpr *
-bs_native_make(const BsExpr *plan)
-{
-	switch (plan->op)
-	{
-		case BS_OP_COLUMN:
-			return bs_expr_column(plan->column, plan->type);
-		case BS_OP_FOREIGN:
-			return bs_expr_foreign(plan->foreign, plan->type);
-		case BS_OP_CONST:
-			return plan->constant_is_null ? bs_expr_null(plan->type)
-										  : bs_expr_const(plan->type, plan->constant);
-		case BS_OP_IN:
-		case BS_OP_NOT_IN:
-		{
-			BsExpr *arg = bs_native_make(plan->args[0]);
-
-			return arg == NULL
-					   ? NULL
-					   : bs_expr_in(plan->op, arg, plan->list_len, plan->list, plan->list_has_null);
-		}
-		default:
-			return make_op(plan);
-	}
 }
 
 /* ---------- types ---------- */

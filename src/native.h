@@ -3,7 +3,7 @@
  * native.h: PostgreSQL's expressions as the engine's.
  *
  * A plan is a tree of BsExpr in palloc'ed memory, which an error may throw away at any time;
- * bs_native_make() turns it at the end, when nothing can be raised any more, into the malloc'ed
+ * bs_expr_copy() turns it at the end, when nothing can be raised any more, into the malloc'ed
  * tree that the engine evaluates.
  *
  * What the engine has no operation for becomes a computed column (computed.h), at the highest node
@@ -40,14 +40,8 @@ extern BsExpr *bs_native_plan(BsNative *native, Expr *expr);
 extern BsExpr *bs_native_plan_op(BsOp op, BsType type, int nargs, BsExpr **args);
 extern BsExpr *bs_native_plan_const(BsType type, BsValue value);
 
-/* Do two plans compute the same? */
-extern bool bs_native_plan_equal(const BsExpr *a, const BsExpr *b);
-
 /* Raises uses[number] for each place where a plan reads a computed column. */
 extern void bs_native_plan_uses(const BsExpr *plan, uint32_t *uses);
-
-/* The malloc'ed tree of a plan; NULL when memory is out. */
-extern BsExpr *bs_native_make(const BsExpr *plan);
 
 /* Fold constants and inline SQL functions, as PostgreSQL's planner does. */
 extern Expr *bs_native_simplify(Expr *expr);

@@ -368,7 +368,7 @@ make_tree(const BsExpr *plan, BsExpr **tree)
 {
 	if (plan == NULL)
 		return true;
-	*tree = bs_native_make(plan);
+	*tree = bs_expr_copy(plan);
 	return *tree != NULL;
 }
 

@@ -145,6 +145,12 @@ extern BsExpr *bs_expr_in(BsOp op, BsExpr *arg, uint32_t list_len, const BsValue
 						  bool list_has_null);
 extern void bs_expr_free(BsExpr *expr);
 
+/* Do two trees (NULL: none) compute the same?  Equal ones hash alike; both prepared, or neither. */
+extern bool bs_expr_equal(const BsExpr *a, const BsExpr *b);
+extern uint64_t bs_expr_hash(const BsExpr *expr);
+/* Another tree like it, not prepared; NULL when memory is out. */
+extern BsExpr *bs_expr_copy(const BsExpr *expr);
+
 /*
  * Check the tree (numbers and types of arguments fit each operation) and allocate its scratch for
  * batches of at most capacity rows.  After that evaluation cannot fail.  Returns NULL, or what is

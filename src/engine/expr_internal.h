@@ -4,6 +4,7 @@
  *
  *   expr.c          the table of operations, dispatch, columns, constants, foreign ones, filters
  *   expr_make.c     makers, and what is checked and allocated before evaluation
+ *   expr_copy.c     trees compared and copied
  *   expr_lazy.c     AND, OR, CASE, COALESCE
  *   expr_compare.c  comparisons, DISTINCT, NULLIF, LEAST, GREATEST
  *   expr_in.c       IN, NOT, IS

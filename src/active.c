@@ -11,6 +11,7 @@
 #include "utils/syscache.h"
 
 #include "backstream.h"
+#include "engine/share.h"
 #include "engine/writer.h"
 #include "prefix.h"
 #include "viewdef.h"
@@ -110,6 +111,7 @@ bs_active_stale(void)
 static void
 release(BsActiveView *view)
 {
+	bs_active_unshare();
 	if (view->writer != NULL)
 		bs_writer_free(view->writer);
 	if (view->compiled != NULL)
@@ -290,6 +292,43 @@ forget_dropped(void)
 	}
 }
 
+static int
+by_sharing(const void *a, const void *b)
+{
+	const BsActiveView *x = *(BsActiveView *const *) a;
+	const BsActiveView *y = *(BsActiveView *const *) b;
+	int order = 0;
+
+	if (x->compiled != NULL && y->compiled != NULL)
+		order = bs_share_compare(&x->compiled->program, &y->compiled->program);
+	else if (x->compiled != NULL || y->compiled != NULL)
+		order = x->compiled != NULL ? -1 : 1;
+	if (order == 0)
+		order = x->relid < y->relid ? -1 : x->relid > y->relid;
+	return order;
+}
+
+/* Those from whose work others profit come first. */
+static void
+sort_views(void)
+{
+	BsActiveView **sorted;
+	int nviews = 0;
+
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		nviews++;
+	sorted = palloc(sizeof(BsActiveView *) * (nviews + 1));
+	nviews = 0;
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		sorted[nviews++] = view;
+	sorted[nviews] = NULL;
+	qsort(sorted, nviews, sizeof(BsActiveView *), by_sharing);
+	views = sorted[0];
+	for (int i = 0; i < nviews; i++)
+		sorted[i]->next = sorted[i + 1];
+	pfree(sorted);
+}
+
 /* Lock the view against being changed while its definition is read; false: not now. */
 static bool
 lock_view(BsActiveView *view, bool nowait)
@@ -335,6 +374,7 @@ bs_active_refresh(bool nowait)
 		UnlockRelationOid(view->relid, AccessShareLock);
 	}
 	forget_dropped();
+	sort_views();
 	for (BsActiveView *view = views; view != NULL; view = view->next)
 		if (view->compiled != NULL)
 			bs_prefix_resolve(view->compiled->prefix_uses);

@@ -47,7 +47,7 @@ extern bool bs_active_stale(void);
  */
 extern bool bs_active_refresh(bool nowait);
 
-/* The views over a stream: the first, or NULL; go on with bs_active_next(). */
+/* The views over a stream, in the order in which they share best: the first, or NULL; go on with bs_active_next(). */
 extern BsActiveView *bs_active_first(Oid stream);
 extern BsActiveView *bs_active_next(BsActiveView *view);
 
@@ -56,6 +56,15 @@ extern BsActiveView *bs_active_find(Oid relid);
 
 /* Which of a stream's columns its views read: sets wanted[]; false when no view is over it. */
 extern bool bs_active_wanted(Oid stream, bool *wanted);
+
+/*
+ * Between begin and end the views over a stream share what they have in common in this batch
+ * (engine/share.h).  with_groups: each view adds to one partial only, always (receivers).
+ */
+extern void bs_active_begin(Oid stream, const BsBatch *batch, bool with_groups);
+extern void bs_active_end(Oid stream);
+/* Views share nothing any more, until the next begin: before any program is freed. */
+extern void bs_active_unshare(void);
 
 /*
  * Evaluate a view over a batch and add what comes of it to a partial.  lock is that partial's when it

@@ -232,6 +232,7 @@ bs_view_note_time(BsSharedView *view, int64 highest)
 void
 bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 {
+	bs_active_begin(stream, batch, true);
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
 	{
 		BsSharedPartial *shared = &view->shared->partials[writer];
@@ -253,6 +254,7 @@ bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 			bs_view_note_time(view->shared,
 							  bs_batch_time_marks(batch, view->compiled->program.time_column)->highest);
 	}
+	bs_active_end(stream);
 }
 
 void

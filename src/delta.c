@@ -109,6 +109,7 @@ delta_prepare(Delta *delta)
 void
 bs_delta_add(Oid stream, BsBatch *batch)
 {
+	bs_active_begin(stream, batch, false);
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
 	{
 		Delta *delta = delta_of(view);
@@ -128,6 +129,7 @@ bs_delta_add(Oid stream, BsBatch *batch)
 		if (reason != NULL)
 			bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
 	}
+	bs_active_end(stream);
 }
 
 /* The highest time among a transaction's records. */

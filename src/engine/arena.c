@@ -29,6 +29,8 @@ struct BsArena
 	uint64_t peak_bytes;
 	uint64_t failures;
 	uint64_t releases;     /* see bs_arena_releases() */
+	uint32_t serial;       /* see bs_arena_serial() */
+	uint32_t unused;
 	uint64_t mapped_bytes; /* bs_arena_create: to be unmapped; 0: somebody else's memory */
 };
 
@@ -256,6 +258,12 @@ uint64_t
 bs_arena_releases(const BsArena *arena)
 {
 	return __atomic_load_n(&arena->releases, __ATOMIC_RELAXED) + 1;
+}
+
+uint32_t
+bs_arena_serial(BsArena *arena)
+{
+	return __atomic_add_fetch(&arena->serial, 1, __ATOMIC_RELAXED);
 }
 
 BsArenaStats

@@ -52,6 +52,9 @@ extern size_t bs_arena_block_bytes(size_t size);
  */
 extern uint64_t bs_arena_releases(const BsArena *arena);
 
+/* A number that was not given in this arena before (of the last four billion): tells apart what lay in one place. */
+extern uint32_t bs_arena_serial(BsArena *arena);
+
 typedef struct BsArenaStats
 {
 	uint64_t total_bytes; /* that blocks can be made of */

@@ -4,6 +4,7 @@
  * foreign expressions, filters.  See expr.h, and expr_internal.h for the rules.
  */
 #include "expr_internal.h"
+#include "share.h"
 
 static const BsLane *
 eval_column(BsExpr *expr, BsEval *eval, BsRows rows)
@@ -174,6 +175,10 @@ const BsOpInfo bs_op_info[BS_NOPS] = {
 const BsLane *
 bs_expr_evaluate(BsExpr *expr, BsEval *eval, BsRows rows)
 {
+	const BsLane *lane = expr->common != NULL ? bs_common_evaluate(expr->common, eval, rows) : NULL;
+
+	if (lane != NULL)
+		return lane;
 	return bs_evaluate(expr, eval, rows);
 }
 
@@ -209,11 +214,19 @@ bs_filter(BsExpr *expr, BsEval *eval, BsRows rows, uint16_t *out, bool where)
 uint32_t
 bs_expr_filter(BsExpr *expr, BsEval *eval, BsRows rows, uint16_t *out)
 {
+	uint32_t nkept;
+
+	if (expr->common != NULL && bs_common_filter(expr->common, eval, rows, out, &nkept))
+		return nkept;
 	return bs_drop_errors(eval, bs_filter(expr, eval, rows, out, false), out);
 }
 
 uint32_t
 bs_expr_where(BsExpr *expr, BsEval *eval, BsRows rows, uint16_t *out)
 {
+	uint32_t nkept;
+
+	if (expr->common != NULL && bs_common_filter(expr->common, eval, rows, out, &nkept))
+		return nkept;
 	return bs_drop_errors(eval, bs_filter(expr, eval, rows, out, true), out);
 }

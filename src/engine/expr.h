@@ -132,6 +132,7 @@ struct BsExpr
 	BsLane result;          /* scratch; BS_OP_CONST: filled with the constant */
 	uint16_t *scratch_rows; /* [2 * capacity] selections of lazy operations */
 	uint32_t *prefixes;     /* [capacity] BS_OP_PREFIX_...: numbers of the prefixes found */
+	struct BsCommon *common; /* share.h: what other trees compute too; NULL: alone */
 };
 
 /* Makers.  All return NULL when memory is out, and free what they were given then. */

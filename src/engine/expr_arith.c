@@ -358,20 +358,6 @@ bs_eval_bool_cast(BsExpr *expr, BsEval *eval, BsRows rows)
 	return result;
 }
 
-static inline void
-note_unknown_rate(BsEval *eval, uint32_t row)
-{
-	if (eval->errors[row] != BS_ERROR_NONE)
-		return;
-	if (eval->unknown_rows != NULL)
-	{
-		if (eval->unknown_rows[row])
-			return;
-		eval->unknown_rows[row] = 1;
-	}
-	eval->unknown_rate++;
-}
-
 /* A record whose sampling rate is unknown counts as it is, and is counted as such. */
 const BsLane *
 bs_eval_scaled(BsExpr *expr, BsEval *eval, BsRows rows)
@@ -384,7 +370,7 @@ bs_eval_scaled(BsExpr *expr, BsEval *eval, BsRows rows)
 		int64_t value = a->i64[row];
 
 		if (b->nulls[row])
-			note_unknown_rate(eval, row);
+			bs_note_unknown_rate(eval, row);
 		else if (__builtin_mul_overflow(value, b->i64[row], &value))
 			bs_error_raise(eval, a, b, row, BS_ERROR_INT8_RANGE);
 		result->i64[row] = value;

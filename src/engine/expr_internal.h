@@ -171,6 +171,21 @@ bs_error_raise(BsEval *eval, const BsLane *a, const BsLane *b, uint32_t row, BsE
 		bs_error_set(eval, row, error);
 }
 
+/* scaled() met a NULL rate in this row: counted once per record. */
+static inline void
+bs_note_unknown_rate(BsEval *eval, uint32_t row)
+{
+	if (eval->errors[row] != BS_ERROR_NONE)
+		return;
+	if (eval->unknown_rows != NULL)
+	{
+		if (eval->unknown_rows[row])
+			return;
+		eval->unknown_rows[row] = 1;
+	}
+	eval->unknown_rate++;
+}
+
 /* The rows where a boolean lane is true. */
 static inline uint32_t
 bs_keep_true(const BsLane *lane, BsRows rows, uint16_t *out)

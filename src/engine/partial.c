@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "groups.h"
 #include "writer.h"
 
 #define PARTIAL_MAGIC 0x42535054u /* BSPT */
@@ -388,6 +389,46 @@ resolve_only_row(BsArena *arena, BsTable *table, uint64_t max_groups, const BsPr
 	return true;
 }
 
+/* The groups that are not known to the writer: looked up in the table, and remembered. */
+static void
+find_unknown(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
+			 BsWriter *writer, const BsEvaluated *evaluated, BsRows rows, uint32_t nunknown)
+{
+	for (uint32_t i = 0; i < nunknown; i++)
+		writer->reached[i] = rows.rows[writer->unknown[i]];
+	bs_keys_pack(writer->keys, program, evaluated->keys, (BsRows){nunknown, writer->reached});
+	bs_table_find(arena, table, program, writer->keys, max_groups, writer->found);
+	for (uint32_t i = 0; i < nunknown; i++)
+	{
+		writer->numbers[writer->unknown[i]] = writer->found[i];
+		if (writer->found[i] != BS_NO_ROW)
+			bs_groups_remember(program->groups, writer->remembered, writer->reached[i],
+							   writer->found[i]);
+	}
+}
+
+/* Numbers of the rows of the records' groups, made when they are new; BS_NO_ROW where there is no room. */
+static void
+find_groups(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
+			BsWriter *writer, const BsEvaluated *evaluated, BsRows rows)
+{
+	bool known = writer->remembered != BS_NOT_REMEMBERED;
+	uint32_t nunknown;
+
+	if (!known || program->leads)
+	{
+		bs_keys_pack(writer->keys, program, evaluated->keys, rows);
+		bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
+		if (known)
+			bs_groups_found(program->groups, writer->remembered, program, rows, writer->numbers);
+		return;
+	}
+	nunknown = bs_groups_recall(program->groups, writer->remembered, arena, table, program, rows,
+								writer->numbers, writer->unknown);
+	if (nunknown > 0)
+		find_unknown(arena, table, max_groups, program, writer, evaluated, rows, nunknown);
+}
+
 /* Add rows that fall into one pane; returns how many found room. */
 static uint32_t
 add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *program,
@@ -401,8 +442,7 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 	}
 	else
 	{
-		bs_keys_pack(writer->keys, program, evaluated->keys, rows);
-		bs_table_find(arena, table, program, writer->keys, max_groups, writer->numbers);
+		find_groups(arena, table, max_groups, program, writer, evaluated, rows);
 		if (!resolve_rows(arena, table, program, writer, rows.nrows))
 		{
 			memcpy(writer->rows, rows.rows, rows.nrows * sizeof(uint16_t));
@@ -434,6 +474,16 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 	return rows.nrows;
 }
 
+static uint32_t
+place_in_groups(const BsArena *arena, const BsTable *table, const BsProgram *program, uint32_t nrows)
+{
+	if (program->groups == NULL)
+		return BS_NOT_REMEMBERED;
+	if (program->leads)
+		return bs_groups_lead(program->groups, arena, table, nrows);
+	return bs_groups_follow(program->groups, program->follower, arena, table, nrows);
+}
+
 /*
  * The groups' rows are walked once to be found, once to be counted, and once per aggregate: so many
  * records at a time that they stay in the first cache meanwhile.  (Foreign aggregates want them all:
@@ -447,6 +497,7 @@ add_slices(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram 
 	uint32_t slice = accumulate != NULL || program->nkeys == 0 ? rows.nrows : SLICE_ROWS;
 	uint32_t nadded = 0;
 
+	writer->remembered = place_in_groups(arena, table, program, rows.nrows);
 	for (uint32_t first = 0; first < rows.nrows; first += slice)
 	{
 		BsRows part = {rows.nrows - first < slice ? rows.nrows - first : slice, rows.rows + first};

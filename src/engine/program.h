@@ -82,6 +82,11 @@ typedef struct BsProgram
 	uint32_t count_offset; /* of the number of records */
 	bool has_bytes_keys; /* some cell refers to the table's heap */
 	struct BsEvaluated *evaluated; /* scratch */
+
+	/* Set while programs share their work (share.h): */
+	struct BsGroups *groups; /* where groups are found for several programs at once; NULL: alone */
+	bool leads;              /* the others */
+	uint32_t follower;       /* else: its number there */
 } BsProgram;
 
 /*

@@ -373,6 +373,7 @@ bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows
 	table = bs_arena_at(arena, offset);
 	memset(table, 0, self_bytes);
 	table->magic = TABLE_MAGIC;
+	table->serial = bs_arena_serial(arena);
 	table->self_bytes = self_bytes;
 	table->bytes = bs_arena_block_bytes(self_bytes);
 	if (program->nkeys == 0)

@@ -36,6 +36,7 @@ typedef struct BsTable
 	uint32_t magic;
 	uint32_t nrows;
 	uint32_t nchunks;
+	uint32_t serial;      /* no other table of this arena has had it */
 	uint64_t chunks;      /* nchunks <= 1: the chunk; else the directory, uint64_t[dir_capacity] */
 	uint32_t dir_capacity;
 	uint32_t chunk0_rows; /* room in chunk 0 */

@@ -15,6 +15,8 @@
  *   prefixmap.h, prefixmap.c, prefixbuild.c  longest-prefix maps
  *   program.h/.c a view's filter, keys and aggregates, checked when made
  *   window.h     panes and windows: what ends when
+ *   share.h/.c   what several programs have in common, done once
+ *   groups.h/.c  groups found for one program and remembered for others with the same keys
  *   partial.h/.c one writer's panes of one view: add a batch, close, drop
  *   sources.c    how far each source of time has come
  *   merge.c      partials and panes into one

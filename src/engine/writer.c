@@ -49,10 +49,13 @@ bs_writer_create(const BsProgram *program)
 	writer->states = calloc(n, sizeof(*writer->states));
 	writer->rows = calloc(n, sizeof(*writer->rows));
 	writer->reached = calloc(n, sizeof(*writer->reached));
+	writer->unknown = calloc(n, sizeof(*writer->unknown));
+	writer->found = calloc(n, sizeof(*writer->found));
 	writer->selection = calloc(n, sizeof(*writer->selection));
 	writer->left = calloc(n, sizeof(*writer->left));
-	if (!create_sets(writer, program) || !writer->keys || !writer->numbers || !writer->row_at || !writer->states || !writer->rows ||
-		!writer->reached || !writer->selection || !writer->left)
+	if (!create_sets(writer, program) || !writer->keys || !writer->numbers || !writer->row_at ||
+		!writer->states || !writer->rows || !writer->reached || !writer->unknown || !writer->found ||
+ !writer->selection || !writer->left)
 	{
 		bs_writer_free(writer);
 		return NULL;
@@ -80,6 +83,8 @@ bs_writer_free(BsWriter *writer)
 	free(writer->states);
 	free(writer->rows);
 	free(writer->reached);
+	free(writer->unknown);
+	free(writer->found);
 	free(writer->selection);
 	free(writer->left);
 	free(writer);

@@ -18,6 +18,9 @@ struct BsWriter
 	BsHandle **states;
 	uint16_t *rows;
 	uint16_t *reached;
+	uint32_t remembered; /* groups.h: place of the table that is added to */
+	uint16_t *unknown;   /* positions of groups that are not remembered */
+	uint32_t *found;     /* their row numbers */
 	uint16_t *selection; /* rows of one pane */
 	uint16_t *left;      /* rows of panes still to come */
 	uint32_t nsets;

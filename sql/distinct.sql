@@ -88,7 +88,49 @@ INSERT INTO s SELECT (record(k)).* FROM generate_series(1, 100) k;
 TABLE small;
 SELECT distinct_left_out > 0 AS inexact FROM backstream.windows('small');
 
--- what goes on only in the values' own type
-CREATE VIEW no WITH (continuous) AS SELECT sum(DISTINCT n) FROM s;
+-- aggregates that are PostgreSQL's own, or anybody's: from the set of values
+CREATE FUNCTION times_mod(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT RETURN ($1 * ($2 + 1)) % 1000003;
+CREATE AGGREGATE product_mod(bigint) (SFUNC = times_mod, STYPE = bigint, COMBINEFUNC = times_mod, INITCOND = '1');
+CREATE FUNCTION count_rows(bigint, int) RETURNS bigint LANGUAGE sql IMMUTABLE RETURN $1 + 1;
+CREATE AGGREGATE rows(int) (SFUNC = count_rows, STYPE = bigint, COMBINEFUNC = int8pl, INITCOND = '0');
+CREATE VIEW x WITH (continuous, clock = 'data', lateness = '1 hour') AS
+SELECT backstream.tumble(t, '1 min') AS time, g, sum(DISTINCT n) AS n, avg(DISTINCT n) AS mean, var_pop(DISTINCT n) AS var,
+	sum(DISTINCT n) FILTER (WHERE b) AS some, stddev(DISTINCT i4) AS dev, variance(DISTINCT i8) AS var8, product_mod(DISTINCT i8) AS product,
+	min(DISTINCT x) AS low, max(DISTINCT x) AS high, min(DISTINCT n) AS lown, max(DISTINCT iv) AS iv,
+	sum(DISTINCT i4) AS native, 2 * sum(DISTINCT n + i2) AS twice
+  FROM s GROUP BY 1, 2 HAVING sum(DISTINCT n) > 0;
+CREATE VIEW x_total WITH (continuous) AS SELECT sum(DISTINCT n) AS n, product_mod(DISTINCT i8) AS product, avg(DISTINCT i4::numeric) AS mean FROM s;
+TABLE x_total;
+DO $$ BEGIN
+	FOR part IN 0 .. 9 LOOP
+		INSERT INTO s SELECT (record(k)).* FROM generate_series(part * 300 + 1, part * 300 + 300) k;
+		COMMIT;
+	END LOOP;
+END $$;
+CREATE VIEW x_r AS SELECT backstream.tumble(t, '1 min') AS time, g, sum(DISTINCT n) AS n, avg(DISTINCT n) AS mean, var_pop(DISTINCT n) AS var,
+	sum(DISTINCT n) FILTER (WHERE b) AS some, stddev(DISTINCT i4) AS dev, variance(DISTINCT i8) AS var8, product_mod(DISTINCT i8) AS product,
+	min(DISTINCT x) AS low, max(DISTINCT x) AS high, min(DISTINCT n) AS lown, max(DISTINCT iv) AS iv,
+	sum(DISTINCT i4) AS native, 2 * sum(DISTINCT n + i2) AS twice
+  FROM r GROUP BY 1, 2 HAVING sum(DISTINCT n) > 0;
+SELECT count(*) > 5 AS some FROM x;
+(TABLE x EXCEPT ALL TABLE x_r) UNION ALL (TABLE x_r EXCEPT ALL TABLE x);
+SELECT sum(DISTINCT n) AS n, product_mod(DISTINCT i8) AS product, avg(DISTINCT i4::numeric) FROM r EXCEPT ALL TABLE x_total;
+SELECT g, n, mean, dev, product, high FROM backstream.merged(NULL::x, NULL, NULL)
+EXCEPT ALL SELECT g, sum(DISTINCT n), avg(DISTINCT n), stddev(DISTINCT i4), product_mod(DISTINCT i8), max(x) FROM r GROUP BY 1;
+SELECT backstream.combine(n), backstream.combine(product), backstream.combine(mean) FROM x_total EXCEPT ALL TABLE x_total;
+CREATE VIEW y WITH (continuous, clock = 'data', lateness = '1 hour') AS
+SELECT backstream.tumble(t, '1 min') AS time, g, sum(DISTINCT n) AS n, stddev(DISTINCT i4) AS dev, product_mod(DISTINCT i8) AS product,
+	max(DISTINCT x) AS high, sum(DISTINCT n) FILTER (WHERE b) AS some FROM s GROUP BY 1, 2;
+INSERT INTO s SELECT (record(k)).* FROM generate_series(1, 3000) k;
+SELECT g % 2, backstream.combine(n), backstream.combine(dev), backstream.combine(product), backstream.combine(high), backstream.combine(y.some) FROM y GROUP BY 1
+EXCEPT ALL SELECT g % 2, sum(DISTINCT n), stddev(DISTINCT i4), product_mod(DISTINCT i8), max(DISTINCT x), sum(DISTINCT n) FILTER (WHERE b) FROM r GROUP BY 1;
+SELECT part, evaluated, bytes FROM backstream.explain('SELECT sum(DISTINCT n) FROM dist.s');
+SELECT sum(distinct_left_out) FROM backstream.windows('x');
+
+-- what needs more than the values that differ
+CREATE VIEW no WITH (continuous) AS SELECT sum(DISTINCT iv) FROM s;
+CREATE VIEW no WITH (continuous) AS SELECT corr(DISTINCT f8, i4) FROM s;
+CREATE VIEW no WITH (continuous) AS SELECT rows(DISTINCT i4) FROM s;
+CREATE VIEW no WITH (continuous) AS SELECT array_agg(DISTINCT i4) FROM s;
 
 DROP SCHEMA dist CASCADE;

@@ -185,9 +185,17 @@ native_row(const Aggref *aggref, const List *arguments)
 
 /* Aggregates to which it makes no difference that a value comes again. */
 static bool
-ignores_repetition(BsFinalKind final, BsAggregateKind kind)
+ignores_repetition(const Aggref *aggref)
 {
-	return final == BS_FINAL_VALUE && kind != BS_AGG_BIT_XOR;
+	static const char *const names[] = {"min",     "max",    "bool_and", "bool_or",
+										"bit_and", "bit_or", "every"};
+	const char *name =
+		aggref->aggfnoid < FirstNormalObjectId ? get_func_name(aggref->aggfnoid) : NULL;
+
+	for (size_t i = 0; name != NULL && i < lengthof(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 /* The set of an argument's values; equal ones are kept once. */
@@ -249,6 +257,33 @@ plan_distinct(BsAggregatePlans *plans, const Aggref *aggref, int row, Expr *simp
 	return final;
 }
 
+/*
+ * The same for what the engine has no aggregate for: the reader calls PostgreSQL's functions for each
+ * value.  They must take what the set has kept of it: a value that is equal to it will do for a number,
+ * not for what only looks equal.
+ */
+static BsFinal
+plan_distinct_foreign(BsAggregatePlans *plans, const Aggref *aggref, List *arguments,
+					  BsExpr *filter)
+{
+	Node *original = (Node *) linitial_node(TargetEntry, aggref->args)->expr;
+	Oid type = getBaseType(exprType(original));
+	BsFinal final = {.kind = BS_FINAL_DISTINCT, .type = aggref->aggtype, .argument_type = type};
+	BsExpr *plan;
+	BsExpr *canonical;
+
+	if (list_length(arguments) != 1 || !bs_foreignagg_ignores_nulls(aggref))
+		bs_refuse_distinct(aggref, plans->place);
+	plan = bs_native_plan(plans->native, linitial(arguments));
+	canonical = bs_canonical_plan(plans->native, original, linitial(arguments), plan, plans->place);
+	if (canonical != plan && type != NUMERICOID && type != FLOAT4OID && type != FLOAT8OID)
+		bs_refuse_distinct(aggref, plans->place);
+	final.foreign = bs_foreignagg_create(aggref, plans->owner, plans->context);
+	final.set = add_set(plans, canonical, filter) - 1;
+	final.set_type = canonical->type;
+	return final;
+}
+
 static BsFinal
 plan_native(BsAggregatePlans *plans, const Aggref *aggref, int row, Expr *expr, BsExpr *filter)
 {
@@ -307,11 +342,9 @@ bs_aggregates_plan(BsAggregatePlans *plans, Aggref *aggref)
 	BsExpr *filter = filter_of(plans, aggref);
 	int row = native_row(aggref, arguments);
 
-	if (aggref->aggdistinct != NIL && row < 0)
-		bs_refuse_distinct(aggref, plans->place);
-	if (aggref->aggdistinct != NIL &&
-		!ignores_repetition(native_aggregates[row].final, native_aggregates[row].kind))
-		return plan_distinct(plans, aggref, row, linitial(arguments), filter);
+	if (aggref->aggdistinct != NIL && !ignores_repetition(aggref))
+		return row >= 0 ? plan_distinct(plans, aggref, row, linitial(arguments), filter)
+						: plan_distinct_foreign(plans, aggref, arguments, filter);
 	if (counts_all(aggref, arguments))
 		return plan_count_all(plans, filter);
 	if (row >= 0)

@@ -104,12 +104,22 @@ init_image(BsColumnState *state, const BsViewProgram *view, const BsFinal *final
 							  : add_to_image(state, view, (int) final->second);
 }
 
+static void
+init_values(BsColumnState *state, const BsViewProgram *view, uint32_t set)
+{
+	const BsKey *key = &view->program.sets[set].rows->keys[view->program.nkeys];
+
+	state->form = BS_STATE_VALUES;
+	state->set = set;
+	state->value_type = key->type;
+	state->value_width = key->type == BS_BYTES ? 0 : key->width;
+}
+
 void
 bs_columnstate_init(BsColumnState *state, const BsViewProgram *view, const BsViewOptions *options,
 					AttrNumber attno)
 {
 	const BsFinal *final = &scan_column(view, attno)->final;
-	uint32 set = final->kind == BS_FINAL_RECORDS ? 0 : view->program.aggregates[final->state].set;
 
 	memset(state, 0, sizeof(*state));
 	state->tag = hash_combine64(view->program.fingerprint, (uint64) attno);
@@ -121,16 +131,15 @@ bs_columnstate_init(BsColumnState *state, const BsViewProgram *view, const BsVie
 		state->in_settings = bs_foreignagg_is_own(final->foreign);
 		return;
 	}
-	init_image(state, view, final);
-	if (set != 0)
+	if (final->kind == BS_FINAL_DISTINCT)
 	{
-		const BsKey *key = &view->program.sets[set - 1].rows->keys[view->program.nkeys];
-
-		state->form = BS_STATE_VALUES;
-		state->set = set - 1;
-		state->value_type = key->type;
-		state->value_width = key->type == BS_BYTES ? 0 : key->width;
+		init_values(state, view, final->set);
+		state->in_settings = bs_foreignagg_is_own(final->foreign);
+		return;
 	}
+	init_image(state, view, final);
+	if (final->kind != BS_FINAL_RECORDS && view->program.aggregates[final->state].set != 0)
+		init_values(state, view, view->program.aggregates[final->state].set - 1);
 }
 
 /* ---------- out of a row ---------- */
@@ -389,11 +398,8 @@ fold(const BsColumnState *state, uint64 *image, const BsBytes *values, uint32 n,
 }
 
 static Datum
-final_values(const BsStateSum *sum, bool *isnull)
+final_folded(const BsColumnState *state, const BsBytes *values, uint32 nvalues, bool *isnull)
 {
-	const BsColumnState *state = sum->state;
-	BsBytes *values = bs_valueset_values(sum->values);
-	uint32 nvalues = sum->values->nvalues;
 	uint64 image[BS_MAX_IMAGE_BYTES / sizeof(uint64)] = {0};
 	BsLane lane = {.type = state->value_type};
 
@@ -403,8 +409,23 @@ final_values(const BsStateSum *sum, bool *isnull)
 		fold(state, image, values + first, Min(nvalues - first, FOLD_ROWS), &lane);
 	pfree(lane.nulls);
 	pfree(lane.values);
-	pfree(values);
 	return final_image(state, image, isnull);
+}
+
+static Datum
+final_values(const BsStateSum *sum, bool *isnull)
+{
+	const BsColumnState *state = sum->state;
+	BsBytes *values = bs_valueset_values(sum->values);
+	uint32 nvalues = sum->values->nvalues;
+	int level = enter_settings(state);
+	Datum result = state->final.kind == BS_FINAL_DISTINCT
+					   ? bs_final_over_values(&state->final, values, nvalues, isnull)
+					   : final_folded(state, values, nvalues, isnull);
+
+	leave_settings(level);
+	pfree(values);
+	return result;
 }
 
 static Datum

@@ -113,6 +113,11 @@ put_aggregate(Explain *explain, const BsScanColumn *column)
 		put_row(explain, "aggregate", column->expr, "native", (int) sizeof(uint64));
 		return;
 	}
+	if (final->kind == BS_FINAL_DISTINCT)
+	{
+		put_row(explain, "aggregate", column->expr, "values, by PostgreSQL's functions", 0);
+		return;
+	}
 	evaluated = evaluation(aggregates[final->state].argument);
 	if (has_foreign(aggregates[final->state].filter) && strcmp(evaluated, "native") == 0)
 		evaluated = "native over computed";

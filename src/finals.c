@@ -38,6 +38,55 @@ handle_bytes(const BsGroupRow *group, const void *cell)
 	return bytes;
 }
 
+/* ---------- cells ---------- */
+
+/*
+ * A value as it was packed (engine/keys.c): as narrow as its type allows.  Of variable length, what
+ * the cell refers to.
+ */
+static BsValue
+packed_value(BsType type, BsBytes packed)
+{
+	BsValue value = {0};
+	int16_t int2;
+	int32_t int4;
+	float float4_value;
+
+	switch (type)
+	{
+		case BS_BOOL:
+			value.i64 = *packed.data;
+			break;
+		case BS_INT2:
+			memcpy(&int2, packed.data, sizeof(int2));
+			value.i64 = int2;
+			break;
+		case BS_INT4:
+			memcpy(&int4, packed.data, sizeof(int4));
+			value.i64 = int4;
+			break;
+		case BS_FLOAT4:
+			memcpy(&float4_value, packed.data, sizeof(float4_value));
+			value.f64 = float4_value;
+			break;
+		case BS_BYTES:
+			value.bytes = packed;
+			break;
+		default:
+			memcpy(&value, packed.data, packed.len);
+			break;
+	}
+	return value;
+}
+
+/* What bs_group_values() and packed_value() take for a cell of a row. */
+static BsBytes
+packed_cell(const BsKey *key, const BsGroupRow *group, const uint8_t *cell)
+{
+	return key->type == BS_BYTES ? handle_bytes(group, cell)
+								 : (BsBytes){.data = cell, .len = key->width};
+}
+
 uint32_t
 bs_group_values(const BsGroupRow *group, uint32_t set, BsBytes **values)
 {
@@ -54,12 +103,8 @@ bs_group_values(const BsGroupRow *group, uint32_t set, BsBytes **values)
 	*values = palloc_extended(sizeof(BsBytes) * Max(n, 1), MCXT_ALLOC_HUGE);
 	n = 0;
 	for (uint32_t value = first; value != 0; value = lists->next[value - 1])
-	{
-		const uint8_t *cell = bs_groupvalues_cell(sets->arena, sets->table, program, set, value);
-
-		(*values)[n++] = key->type == BS_BYTES ? handle_bytes(group, cell)
-											   : (BsBytes){.data = cell, .len = key->width};
-	}
+		(*values)[n++] = packed_cell(
+			key, group, bs_groupvalues_cell(sets->arena, sets->table, program, set, value));
 	return n;
 }
 
@@ -215,8 +260,37 @@ final_foreign(const Input *input, bool *isnull)
 	return result;
 }
 
+Datum
+bs_final_over_values(const BsFinal *final, const BsBytes *values, uint32_t nvalues, bool *isnull)
+{
+	Datum *datums = palloc_extended(sizeof(Datum) * Max(nvalues, 1), MCXT_ALLOC_HUGE);
+	Datum result;
+
+	for (uint32_t i = 0; i < nvalues; i++)
+	{
+		BsValue value = packed_value(final->set_type, values[i]);
+
+		datums[i] = bs_value_to_datum(final->set_type, &value, final->argument_type);
+	}
+	result = bs_foreignagg_over(final->foreign, datums, nvalues, isnull);
+	pfree(datums);
+	return result;
+}
+
+static Datum
+final_distinct(const Input *input, bool *isnull)
+{
+	BsBytes *values;
+	uint32_t nvalues = bs_group_values(input->group, input->final->set, &values);
+	Datum result = bs_final_over_values(input->final, values, nvalues, isnull);
+
+	pfree(values);
+	return result;
+}
+
 /* ---------- the table ---------- */
 
+/* Records and DISTINCT values have no state of their own and are not in it. */
 static const struct
 {
 	Datum (*value)(const Input *input);
@@ -224,7 +298,6 @@ static const struct
 					  bool *isnull); /* instead: may be NULL with a value there */
 	bool needs_value;                /* NULL where the state has none */
 } finals[BS_NFINALS] = {
-	[BS_FINAL_RECORDS] = {final_records, NULL, false},
 	[BS_FINAL_COUNT] = {final_count, NULL, false},
 	[BS_FINAL_SUM_BIGINT] = {final_sum_bigint, NULL, true},
 	[BS_FINAL_SUM_NUMERIC] = {final_sum_numeric, NULL, true},
@@ -255,6 +328,8 @@ bs_final_value(const BsFinal *final, const BsProgram *program, const BsGroupRow 
 	*isnull = false;
 	if (final->kind == BS_FINAL_RECORDS)
 		return final_records(&input);
+	if (final->kind == BS_FINAL_DISTINCT)
+		return final_distinct(&input, isnull);
 	input.state = &program->aggregates[final->state];
 	input.second = &program->aggregates[final->second];
 	if (finals[final->kind].needs_value && !bs_state_has_value(input.state, group->row))
@@ -270,43 +345,6 @@ bs_final_value(const BsFinal *final, const BsProgram *program, const BsGroupRow 
 
 /* ---------- keys ---------- */
 
-/* The cell of a key as it was packed (engine/keys.c): as narrow as its type allows. */
-static BsValue
-cell_value(const BsKey *key, const BsGroupRow *group)
-{
-	const uint8_t *cell = group->row + key->offset;
-	BsValue value = {0};
-	int16_t int2;
-	int32_t int4;
-	float float4_value;
-
-	switch (key->type)
-	{
-		case BS_BOOL:
-			value.i64 = *cell;
-			break;
-		case BS_INT2:
-			memcpy(&int2, cell, sizeof(int2));
-			value.i64 = int2;
-			break;
-		case BS_INT4:
-			memcpy(&int4, cell, sizeof(int4));
-			value.i64 = int4;
-			break;
-		case BS_FLOAT4:
-			memcpy(&float4_value, cell, sizeof(float4_value));
-			value.f64 = float4_value;
-			break;
-		case BS_BYTES:
-			value.bytes = handle_bytes(group, cell);
-			break;
-		default:
-			memcpy(&value, cell, key->width);
-			break;
-	}
-	return value;
-}
-
 Datum
 bs_final_key(const BsProgram *program, uint32_t key, Oid type, const BsGroupRow *group,
 			 bool *isnull)
@@ -317,7 +355,7 @@ bs_final_key(const BsProgram *program, uint32_t key, Oid type, const BsGroupRow 
 	*isnull = (group->row[program->null_offset + key / 8] & (1u << (key % 8))) != 0;
 	if (*isnull)
 		return (Datum) 0;
-	value = cell_value(cell, group);
+	value = packed_value(cell->type, packed_cell(cell, group, group->row + cell->offset));
 	return bs_value_to_datum(cell->type, &value, type);
 }
 

@@ -46,6 +46,7 @@ typedef enum BsFinalKind
 	BS_FINAL_ACCUM,       /* function of float8[] {n, sum, sxx} */
 	BS_FINAL_VALUE,       /* the state is the value */
 	BS_FINAL_FOREIGN,     /* foreign aggregate */
+	BS_FINAL_DISTINCT,    /* foreign aggregate over the values of a set, which has no state */
 	BS_NFINALS
 } BsFinalKind;
 
@@ -56,7 +57,10 @@ typedef struct BsFinal
 	uint32_t second;
 	Oid type;              /* of the result */
 	Oid function;          /* BS_FINAL_ACCUM */
-	BsForeignAgg *foreign; /* BS_FINAL_FOREIGN */
+	BsForeignAgg *foreign; /* BS_FINAL_FOREIGN, BS_FINAL_DISTINCT */
+	uint32_t set;          /* BS_FINAL_DISTINCT: number of the set, from 0; its values ... */
+	BsType set_type;       /* ... in the engine ... */
+	Oid argument_type;     /* ... and in PostgreSQL */
 } BsFinal;
 
 /*
@@ -67,6 +71,10 @@ extern uint32_t bs_group_values(const BsGroupRow *group, uint32_t set, BsBytes *
 
 /* The packed states of a foreign aggregate in a group, likewise. */
 extern int bs_group_states(const BsAggregate *aggregate, const BsGroupRow *group, BsBytes **states);
+
+/* The value of a BS_FINAL_DISTINCT over values as bs_group_values() gives them. */
+extern Datum bs_final_over_values(const BsFinal *final, const BsBytes *values, uint32_t nvalues,
+								  bool *isnull);
 
 /* The value of a final over a group. */
 extern Datum bs_final_value(const BsFinal *final, const BsProgram *program, const BsGroupRow *group,

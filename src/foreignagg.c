@@ -631,16 +631,11 @@ final_state(BsForeignAgg *aggregate, State state)
 	return state;
 }
 
-Datum
-bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates, bool *isnull)
+/* The value of a state, out of the context that goes: in caller. */
+static Datum
+finish(BsForeignAgg *aggregate, State state, MemoryContext caller, bool *isnull)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	State state;
-
-	make_calls(aggregate);
-	MemoryContextReset(aggregate->group_context);
-	MemoryContextSwitchTo(aggregate->group_context);
-	state = final_state(aggregate, combined_state(aggregate, states, (uint32_t) nstates));
+	state = final_state(aggregate, state);
 	MemoryContextSwitchTo(caller);
 	if (!state.isnull)
 	{
@@ -656,6 +651,49 @@ bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates,
 	MemoryContextReset(aggregate->group_context);
 	*isnull = state.isnull;
 	return state.value;
+}
+
+Datum
+bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states, int nstates, bool *isnull)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	make_calls(aggregate);
+	MemoryContextReset(aggregate->group_context);
+	MemoryContextSwitchTo(aggregate->group_context);
+	return finish(aggregate, combined_state(aggregate, states, (uint32_t) nstates), caller, isnull);
+}
+
+bool
+bs_foreignagg_ignores_nulls(const Aggref *aggref)
+{
+	HeapTuple tuple = aggregate_tuple(aggref->aggfnoid);
+	Oid transition_function = ((Form_pg_aggregate) GETSTRUCT(tuple))->aggtransfn;
+
+	ReleaseSysCache(tuple);
+	/* Of PostgreSQL's own, those of one argument that can be combined pass over NULLs by themselves. */
+	return aggref->aggfnoid < FirstNormalObjectId || func_strict(transition_function);
+}
+
+Datum
+bs_foreignagg_over(BsForeignAgg *aggregate, const Datum *values, uint32_t nvalues, bool *isnull)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	State state;
+	bool before;
+
+	make_calls(aggregate);
+	MemoryContextReset(aggregate->group_context);
+	MemoryContextSwitchTo(aggregate->group_context);
+	state = initial_state(aggregate, &before);
+	for (uint32_t i = 0; i < nvalues; i++)
+	{
+		NullableDatum argument = {.value = values[i], .isnull = false};
+
+		transition(aggregate, &state, &before, &argument);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return finish(aggregate, state, caller, isnull);
 }
 
 BsBytes

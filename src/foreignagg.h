@@ -73,6 +73,16 @@ extern Datum bs_foreignagg_final(BsForeignAgg *aggregate, const BsBytes *states,
  */
 extern BsBytes bs_foreignagg_merge(BsForeignAgg *aggregate, const BsBytes *states, int nstates);
 
+/* Are NULLs nothing to it?  Then a set of values is all that it needs of DISTINCT ones. */
+extern bool bs_foreignagg_ignores_nulls(const Aggref *aggref);
+
+/*
+ * The value of the aggregate of one argument over these, none of them NULL.  For readers: errors are raised.
+ * In CurrentMemoryContext.
+ */
+extern Datum bs_foreignagg_over(BsForeignAgg *aggregate, const Datum *values, uint32_t nvalues,
+								bool *isnull);
+
 /* Is it somebody's own, whose functions may do something else under other settings? */
 extern bool bs_foreignagg_is_own(const BsForeignAgg *aggregate);
 

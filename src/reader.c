@@ -33,7 +33,7 @@ typedef struct BsReaderRows
 	TupleTableSlot *scan;
 	int nstates;
 	BsColumnState *states;
-	bool *values_wanted; /* [nsets] values of sets that states are made of */
+	bool *values_wanted; /* [nsets] values of sets that states or final functions are made of */
 	/* From which BsReadLevel on its columns are looked at; UNUSED: never. */
 	uint8 scan_level[MaxTupleAttributeNumber];
 	ProjectionInfo *projection;
@@ -273,6 +273,15 @@ check_columns(const BsReader *reader, TupleDesc desc)
 						errhint("Create it anew.")));
 }
 
+/* Is this final computed from the values of a set? */
+static bool
+is_over_values(const BsReader *reader, int column)
+{
+	const BsScanColumn *scan = &reader->view->scan[column];
+
+	return scan->source == BS_SCAN_AGGREGATE && scan->final.kind == BS_FINAL_DISTINCT;
+}
+
 static BsReaderRows *
 make_rows(BsReader *reader)
 {
@@ -283,6 +292,8 @@ make_rows(BsReader *reader)
 	rows->zero_row = MemoryContextAllocZero(reader->context, reader->view->program.row_bytes);
 	/* Final functions that are not built in may depend on settings as well. */
 	rows->ahead = reader->view->reader_settings || reader->view->nforeign > 0;
+	for (int i = 0; i < reader->view->nscan; i++)
+		rows->ahead |= is_over_values(reader, i);
 	return rows;
 }
 
@@ -368,7 +379,7 @@ bs_reader_windows(BsReader *reader, int *nwindows)
 	return windows;
 }
 
-/* List the values of the sets that states are made of. */
+/* List the values of the sets that somebody wants by group. */
 static void
 list_values(BsReader *reader)
 {
@@ -377,6 +388,9 @@ list_values(BsReader *reader)
 	BsArena *arena = rows->data->arena;
 	BsTable *table = rows->data->table;
 
+	for (int i = 0; i < reader->view->nscan; i++)
+		if (rows->scan_level[i] != UNUSED && is_over_values(reader, i))
+			rows->values_wanted[reader->view->scan[i].final.set] = true;
 	rows->sets = (BsGroupSets){.arena = arena, .table = table, .program = program};
 	rows->sets.values = palloc0(sizeof(BsGroupValues) * (program->nsets + 1));
 	for (uint32 set = 0; table != NULL && set < program->nsets; set++)

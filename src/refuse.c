@@ -493,8 +493,8 @@ bs_refuse_distinct(const Aggref *aggref, const BsPlace *place)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("aggregate function %s over DISTINCT values cannot be used in a continuous view",
 					format_procedure(aggref->aggfnoid)),
-			 errdetail("Over DISTINCT values there are count of any type, and sum, avg, stddev and "
-					   "variance of integers and floating-point numbers as far as they are native."),
+			 errdetail("Over DISTINCT values there are aggregates of one argument that pass over NULLs, "
+					   "and for interval and character(n) count, min and max."),
 			 errhint("Group by the argument too, and use the aggregate where the view is read."),
 			 bs_error_position(place->source, aggref->location)));
 }

@@ -10,7 +10,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use BackStreamTest;
-use oracle::random qw(random_query);
+use oracle::random qw(random_query random_combined);
 
 my $seed = $ENV{BACKSTREAM_SEED} // 1;
 my $nqueries = $ENV{BACKSTREAM_QUERIES} // 120;
@@ -85,6 +85,18 @@ cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok'), '>', 0.9 * $nqueries
 compare('random views');
 diag(sql('SELECT format($$%s compared, %s with records in error, %s of %s records in error$$, count(*), count(*) FILTER (WHERE errors > 0), sum(errors), sum(received))
 	FROM oracle.queries o, backstream.views v WHERE o.ok AND o.skipped IS NULL AND v.view = to_regclass(format($$oracle.v%s$$, o.q))'));
+cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok AND skipped IS NULL'), '>', 0.8 * $nqueries, 'and compared');
+
+# The same over fewer keys and over all windows, by combine().
+sql('DELETE FROM oracle.queries; TRUNCATE oracle.records; DROP FOREIGN TABLE oracle.stream CASCADE');
+fill($nrecords);
+sql('CALL oracle.make_stream()');
+sql('INSERT INTO oracle.queries (query, fails, compared, reading) VALUES (' . join(', ', map { literal($_) } random_combined()) . ')')
+	for 1 .. $nqueries;
+sql('CALL oracle.make()');
+feed();
+cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok'), '>', 0.9 * $nqueries, 'nearly all random queries to be combined are accepted');
+compare('random views that are combined');
 cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok AND skipped IS NULL'), '>', 0.8 * $nqueries, 'and compared');
 
 $node->stop;

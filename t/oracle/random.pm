@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: PostgreSQL
 # Random queries over oracle.records (setup.sql): random_query() returns a query and the expression
-# whose evaluation tells whether a record is in error.
+# whose evaluation tells whether a record is in error.  random_combined() also returns what combining the
+# view's columns must come to, and the SELECT that combines them.
 package oracle::random;
 
 use strict;
 use warnings;
 use Exporter 'import';
 
-our @EXPORT_OK = qw(random_query);
+our @EXPORT_OK = qw(random_query random_combined);
 
 sub any { return $_[ rand @_ ]; }
 
@@ -148,12 +149,33 @@ my @outputs = ('%s', '%s', '%s', 'coalesce((%s)::text, \'none\')', '(%s, count(*
 sub aggregate
 {
 	my $function = any(sort keys %aggregates);
-	my $argument = expression(any(sort @{ $aggregates{$function} }), any(0, 1, 2));
+	my $type = any(sort @{ $aggregates{$function} });
+	my $argument = expression($type, any(0, 1, 2));
+	my $distinct = rand() < 0.2 && ($type ne 'iv' || $function !~ /sum|avg/) && $type ne 'bc' ? 'DISTINCT ' : '';
 	my $filter = rand() < 0.3 ? expression('bool', 2) : undef;
 
 	return ('count(*)', 'NULL') if rand() < 0.1;
-	return ("$function($argument)" . (defined $filter ? " FILTER (WHERE $filter)" : ''),
+	return ("$function($distinct$argument)" . (defined $filter ? " FILTER (WHERE $filter)" : ''),
 		defined $filter ? "CASE WHEN $filter THEN ($argument)::text END" : $argument);
+}
+
+sub random_combined
+{
+	my @keys = grep { !/^-?\d+$/ } map { expression(any(sort keys %leaves), any(0, 1)) } 1 .. 1 + int rand 3;
+	my @conjuncts = map { expression('bool', any(1, 2)) } 1 .. int rand 2;
+	my $window = any('', "backstream.tumble(t, '1 min')", "date_bin('20 s', t, '2026-03-01 00:00:03+00')");
+	my @groups = ($window ne '' ? $window : (), @keys);
+	my @calls = map { [ aggregate() ] } 1 .. 1 + int rand 5;
+	my @kept = grep { rand() < 0.5 } 1 .. @groups;
+	my @columns = map { "c$_" } @groups + 1 .. @groups + @calls;
+	my $from = ' FROM records' . (@conjuncts ? ' WHERE ' . join(' AND ', @conjuncts) : '');
+	my $by = sub { @_ ? ' GROUP BY ' . join(', ', 1 .. @_) : '' };
+	my @aggregates = map { $_->[0] } @calls;
+
+	return ('SELECT ' . join(', ', @groups, @aggregates) . $from . $by->(@groups),
+		'ROW(' . join(', ', @keys, map { $_->[1] } @calls) . ')::text' . $from,
+		'SELECT ' . join(', ', @groups[ map { $_ - 1 } @kept ], @aggregates) . $from . $by->(@kept),
+		'SELECT ' . join(', ', (map { "c$_" } @kept), map { "backstream.combine($_)" } @columns) . ' FROM VIEW' . $by->(@kept));
 }
 
 sub random_query

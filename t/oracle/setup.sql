@@ -16,10 +16,14 @@ BEGIN
 END $$;
 CALL oracle.make_stream();
 
-CREATE TABLE oracle.queries (q integer GENERATED ALWAYS AS IDENTITY, query text, fails text, ok boolean, skipped boolean);
+CREATE TABLE oracle.queries (q integer GENERATED ALWAYS AS IDENTITY, query text, fails text, ok boolean, skipped boolean,
+	compared text, reading text);
 COMMENT ON COLUMN oracle.queries.fails IS 'expressions, and perhaps FROM records WHERE ...: where their evaluation raises an error, the record is in error';
 COMMENT ON COLUMN oracle.queries.ok IS 'a continuous view was made of it';
 COMMENT ON COLUMN oracle.queries.skipped IS 'PostgreSQL itself raises an error over the good records: it evaluates WHERE in an order of its own';
+
+COMMENT ON COLUMN oracle.queries.compared IS 'what the view is held against, if not its own query';
+COMMENT ON COLUMN oracle.queries.reading IS 'how that is read from the view, which is called VIEW; NULL: SELECT *';
 
 -- One of some values, or NULL now and then, chosen by a number and a salt.
 CREATE FUNCTION oracle.pick(id bigint, salt text, VARIADIC choices text[]) RETURNS text LANGUAGE sql IMMUTABLE AS
@@ -109,9 +113,10 @@ END $$ SET plan_cache_mode = force_generic_plan;
 -- Compare every view with its query over the table; says what differs.
 CREATE FUNCTION oracle.compare() RETURNS TABLE (problem text) LANGUAGE plpgsql AS $$
 DECLARE
-	one record; difference bigint; bad bigint; rows bigint; seen record; types text; expected text;
+	one record; difference bigint; bad bigint; rows bigint; seen record; types text; expected text; against text;
 BEGIN
 	FOR one IN SELECT * FROM oracle.queries WHERE ok ORDER BY q LOOP
+		against := coalesce(one.compared, one.query);
 		BEGIN
 			IF one.fails IS NULL THEN
 				CREATE TEMP TABLE good AS SELECT * FROM oracle.records;
@@ -120,23 +125,24 @@ BEGIN
 			END IF;
 			SELECT (SELECT count(*) FROM oracle.records) - (SELECT count(*) FROM good) INTO bad;
 			BEGIN
-				EXECUTE format('CREATE TEMP TABLE expected (%s) AS %s', oracle.names(one.query), regexp_replace(one.query, '\mFROM records\M', 'FROM good'));
+				EXECUTE format('CREATE TEMP TABLE expected (%s) AS %s', oracle.names(against), regexp_replace(against, '\mFROM records\M', 'FROM good'));
 			EXCEPTION WHEN data_exception THEN
 				IF one.fails IS NULL THEN RAISE; END IF;
 				UPDATE oracle.queries SET skipped = true WHERE q = one.q;
 				DROP TABLE good;
 				CONTINUE;
 			END;
-			EXECUTE format('CREATE TEMP VIEW columns (%s) AS %s', oracle.names(one.query), regexp_replace(one.query, '\mFROM records\M', 'FROM oracle.records'));
-			EXECUTE format('CREATE TEMP TABLE actual AS SELECT * FROM oracle.v%s', one.q);
+			EXECUTE format('CREATE TEMP VIEW columns (%s) AS %s', oracle.names(against), regexp_replace(against, '\mFROM records\M', 'FROM oracle.records'));
+			EXECUTE format('CREATE TEMP TABLE actual (%s) AS %s', oracle.names(against),
+				replace(coalesce(one.reading, 'SELECT * FROM VIEW'), 'VIEW', 'oracle.v' || one.q));
 			SELECT count(*) INTO rows FROM expected;
 			EXECUTE 'SELECT count(*) FROM ((TABLE expected EXCEPT ALL TABLE actual) UNION ALL (TABLE actual EXCEPT ALL TABLE expected)) d' INTO difference;
-			IF difference > 0 THEN problem := format('%s rows differ of %s: %s', difference, rows, one.query); RETURN NEXT; END IF;
+			IF difference > 0 THEN problem := format('%s rows differ of %s: %s', difference, rows, concat_ws(' -> ', one.query, one.reading)); RETURN NEXT; END IF;
 			IF rows = 0 AND one.fails IS NULL THEN problem := 'no rows: ' || one.query; RETURN NEXT; END IF;
 			SELECT string_agg(format_type(atttypid, atttypmod) || attcollation::text, ',' ORDER BY attnum) INTO expected
 			  FROM pg_attribute WHERE attrelid = 'columns'::regclass AND attnum > 0;
 			SELECT string_agg(format_type(atttypid, atttypmod) || attcollation::text, ',' ORDER BY attnum) INTO types
-			  FROM pg_attribute WHERE attrelid = format('oracle.v%s', one.q)::regclass AND attnum > 0;
+			  FROM pg_attribute WHERE attrelid = 'actual'::regclass AND attnum > 0;
 			IF types <> expected THEN problem := format('types %s instead of %s: %s', types, expected, one.query); RETURN NEXT; END IF;
 			SELECT * INTO seen FROM backstream.views WHERE view = format('oracle.v%s', one.q)::regclass;
 			IF seen.late + seen.future + seen.untimed + seen.overflowed + abs(seen.errors - bad) <> 0 OR seen.records + seen.filtered + seen.errors <> seen.received OR seen.received <> (SELECT count(*) FROM oracle.records) THEN

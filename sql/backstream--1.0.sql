@@ -582,6 +582,32 @@ COMMENT ON COLUMN backstream.views.windows_missed IS 'of a view over a view: win
 COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
 COMMENT ON COLUMN backstream.views.query IS 'the definition; shown to the owner and to pg_read_all_stats';
 
+CREATE FUNCTION backstream.output_counters(
+	OUT relid oid, OUT output text, OUT target text, OUT done_before timestamptz, OUT windows bigint,
+	OUT rows bigint, OUT rows_failed bigint, OUT windows_missed bigint, OUT last_error text,
+	OUT last_error_at timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_output_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.output_counters() IS
+'Outputs of continuous views: see the view backstream.outputs.';
+
+CREATE VIEW backstream.outputs AS
+SELECT s.relid::pg_catalog.regclass AS view, s.output, s.target, s.done_before, s.windows, s.rows,
+	s.rows_failed, s.windows_missed, s.last_error, s.last_error_at
+  FROM backstream.output_counters() s;
+COMMENT ON VIEW backstream.outputs IS
+'What continuous views hand on when windows close (options notify and archive), since the server has started or the view was changed.';
+COMMENT ON COLUMN backstream.outputs.view IS 'the continuous view';
+COMMENT ON COLUMN backstream.outputs.output IS 'notify or archive';
+COMMENT ON COLUMN backstream.outputs.target IS 'the channel, or the table';
+COMMENT ON COLUMN backstream.outputs.done_before IS 'windows that start before this have been handed on, or were passed over; NULL: none has';
+COMMENT ON COLUMN backstream.outputs.windows IS 'handed on';
+COMMENT ON COLUMN backstream.outputs.rows IS 'in them';
+COMMENT ON COLUMN backstream.outputs.rows_failed IS 'rows left out because an output expression failed';
+COMMENT ON COLUMN backstream.outputs.windows_missed IS 'windows that were dropped before they could be handed on: retain was over, and backstream.level_wait after it';
+COMMENT ON COLUMN backstream.outputs.last_error IS 'why nothing is handed on at the moment, or a row was left out; NULL when the last attempt succeeded; shown to the owner and to pg_read_all_stats';
+COMMENT ON COLUMN backstream.outputs.last_error_at IS 'when last_error was last noted';
+
 CREATE FUNCTION backstream.memory_counters(
 	OUT total bigint, OUT used bigint, OUT peak bigint, OUT failures bigint)
 	RETURNS SETOF record
@@ -598,7 +624,7 @@ COMMENT ON COLUMN backstream.memory.peak IS 'most that was ever taken';
 COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; what they were for is counted as overflowed';
 
 GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.receivers, backstream.views,
-	backstream.memory TO PUBLIC;
+	backstream.outputs, backstream.memory TO PUBLIC;
 
 /* ---- suspended views ------------------------------------------------------------------------- */
 

@@ -147,6 +147,10 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	timing.idle_usec = options->idle_usec;
 	timing.max_future_usec = options->max_future_usec;
 	timing.max_groups = options->max_groups;
+	if (program->windowed && options->notify != NULL)
+		timing.outputs |= 1u << BS_OUTPUT_NOTIFY;
+	if (program->windowed && options->archive != NULL)
+		timing.outputs |= 1u << BS_OUTPUT_ARCHIVE;
 	return timing;
 }
 

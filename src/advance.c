@@ -7,8 +7,8 @@
  * or before it are closed: first in every partial, under its lock, so that no writer adds to them any
  * more; then they are published as closed.  Over a view the watermark is how far the keeper has fed it.
  *
- * Windows that are past retention go, unless a view over this one has not read them yet: these are kept
- * until the keeper has fed it, or has given up waiting (levels.h).
+ * Windows that are past retention go, unless a view over this one has not read them yet, or an output has not
+ * handed them on: these are kept until the keeper has fed it, or has given up waiting (levels.h, outputs.h).
  */
 #include "registry.h"
 
@@ -63,12 +63,31 @@ event_watermark(BsSharedView *view, const BsViewTiming *timing)
 				 timing->lateness_usec);
 }
 
+/* What outputs have not handed on is needed too. */
+static bool
+needed_outside(BsSharedView *view, int64 *first)
+{
+	bool any = false;
+
+	for (int i = 0; i < BS_NOUTPUTS; i++)
+	{
+		int64 done_before;
+
+		if (!bs_view_has_output(view, i))
+			continue;
+		any = true;
+		done_before = (int64) pg_atomic_read_u64(&view->outputs[i].done_before);
+		*first = Min(*first, done_before);
+	}
+	return any;
+}
+
 /*
- * The first window that a view over this one has not read; false: there is no such view.  The registry
- * lock is held.
+ * The first window that a view over this one has not read, or an output of it not handed on; false: there is
+ * neither.  The registry lock is held.
  */
 static bool
-needed_above(const BsSharedView *view, int64 *first)
+needed_still(BsSharedView *view, int64 *first)
 {
 	bool any = false;
 
@@ -84,7 +103,7 @@ needed_above(const BsSharedView *view, int64 *first)
 		fed_before = (int64) pg_atomic_read_u64(&upper->fed_before);
 		*first = Min(*first, fed_before);
 	}
-	return any;
+	return needed_outside(view, first) || any;
 }
 
 static void
@@ -94,7 +113,7 @@ close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_befo
 	int64 drop_before = bs_time_minus(closed_before, timing->retain_usec);
 	int64 needed;
 
-	if (needed_above(view, &needed))
+	if (needed_still(view, &needed))
 		drop_before = Min(drop_before, needed);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
@@ -130,7 +149,7 @@ advance_locked(BsSharedView *view)
 		return;
 	close_and_drop(view, timing, closed_before);
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
-	if (needed_above(view, &needed))
+	if (needed_still(view, &needed))
 		bs_keeper_wake();
 }
 

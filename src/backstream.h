@@ -38,6 +38,8 @@
  *   levels.c        views over views: who has something to read; feedup.c one window into
  *                   another view, settle.c backstream.settle()
  *   ownerrows.c     rows of closed windows, with their owner's rights
+ *   outputs.c       what is handed on when windows close; outputdef.c whether it can be
+ *   alerts.c        notifications; alertgroups.c which groups a window had
  *   resume.c        backstream.resume()
  *
  *   other servers

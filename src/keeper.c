@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * keeper.c: the background worker for what may take time: closing and dropping windows by the clock,
- * feeding views over views (levels.h), and freeing what views left behind that are no more.
+ * feeding views over views (levels.h), notifying of what has closed (alerts.h), and freeing what views left
+ * behind that are no more.
  *
  * It looks at every view ten times a second, and at the catalog when definitions have changed.  It
  * touches no socket, so that nothing it waits for can stall one.
@@ -21,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+#include "alerts.h"
 #include "backstream.h"
 #include "levels.h"
 #include "prefix.h"
@@ -30,6 +32,7 @@
 
 #define TURN_MSEC 100
 #define RESTART_SECONDS 1
+#define LOCK_TIMEOUT_MSEC "200"
 
 PGDLLEXPORT void bs_keeper_main(Datum argument);
 
@@ -98,6 +101,9 @@ bs_keeper_main(Datum argument)
 	BackgroundWorkerUnblockSignals();
 	bs_worker_connect(bs_shared_keeper());
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	/* It waits neither for the disk or a standby after NOTIFY, which is all that it commits, nor for locks. */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MSEC, PGC_SUSET, PGC_S_OVERRIDE);
 	bs_active_take_levels();
 	before_shmem_exit(say_gone, 0);
 	pg_atomic_write_u32(&bs_shared_keeper()->pid, (uint32) MyProcPid);
@@ -107,6 +113,7 @@ bs_keeper_main(Datum argument)
 	for (;;)
 	{
 		uint64 seen = bs_registry_generation();
+		bool more;
 
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -118,8 +125,11 @@ bs_keeper_main(Datum argument)
 			generation = seen;
 		bs_views_advance();
 		bs_prefix_keep(bs_views_advance);
+		more = bs_levels_turn();
+		more |= bs_outputs_turn(BS_OUTPUT_NOTIFY, bs_alerts_run, bs_alerts_end);
+		bs_outputs_give_up();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 bs_levels_turn() ? 0 : TURN_MSEC, PG_WAIT_EXTENSION);
+						 more ? 0 : TURN_MSEC, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
 }

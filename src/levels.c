@@ -206,22 +206,21 @@ feed_all(void)
 
 /* ---------- giving up ---------- */
 
-/* Windows that are closed below, from the first that has not been read to the last before end. */
-static uint64
-count_unread(const Level *level, int64 end)
+bool
+bs_level_wait_is_over(TimestampTz *since, bool waiting)
 {
-	MemoryContext context =
-		AllocSetContextCreate(TopMemoryContext, "backstream windows", ALLOCSET_SMALL_SIZES);
-	MemoryContext outer = MemoryContextSwitchTo(context);
-	int nwindows;
-	BsWindowInfo *windows = bs_view_windows(level->lower, level->lower_fingerprint, &nwindows);
-	uint64 unread = 0;
+	TimestampTz now = GetCurrentTimestamp();
 
-	for (int i = 0; i < nwindows; i++)
-		unread += windows[i].window >= level->fed_before && windows[i].window < end;
-	MemoryContextSwitchTo(outer);
-	MemoryContextDelete(context);
-	return unread;
+	if (!waiting)
+		*since = 0;
+	else if (*since == 0 || *since > now)
+		*since = now;
+	else if (now - *since > (int64) bs_setting_level_wait_msec * 1000)
+	{
+		*since = 0;
+		return true;
+	}
+	return false;
 }
 
 /* Past retention for longer than backstream.level_wait: memory is wanted for what comes now. */
@@ -232,26 +231,18 @@ give_up(void)
 
 	for (int i = 0; i < bs_setting_max_views; i++)
 	{
-		Memory *memory;
-		TimestampTz now = GetCurrentTimestamp();
+		BsSharedView *lower;
 
-		if (!level_read(i, &level))
+		if (!level_read(i, &level) ||
+			!bs_level_wait_is_over(&memory_of(i, &level)->waited_since,
+								   level.fed_before < level.dropped_below))
 			continue;
-		memory = memory_of(i, &level);
-		if (level.fed_before >= level.dropped_below)
-			memory->waited_since = 0;
-		else if (memory->waited_since == 0 || memory->waited_since > now)
-			memory->waited_since = now;
-		else if (now - memory->waited_since > (int64) bs_setting_level_wait_msec * 1000)
-		{
-			BsSharedView *lower = bs_registry_find(level.lower, level.lower_fingerprint);
-
-			bs_feed_pass(level.view, level.fingerprint, level.dropped_below,
-						 count_unread(&level, level.dropped_below));
-			if (lower != NULL)
-				bs_view_release(lower);
-			memory->waited_since = 0;
-		}
+		bs_feed_pass(level.view, level.fingerprint, level.dropped_below,
+					 bs_view_count_windows(level.lower, level.lower_fingerprint, level.fed_before,
+										   level.dropped_below));
+		lower = bs_registry_find(level.lower, level.lower_fingerprint);
+		if (lower != NULL)
+			bs_view_release(lower);
 	}
 }
 

@@ -40,6 +40,12 @@ extern bool bs_feed_up(BsActiveView *view, TimestampTz deadline);
  */
 extern void bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_before, uint64 nmissed);
 
+/*
+ * Windows past retention are kept for somebody who has not had them (waiting): has that been for longer than
+ * backstream.level_wait?  *since is the caller's memory of it, 0 in the beginning.
+ */
+extern bool bs_level_wait_is_over(TimestampTz *since, bool waiting);
+
 /* Between two batches: windows of other views close meanwhile, if it is time. */
 extern void bs_levels_breathe(void);
 

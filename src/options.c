@@ -13,6 +13,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/regproc.h"
 #include "utils/timestamp.h"
 
 #include "node.h"
@@ -32,6 +33,8 @@ typedef enum OptionKind
 	KIND_INTERVAL, /* stored in microseconds */
 	KIND_COUNT,
 	KIND_CHOICE,  /* stored as the index among choices */
+	KIND_CHANNEL,  /* of NOTIFY */
+	KIND_RELATION, /* a name, with or without a schema */
 	KIND_SETTING, /* a value of the PostgreSQL setting of that name */
 	KIND_LATER    /* known, and for a version to come */
 } OptionKind;
@@ -54,6 +57,7 @@ typedef struct OptionRow
 } OptionRow;
 
 static const char *const clock_choices[] = {"wall", "data", NULL};
+static const char *const notify_on_choices[] = {"row", "change", NULL};
 static const char *const show_choices[] = {"all", "closed", NULL};
 static const char *const node_failure_choices[] = {"error", "partial", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
@@ -70,6 +74,10 @@ static const OptionRow option_rows[] = {
 	{"max_groups", ON_VIEW, KIND_COUNT, 0, IN_VIEW(max_groups), 1, INT64CONST(1000000000), NULL},
 	{"clock", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(clock), 0, 0, clock_choices},
 	{"show", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(show), 0, 0, show_choices},
+	{"notify", ON_VIEW, KIND_CHANNEL, 0, IN_VIEW(notify), 0, 0, NULL},
+	{"notify_on", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(notify_on), 0, 0, notify_on_choices},
+	{"notify_limit", ON_VIEW, KIND_COUNT, 0, IN_VIEW(notify_limit), 0, 10000, NULL},
+	{"archive", ON_VIEW, KIND_LATER, 0, IN_VIEW(archive), 0, 0, NULL},
 	{"timezone", ON_VIEW, KIND_SETTING, FIXED, IN_VIEW(timezone), 0, 0, NULL},
 	{"datestyle", ON_VIEW, KIND_SETTING, FIXED, IN_VIEW(datestyle), 0, 0, NULL},
 	{"intervalstyle", ON_VIEW, KIND_SETTING, FIXED, IN_VIEW(intervalstyle), 0, 0, NULL},
@@ -80,7 +88,6 @@ static const OptionRow option_rows[] = {
 	{"window", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
 	{"slide", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
 	{"time_column", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"notify", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
 
 	{"on_node_failure", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(on_node_failure), 0, 0, node_failure_choices},
 	{"nodes_follow", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(nodes_follow), 0, 0, switch_choices},
@@ -200,6 +207,17 @@ value_context(void *arg)
 	errcontext("value of option \"%s\"", context->name);
 }
 
+static char *
+channel_value(const OptionRow *row, const char *text)
+{
+	if (text[0] == '\0' || strlen(text) >= NAMEDATALEN)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("option \"%s\" must be the name of a channel, of at most %d bytes: \"%s\"",
+							   row->name, NAMEDATALEN - 1, text),
+						errhint("Sessions that LISTEN to it get a notification when a window closes.")));
+	return pstrdup(text);
+}
+
 static int64
 interval_value(const OptionRow *row, const char *text)
 {
@@ -281,6 +299,13 @@ value_store(const OptionRow *row, const char *text, void *result)
 									 false, ERROR, false);
 			*(char **) field = pstrdup(text);
 			break;
+		case KIND_CHANNEL:
+			*(char **) field = channel_value(row, text);
+			break;
+		case KIND_RELATION:
+			(void) stringToQualifiedNameList(text);
+			*(char **) field = pstrdup(text);
+			break;
 		case KIND_TEXT:
 			*(char **) field = pstrdup(text);
 			break;
@@ -313,6 +338,8 @@ view_options_defaults(BsViewOptions *result)
 	result->max_groups = 1000000;
 	result->clock = BS_CLOCK_WALL;
 	result->show = BS_SHOW_ALL;
+	result->notify_on = BS_NOTIFY_ROW;
+	result->notify_limit = 100;
 	result->format = BS_FORMAT;
 	result->on_node_failure = BS_NODE_FAILURE_UNSET;
 	result->nodes_follow = true;

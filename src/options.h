@@ -38,6 +38,12 @@ typedef enum BsNodeFailure
 	BS_NODE_FAILURE_UNSET    /* of a view: as its server says */
 } BsNodeFailure;
 
+typedef enum BsNotifyOn
+{
+	BS_NOTIFY_ROW,   /* each row of a closed window */
+	BS_NOTIFY_CHANGE /* groups that the window before had not, or has no more */
+} BsNotifyOn;
+
 /* Times in microseconds; what was not given has its default. */
 typedef struct BsViewOptions
 {
@@ -49,6 +55,10 @@ typedef struct BsViewOptions
 	int64 max_groups; /* per window */
 	int clock;        /* BsViewClock */
 	int show;         /* BsViewShow */
+	char *notify;     /* a channel; NULL: none */
+	int notify_on;    /* BsNotifyOn */
+	int64 notify_limit; /* notifications of one window, without the summary */
+	char *archive;    /* a table's name; NULL: none */
 	char *timezone;   /* pinned settings: see pinned.h */
 	char *datestyle;
 	char *intervalstyle;

@@ -347,6 +347,12 @@ bs_reader_close(BsReader *reader)
 	MemoryContextDelete(reader->context);
 }
 
+TupleDesc
+bs_reader_desc(const BsReader *reader)
+{
+	return reader->rows->projection->pi_state.resultslot->tts_tupleDescriptor;
+}
+
 void
 bs_reader_in_settings(BsReader *reader)
 {

@@ -56,6 +56,9 @@ extern BsReader *bs_reader_open_states(Oid relid, TupleDesc desc, const Bitmapse
 									   List *states, MemoryContext parent);
 extern void bs_reader_close(BsReader *reader);
 
+/* The view's row type. */
+extern TupleDesc bs_reader_desc(const BsReader *reader);
+
 /*
  * The caller makes rows under the view's own settings (bs_pinned_enter_evaluation), so that none need be
  * made ahead: an error while a row is made costs that row and no other, and the next call goes on.

@@ -96,6 +96,16 @@ at(Size offset)
 }
 
 static void
+init_output(BsSharedOutput *output)
+{
+	pg_atomic_init_u64(&output->done_before, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_init_u64(&output->windows, 0);
+	pg_atomic_init_u64(&output->rows, 0);
+	pg_atomic_init_u64(&output->rows_failed, 0);
+	pg_atomic_init_u64(&output->windows_missed, 0);
+}
+
+static void
 init_view(BsSharedView *view)
 {
 	SpinLockInit(&view->mutex);
@@ -105,6 +115,8 @@ init_view(BsSharedView *view)
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->windows_missed, 0);
+	for (int i = 0; i < BS_NOUTPUTS; i++)
+		init_output(&view->outputs[i]);
 	LWLockInitialize(&view->advance_lock, shared->tranche_id);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
@@ -351,9 +363,30 @@ clear_partials(BsSharedView *view)
 	}
 }
 
+/* One that the view has not had: it begins with what is in memory, a notification with what closes from now on. */
+static void
+start_output(BsSharedView *view, BsOutput number)
+{
+	BsSharedOutput *output = &view->outputs[number];
+	int64 first = BS_TIME_NEG_INFINITY;
+
+	if (number == BS_OUTPUT_NOTIFY)
+		first = (int64) pg_atomic_read_u64(&view->closed_before);
+	pg_atomic_write_u64(&output->done_before, (uint64) first);
+	pg_atomic_write_u64(&output->windows, 0);
+	pg_atomic_write_u64(&output->rows, 0);
+	pg_atomic_write_u64(&output->rows_failed, 0);
+	pg_atomic_write_u64(&output->windows_missed, 0);
+	output->error_at = 0;
+	output->error[0] = '\0';
+}
+
 static void
 set_timing(BsSharedView *view, const BsViewTiming *timing)
 {
+	for (int i = 0; i < BS_NOUTPUTS; i++)
+		if ((timing->outputs & ~view->timing.outputs & (1u << i)) != 0)
+			start_output(view, i);
 	view->timing = *timing;
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
@@ -376,6 +409,7 @@ start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsView
 	 */
 	if (timing->windowed && timing->clock == BS_CLOCK_WALL && !OidIsValid(timing->lower))
 		closed_before = bs_window_first_after(&timing->windowing, now - timing->retain_usec);
+	memset(&view->timing, 0, sizeof(view->timing));
 	view->relid = relid;
 	view->fingerprint = program->fingerprint;
 	view->since = now;

@@ -46,6 +46,29 @@ typedef enum BsViewState
 	BS_SUSPENDED_RIGHTS /* its owner may not read the stream */
 } BsViewState;
 
+/* What a view's windows are handed on to when they close: outputs.h. */
+typedef enum BsOutput
+{
+	BS_OUTPUT_NOTIFY,
+	BS_OUTPUT_ARCHIVE,
+	BS_NOUTPUTS
+} BsOutput;
+
+typedef struct BsSharedOutput
+{
+	/* int64: windows that start before this have been handed on or passed over.  One process raises it, and
+	 * the keeper when it gives up. */
+	pg_atomic_uint64 done_before;
+	/* Of these: */
+	pg_atomic_uint64 windows; /* handed on */
+	pg_atomic_uint64 rows;
+	pg_atomic_uint64 rows_failed;    /* left out, because they could not be made */
+	pg_atomic_uint64 windows_missed; /* dropped before they were handed on */
+	/* Under the view's mutex: */
+	TimestampTz error_at;
+	char error[BS_ERROR_TEXT]; /* why nothing is handed on, or a row was left out; empty: all is well */
+} BsSharedOutput;
+
 /* What everybody must know of a view to close and drop its windows.  Set when attached. */
 typedef struct BsViewTiming
 {
@@ -54,7 +77,7 @@ typedef struct BsViewTiming
 	uint16 unused; /* zero: timings are compared as bytes */
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
-	uint32 unused2; /* zero */
+	uint32 outputs; /* a bit for each BsOutput that the view has */
 	BsWindowing windowing;
 	int64 retain_usec;
 	int64 lateness_usec;
@@ -99,6 +122,7 @@ typedef struct BsSharedView
 	 */
 	pg_atomic_uint64 fed_before;
 	pg_atomic_uint64 windows_missed; /* closed windows of the lower view that were passed over */
+	BsSharedOutput outputs[BS_NOUTPUTS];
 	LWLock advance_lock; /* one process at a time moves the watermark */
 
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
@@ -213,8 +237,15 @@ extern void bs_view_advance(BsSharedView *view);
 /* The same for all views. */
 extern void bs_views_advance(void);
 
-/* Drop windows past retention that were kept only for views over this one.  Cannot fail. */
+/* Drop windows past retention that were kept only for views over this one, or for its outputs.  Cannot fail. */
 extern void bs_view_release(BsSharedView *view);
+
+/* Has a view such an output?  The registry lock is held. */
+static inline bool
+bs_view_has_output(const BsSharedView *view, BsOutput output)
+{
+	return (view->timing.outputs & (1u << output)) != 0;
+}
 
 /* Wake the keeper, unless that is who calls.  Cannot fail. */
 extern void bs_keeper_wake(void);
@@ -248,6 +279,9 @@ typedef struct BsWindowInfo
  * its length in *nwindows.  None when it is not counted.
  */
 extern BsWindowInfo *bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows);
+
+/* How many of them start at first or later, and before end. */
+extern uint64 bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end);
 
 /* The groups of one window or several, merged, in memory that goes with a memory context. */
 typedef struct BsWindowData

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "levels.h"
+#include "outputs.h"
 
 #define LOOK_MSEC 2
 
@@ -26,7 +27,8 @@ is_settled(uint64 generation)
 
 	/* Below comes before busy: see bs_levels_turn(). */
 	if (pg_atomic_read_u32(&keeper->pid) == 0 ||
-		pg_atomic_read_u64(&keeper->generation) < generation || bs_levels_pending())
+		pg_atomic_read_u64(&keeper->generation) < generation || bs_levels_pending() ||
+		bs_outputs_pending())
 		return false;
 	pg_memory_barrier();
 	return pg_atomic_read_u32(&keeper->busy) == 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * statviews.c: the functions behind the views in which one looks at the system itself:
- * backstream.exporters, listeners, receivers, views, memory, and backstream.windows(view).
+ * backstream.exporters, listeners, receivers, views, outputs, memory, and backstream.windows(view).
  *
  * They copy counters out of shared memory.  Those of receivers have one writer each and are read
  * without a lock, word by word; those of views under the locks of registry.h, held for one view at
@@ -20,6 +20,7 @@
 #include "utils/rel.h"
 
 #include "lanes.h"
+#include "outputs.h"
 #include "reader.h"
 #include "viewdef.h"
 
@@ -27,6 +28,7 @@ BS_SQL_FUNCTION(bs_exporter_counters);
 BS_SQL_FUNCTION(bs_listener_counters);
 BS_SQL_FUNCTION(bs_receiver_counters);
 BS_SQL_FUNCTION(bs_view_counters);
+BS_SQL_FUNCTION(bs_output_counters);
 BS_SQL_FUNCTION(bs_windows);
 BS_SQL_FUNCTION(bs_memory);
 
@@ -427,6 +429,68 @@ bs_view_counters(PG_FUNCTION_ARGS)
 		/* A slot whose view was dropped a moment ago is still to be freed. */
 		if (read_slot(i, &counters) && get_rel_relkind(counters.relid) != '\0')
 			view_row(&row, &counters);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return (Datum) 0;
+}
+
+/* ---------- outputs ---------- */
+
+static const char *
+output_target(BsOutput output, const BsViewOptions *options)
+{
+	return output == BS_OUTPUT_NOTIFY ? options->notify : options->archive;
+}
+
+static void
+output_row(Row *row, Oid relid, BsOutput output, BsSharedView *view)
+{
+	BsSharedOutput *shared = &view->outputs[output];
+	int64 done_before = (int64) pg_atomic_read_u64(&shared->done_before);
+	BsViewOptions options;
+	char error[BS_ERROR_TEXT];
+	TimestampTz error_at;
+
+	SpinLockAcquire(&view->mutex);
+	memcpy(error, shared->error, sizeof(error));
+	error_at = shared->error_at;
+	SpinLockRelease(&view->mutex);
+	bs_view_options_parse(bs_viewdef_stored_options(relid), &options);
+	put(row, ObjectIdGetDatum(relid));
+	put_text(row, bs_output_name(output));
+	put_text(row, output_target(output, &options));
+	if (done_before != BS_TIME_NEG_INFINITY)
+		put(row, TimestampTzGetDatum(done_before));
+	else
+		put_null(row);
+	put_count(row, pg_atomic_read_u64(&shared->windows));
+	put_count(row, pg_atomic_read_u64(&shared->rows));
+	put_count(row, pg_atomic_read_u64(&shared->rows_failed));
+	put_count(row, pg_atomic_read_u64(&shared->windows_missed));
+	put_text(row, error[0] != '\0' && may_see_texts(relid) ? error : NULL);
+	put_time(row, error_at);
+	row_end(row);
+}
+
+Datum
+bs_output_counters(PG_FUNCTION_ARGS)
+{
+	Row row = row_begin(fcinfo);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < bs_setting_max_views; i++)
+	{
+		BsSharedView *view = bs_registry_slot(i);
+		uint32 outputs;
+		Oid relid;
+
+		bs_registry_lock_shared();
+		relid = view->relid;
+		outputs = OidIsValid(relid) ? view->timing.outputs : 0;
+		bs_registry_unlock();
+		for (int output = 0; output < BS_NOUTPUTS; output++)
+			if ((outputs & (1u << output)) != 0 && get_rel_relkind(relid) != '\0')
+				output_row(&row, relid, output, view);
 		CHECK_FOR_INTERRUPTS();
 	}
 	return (Datum) 0;

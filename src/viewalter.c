@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 
 #include "ddl.h"
+#include "outputdef.h"
 #include "viewdef.h"
 #include "views.h"
 
@@ -290,6 +291,8 @@ view_alter(BsUtilityCall *call, Oid relid)
 		CommandCounterIncrement();
 		bs_view_check_owner(bs_viewdef_load(relid, false));
 	}
+	CommandCounterIncrement();
+	bs_outputs_check(relid);
 	bs_views_changed();
 }
 

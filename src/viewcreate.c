@@ -28,6 +28,7 @@
 #include "prefix.h"
 #include "query.h"
 #include "viewdef.h"
+#include "outputdef.h"
 #include "views.h"
 #include "viewshape.h"
 
@@ -205,6 +206,7 @@ view_created(Oid relid, Query *query)
 	table_close(relation, NoLock);
 	bs_viewdef_depend(relid, query);
 	bs_view_check_owner(&def);
+	bs_outputs_check(relid);
 	bs_views_changed();
 }
 

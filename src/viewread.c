@@ -9,6 +9,7 @@
 #include "registry.h"
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #define SLACK_BYTES (4 * BS_ARENA_MAX_BLOCK)
 #define MAX_TRIES   6
@@ -278,6 +279,23 @@ bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
 	for (int i = 0; i < *nwindows; i++)
 		list.windows[i].closed = list.windows[i].window < closed_before;
 	return list.windows;
+}
+
+uint64
+bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end)
+{
+	MemoryContext context =
+		AllocSetContextCreate(TopMemoryContext, "backstream windows", ALLOCSET_SMALL_SIZES);
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	int nwindows;
+	BsWindowInfo *windows = bs_view_windows(relid, fingerprint, &nwindows);
+	uint64 count = 0;
+
+	for (int i = 0; i < nwindows; i++)
+		count += windows[i].window >= first && windows[i].window < end;
+	MemoryContextSwitchTo(outer);
+	MemoryContextDelete(context);
+	return count;
 }
 
 /* ---------- their groups ---------- */

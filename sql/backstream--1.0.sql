@@ -670,6 +670,43 @@ COMMENT ON FUNCTION backstream.exporter_config_changed() IS
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON backstream.exporter_config
 	FOR EACH STATEMENT EXECUTE FUNCTION backstream.exporter_config_changed();
 
+/* ---------- other servers ---------- */
+
+CREATE FUNCTION backstream.hello(
+	OUT version text, OUT format integer, OUT server_version integer, OUT encoding text,
+	OUT "now" timestamptz)
+	RETURNS record
+	AS 'MODULE_PATHNAME', 'bs_hello' LANGUAGE C STRICT VOLATILE PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.hello() IS
+'What this server says of itself to one that reads from it as a node: version of BackStream, format of the partial states that it sends, PostgreSQL''s version, encoding of the database, time.';
+
+CREATE FUNCTION backstream.keep_view(schema_name text, view_name text, query text, options text[], mode text)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'bs_keep_view' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.keep_view(text, text, text, text[], text) IS
+'What a server that reads from this one as a node does to the definition of a continuous view here, with the caller''s rights: mode is check, create or replace; options are texts name=value. Returns missing, same, different, created or replaced.';
+
+CREATE FUNCTION backstream.importable(schema_name text)
+	RETURNS TABLE (name text, columns text, options text[])
+	LANGUAGE sql STABLE STRICT PARALLEL SAFE
+	BEGIN ATOMIC
+	SELECT c.relname::text,
+	       (SELECT pg_catalog.string_agg(pg_catalog.format('%I %s', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+	          FROM pg_catalog.pg_attribute a
+	         WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped),
+	       t.ftoptions
+	  FROM pg_catalog.pg_foreign_table t
+	  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.ftrelid
+	  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+	  JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) t.ftserver
+	  JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid OPERATOR(pg_catalog.=) v.srvfdw
+	 WHERE n.nspname OPERATOR(pg_catalog.=) schema_name AND w.fdwname OPERATOR(pg_catalog.=) 'backstream'
+	   AND v.srvoptions IS NULL AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+	 ORDER BY 1;
+	END;
+COMMENT ON FUNCTION backstream.importable(text) IS
+'Streams and continuous views of a schema of this server that the caller may read: what IMPORT FOREIGN SCHEMA takes from a node.';
+
 /* ---------- prefix maps ---------- */
 
 CREATE TABLE backstream.prefix_map (

@@ -14,6 +14,8 @@
 #include "ddl.h"
 #include "feed.h"
 #include "literal.h"
+#include "nodeconn.h"
+#include "nodedefine.h"
 #include "prefix.h"
 #include "remember.h"
 #include "registry.h"
@@ -41,6 +43,7 @@ int bs_setting_listen_for_msec;
 int bs_setting_level_wait_msec;
 int bs_setting_remember_msec;
 int bs_setting_remember_memory_kb;
+int bs_setting_node_timeout_msec;
 
 #define ERROR_TEXT 256
 
@@ -138,6 +141,9 @@ static const IntSetting int_settings[] = {
 	 "calls it.",
 	 "When it is full, what has not been asked for lately is forgotten.",
 	 &bs_setting_remember_memory_kb, 4 * 1024, 64, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB},
+	{"backstream.node_timeout", "Time after which a node that says nothing is taken to be away.",
+	 "A server's option node_timeout goes before it.", &bs_setting_node_timeout_msec, 10 * 1000, 10,
+	 24 * 3600 * 1000, PGC_USERSET, GUC_UNIT_MS},
 	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},
@@ -216,5 +222,7 @@ _PG_init(void)
 	bs_feed_init();
 	bs_literal_init();
 	bs_active_init();
+	bs_nodeconn_init();
+	bs_nodedefine_init();
 	bs_workers_register();
 }

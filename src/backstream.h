@@ -44,6 +44,10 @@
  *
  *   other servers
  *   nodeoptions.c   their options, and who must give a password; nodeserver.c groups of them
+ *   nodeconn.c      connections of a session; noderun.c waiting for nodes, noderesolve.c and
+ *                   nodehello.c what comes before the first question
+ *   nodedefine.c    views that nodes keep; nodekeep.c at the node, nodetext.c their text,
+ *                   nodeimport.c IMPORT FOREIGN SCHEMA
  *
  *   records by SQL
  *   insert.c        INSERT and COPY into streams; ingest.c export datagrams
@@ -65,6 +69,7 @@
 
 /* Also the name of the wrapper, of the local server and of the schema. */
 #define BS_EXTENSION "backstream"
+#define BS_VERSION   "1.0" /* as in backstream.control */
 
 /* A C function that SQL calls: the library's symbols are hidden unless they say otherwise. */
 #define BS_SQL_FUNCTION(name)                                                                      \
@@ -89,5 +94,6 @@ extern int bs_setting_listen_for_msec;
 extern int bs_setting_level_wait_msec;
 extern int bs_setting_remember_msec;
 extern int bs_setting_remember_memory_kb;
+extern int bs_setting_node_timeout_msec;
 
 #endif

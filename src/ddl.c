@@ -15,6 +15,7 @@
 
 #include "ddl.h"
 #include "node.h"
+#include "nodedefine.h"
 #include "viewdef.h"
 #include "views.h"
 
@@ -124,6 +125,7 @@ process_utility(PlannedStmt *pstmt, const char *source, bool read_only_tree,
 			handle = handlers[i].handle;
 	}
 	handle(&call);
+	bs_node_drop_views();
 }
 
 void
@@ -202,7 +204,11 @@ object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, 
 		previous_access(access, class_id, object_id, sub_id, arg);
 	if (access == OAT_DROP && class_id == RelationRelationId && sub_id == 0 &&
 		(bs_relation_is_view(object_id) || bs_relation_is_stream(object_id)))
+	{
+		if (bs_relation_is_view(object_id))
+			bs_node_view_dropping(object_id);
 		bs_views_changed();
+	}
 }
 
 void

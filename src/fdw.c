@@ -6,6 +6,7 @@
 #include "foreign/fdwapi.h"
 
 #include "insert.h"
+#include "nodeimport.h"
 #include "scan.h"
 
 BS_SQL_FUNCTION(bs_fdw_handler);
@@ -31,6 +32,7 @@ bs_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = bs_scan_end;
 	routine->ExplainForeignScan = bs_scan_explain;
 	routine->AnalyzeForeignTable = analyze;
+	routine->ImportForeignSchema = bs_import_schema;
 	bs_insert_routine(routine);
 	PG_RETURN_POINTER(routine);
 }

@@ -50,14 +50,18 @@ extern void bs_node_parameters(List *server_options, List *mapping_options, Oid 
 typedef struct BsNode
 {
 	Oid server; /* InvalidOid: this server */
+	Oid user;   /* whose mapping it is reached by */
 	char *name;
 } BsNode;
 
 /* Is this one of our servers that stands for others? */
 extern bool bs_server_is_remote(Oid server);
 
-/* The nodes of a server that stands for others: a list of BsNode *.  Raises an error when one is none (any more). */
-extern List *bs_server_nodes(Oid server);
+/*
+ * The nodes of a server that stands for others, for this user: a list of BsNode *.  Raises an error when one is none
+ * (any more).
+ */
+extern List *bs_server_nodes(Oid server, Oid user);
 
 /* Does a relation (a stream or a view) live on nodes? */
 extern bool bs_relation_is_remote(Oid relid);

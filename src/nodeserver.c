@@ -62,23 +62,24 @@ bs_relation_is_remote(Oid relid)
 /* ---------- the nodes of a server ---------- */
 
 static BsNode *
-make_node(Oid server, const char *name)
+make_node(Oid server, const char *name, Oid user)
 {
 	BsNode *node = palloc0(sizeof(BsNode));
 
 	node->server = server;
+	node->user = user;
 	node->name = pstrdup(name);
 	return node;
 }
 
 /* A member of a group by its name. */
 static BsNode *
-member_node(const char *group, const char *name)
+member_node(const char *group, const char *name, Oid user)
 {
 	ForeignServer *server;
 
 	if (strcmp(name, BS_LOCAL_NODE) == 0)
-		return make_node(InvalidOid, name);
+		return make_node(InvalidOid, name, user);
 	server = GetForeignServerByName(name, true);
 	if (server == NULL)
 		ereport(
@@ -95,7 +96,7 @@ member_node(const char *group, const char *name)
 			 errmsg("server \"%s\" cannot be a node of server \"%s\"", name, group),
 			 errdetail("A node is a server of wrapper \"%s\" with options of libpq, such as host.",
 					   BS_EXTENSION)));
-	return make_node(server->serverid, name);
+	return make_node(server->serverid, name, user);
 }
 
 static List *
@@ -110,7 +111,7 @@ member_names(const char *text)
 }
 
 List *
-bs_server_nodes(Oid server)
+bs_server_nodes(Oid server, Oid user)
 {
 	ForeignServer *found = GetForeignServer(server);
 	DefElem *members = bs_option_find(found->options, "nodes");
@@ -118,9 +119,9 @@ bs_server_nodes(Oid server)
 	ListCell *cell;
 
 	if (members == NULL)
-		return list_make1(make_node(server, found->servername));
+		return list_make1(make_node(server, found->servername, user));
 	foreach (cell, member_names(defGetString(members)))
-		nodes = lappend(nodes, member_node(found->servername, lfirst(cell)));
+		nodes = lappend(nodes, member_node(found->servername, lfirst(cell), user));
 	return nodes;
 }
 
@@ -151,7 +152,7 @@ server_settled(const char *name)
 	deleteDependencyRecordsForClass(ForeignServerRelationId, server->serverid,
 									ForeignServerRelationId, DEPENDENCY_NORMAL);
 	if (bs_option_find(server->options, "nodes") != NULL)
-		foreach (cell, bs_server_nodes(server->serverid))
+		foreach (cell, bs_server_nodes(server->serverid, GetUserId()))
 		{
 			BsNode *node = lfirst(cell);
 			ObjectAddress member;

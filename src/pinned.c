@@ -3,7 +3,9 @@
  * pinned.h. */
 #include "backstream.h"
 
+#include "lib/stringinfo.h"
 #include "nodes/makefuncs.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "pinned.h"
@@ -56,6 +58,17 @@ bs_pinned_enter_text(void)
 	for (size_t i = 0; i < lengthof(pins); i++)
 		pin(pins[i].setting, pins[i].text);
 	return level;
+}
+
+char *
+bs_pinned_text_statements(void)
+{
+	StringInfoData statements;
+
+	initStringInfo(&statements);
+	for (size_t i = 0; i < lengthof(pins); i++)
+		appendStringInfo(&statements, "SET %s = %s;", pins[i].setting, quote_literal_cstr(pins[i].text));
+	return statements.data;
 }
 
 int

@@ -22,6 +22,9 @@ extern int bs_pinned_enter_text(void);
 extern int bs_pinned_enter_evaluation(const BsViewOptions *options);
 extern void bs_pinned_leave(int level);
 
+/* Statements that bring another server's session into the settings for text, palloc'ed. */
+extern char *bs_pinned_text_statements(void);
+
 /*
  * The options that pin this session's settings: a list of DefElem, for those of the three that are
  * not in options already.

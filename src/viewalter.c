@@ -26,6 +26,7 @@
 
 #include "ddl.h"
 #include "outputdef.h"
+#include "nodedefine.h"
 #include "viewdef.h"
 #include "views.h"
 
@@ -248,13 +249,13 @@ bs_view_check_owner(const BsViewDef *def)
 }
 
 static bool
-changes_owner(AlterTableStmt *statement)
+has_command(AlterTableStmt *statement, AlterTableType type)
 {
 	ListCell *cell;
 
 	foreach (cell, statement->cmds)
 	{
-		if (lfirst_node(AlterTableCmd, cell)->subtype == AT_ChangeOwner)
+		if (lfirst_node(AlterTableCmd, cell)->subtype == type)
 			return true;
 	}
 	return false;
@@ -286,13 +287,15 @@ view_alter(BsUtilityCall *call, Oid relid)
 			refuse_fixed_options(get_rel_name(relid), (List *) command->def);
 	}
 	bs_ddl_next(call);
-	if (changes_owner(statement))
+	if (has_command(statement, AT_ChangeOwner))
 	{
 		CommandCounterIncrement();
 		bs_view_check_owner(bs_viewdef_load(relid, false));
 	}
 	CommandCounterIncrement();
 	bs_outputs_check(relid);
+	if (has_command(statement, AT_GenericOptions))
+		bs_node_view_defined(relid, BS_KEEP_REPLACE, false);
 	bs_views_changed();
 }
 

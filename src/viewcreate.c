@@ -25,6 +25,7 @@
 #include "utils/rel.h"
 
 #include "ddl.h"
+#include "nodedefine.h"
 #include "prefix.h"
 #include "query.h"
 #include "viewdef.h"
@@ -168,9 +169,12 @@ columns_refuse_constraints(CreateForeignTableStmt *statement)
 	}
 }
 
-/* Complete the options of a view: the text in its normal form, the settings, the format. */
+/*
+ * Complete the options of a view: the text in its normal form, the settings, the format, and what it is
+ * called on nodes that keep it.  existing: the one that it replaces.
+ */
 static Query *
-view_options_complete(CreateForeignTableStmt *statement)
+view_options_complete(CreateForeignTableStmt *statement, Oid existing)
 {
 	DefElem *text = bs_option_find(statement->options, "query");
 	BsViewOptions options;
@@ -185,6 +189,8 @@ view_options_complete(CreateForeignTableStmt *statement)
 		statement->options =
 			lappend(statement->options,
 					makeDefElem("format", (Node *) makeString(psprintf("%d", BS_FORMAT)), -1));
+	bs_node_view_options(&statement->options, statement->servername, bs_query_stream(query),
+						 statement->base.relation, existing);
 	return query;
 }
 
@@ -235,9 +241,12 @@ creation_place(RangeVar *rv, LOCKMODE lockmode)
 	return existing;
 }
 
-/* Make the table of a view or a stream; the statement is ours to change. */
+/*
+ * Make the table of a view or a stream; the statement is ours to change.  restored: it is written as in a dump, which
+ * must restore while some nodes are away.
+ */
 static void
-foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement)
+foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement, bool restored)
 {
 	RangeVar *rv = statement->base.relation;
 	bool is_view = bs_option_find(statement->options, "query") != NULL;
@@ -259,13 +268,16 @@ foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement)
 	{
 		columns_refuse_constraints(statement);
 		bs_ddl_lock_for_definition();
-		query = view_options_complete(statement);
+		query = view_options_complete(statement, InvalidOid);
 	}
 	bs_ddl_next_statement(call, (Node *) statement);
 	CommandCounterIncrement();
 	relid = get_relname_relid(rv->relname, get_namespace_oid(rv->schemaname, false));
 	if (is_view)
+	{
 		view_created(relid, query);
+		bs_node_view_defined(relid, BS_KEEP_CREATE, restored);
+	}
 	else
 		bs_stream_check(relid);
 }
@@ -279,7 +291,7 @@ bs_ddl_create_foreign_table(BsUtilityCall *call)
 	if (!server_name_is_ours(statement->servername))
 		bs_ddl_next(call);
 	else
-		foreign_table_make(call, (CreateForeignTableStmt *) copyObject(statement));
+		foreign_table_make(call, (CreateForeignTableStmt *) copyObject(statement), true);
 }
 
 void
@@ -376,7 +388,7 @@ view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 {
 	AlterTableStmt *alter = makeNode(AlterTableStmt);
 	List *windowed = uppers_windowed(relid);
-	Query *query = view_options_complete(wanted);
+	Query *query = view_options_complete(wanted, relid);
 	Relation relation = table_open(relid, AccessExclusiveLock);
 	int nold =
 		columns_compare(relation, query_columns(query),
@@ -399,6 +411,7 @@ view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 	CommandCounterIncrement();
 	view_created(relid, query);
 	uppers_compare(relid, windowed);
+	bs_node_view_defined(relid, BS_KEEP_REPLACE, false);
 }
 
 /* ---------- CREATE VIEW ... WITH (continuous) ---------- */
@@ -480,7 +493,7 @@ bs_ddl_create_view(BsUtilityCall *call)
 	existing = creation_place(table->base.relation,
 							  statement->replace ? AccessExclusiveLock : NoLock);
 	if (!OidIsValid(existing) || !statement->replace)
-		foreign_table_make(call, table);
+		foreign_table_make(call, table, false);
 	else if (bs_relation_is_view(existing))
 		view_replace(call, table, existing);
 	else

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * noderun.c: the loop in which a session waits for nodes.  See nodeconn.h.
+ *
+ * Each request goes through the phases of its connection, and from there to its end.  The loop waits for all
+ * sockets, the latch and the nearest deadline, and looks at every deadline on every turn, whoever has
+ * answered.
+ */
+#include "backstream.h"
+
+#include <libpq-fe.h>
+
+#include "foreign/foreign.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "nodeconn.h"
+#include "options.h"
+
+/* A look-up of a name has no socket to wait for. */
+#define RESOLVE_LOOK_MSEC 5
+
+/* One row of a turn, at most so many: then the others are looked at. */
+#define MAX_ROWS_A_TURN 64
+
+/* The set of the loop that is running: a session has at most one at a time. */
+static WaitEventSet *wait_set;
+
+/* ---------- trouble ---------- */
+
+/* The first line, without the "ERROR:" and the line end that libpq puts there. */
+static char *
+first_line(const char *text)
+{
+	char *line;
+
+	if (strncmp(text, "ERROR:  ", 8) == 0 || strncmp(text, "FATAL:  ", 8) == 0)
+		text += 8;
+	line = pnstrdup(text, strcspn(text, "\n"));
+	return *line != '\0' ? line : pstrdup("it has closed the connection");
+}
+
+void
+bs_node_fail(BsNodeRequest *request, BsNodeTrouble trouble, int sqlerrcode, const char *message,
+			 const char *detail, const char *hint)
+{
+	request->trouble = trouble;
+	request->sqlerrcode = sqlerrcode;
+	request->message = first_line(message);
+	request->detail = detail ? pstrdup(detail) : NULL;
+	request->hint = hint ? pstrdup(hint) : NULL;
+	request->done = true;
+	if (request->conn != NULL && request->conn->phase != BS_CONN_READY)
+		bs_conn_close(request->conn);
+}
+
+static void
+fail_as_libpq_says(BsNodeRequest *request)
+{
+	bs_node_fail(request, BS_NODE_UNREACHABLE, ERRCODE_CONNECTION_FAILURE,
+				 PQerrorMessage(request->conn->pg), NULL, NULL);
+}
+
+/* The node has answered with an error. */
+static void
+fail_as_node_says(BsNodeRequest *request, const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	request->trouble = BS_NODE_REFUSED;
+	request->sqlerrcode = state != NULL && strlen(state) == 5
+							  ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])
+							  : ERRCODE_CONNECTION_FAILURE;
+	request->message =
+		message != NULL ? pstrdup(message) : first_line(PQresultErrorMessage(result));
+	if (PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL) != NULL)
+		request->detail = pstrdup(PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
+	if (PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) != NULL)
+		request->hint = pstrdup(PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
+	/* It was told to end, or the database is shut down: the connection is about to break. */
+	if (ERRCODE_TO_CATEGORY(request->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION &&
+		request->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		request->trouble = BS_NODE_UNREACHABLE;
+}
+
+void
+bs_node_report(const BsNodeRequest *request, int elevel)
+{
+	ereport(elevel, (errcode(request->sqlerrcode),
+					 errmsg("node \"%s\": %s", request->node->name, request->message),
+					 request->detail ? errdetail_internal("%s", request->detail) : 0,
+					 request->hint ? errhint("%s", request->hint) : 0));
+}
+
+/* ---------- deadlines ---------- */
+
+int64
+bs_node_timeout_usec(const BsNode *node)
+{
+	ForeignServer *server = GetForeignServerExtended(node->server, FSV_MISSING_OK);
+	BsServerOptions options = {.node_timeout_usec = -1};
+
+	if (server != NULL)
+		bs_server_options_parse(server->options, &options);
+	if (options.node_timeout_usec >= 0)
+		return options.node_timeout_usec;
+	return (int64) bs_setting_node_timeout_msec * 1000;
+}
+
+static int64
+usec_since(instr_time then)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, then);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+static int64
+usec_left(const BsNodeRequest *request)
+{
+	return request->timeout_usec - usec_since(request->heard);
+}
+
+static void
+look_at_deadline(BsNodeRequest *request)
+{
+	static const char *const waiting_for[] = {
+		[BS_CONN_CLOSED] = "to begin",       [BS_CONN_RESOLVING] = "to look up its host",
+		[BS_CONN_CONNECTING] = "to connect", [BS_CONN_GREETING] = "for it to say who it is",
+		[BS_CONN_READY] = "to ask",          [BS_CONN_BUSY] = "for an answer",
+	};
+
+	if (request->done || usec_left(request) > 0)
+		return;
+	bs_node_fail(request, BS_NODE_UNREACHABLE, ERRCODE_CONNECTION_FAILURE,
+				 psprintf("gave up after %.3g s, waiting %s",
+						  (double) request->timeout_usec / USECS_PER_SEC,
+						  waiting_for[request->conn->phase]),
+				 NULL, NULL);
+}
+
+/* ---------- a turn of one request ---------- */
+
+static void
+send_question(BsNodeRequest *request)
+{
+	BsNodeConn *conn = request->conn;
+	const char *sql =
+		request->change ? bs_conn_change_statements(conn, request->sql) : request->sql;
+	int sent;
+
+	if (request->nparams < 0)
+		sent = PQsendQuery(conn->pg, sql);
+	else
+		sent = PQsendQueryParams(conn->pg, sql, request->nparams, NULL, request->values, NULL, NULL,
+								 request->binary);
+	conn->phase = BS_CONN_BUSY;
+	conn->want_write = true;
+	if (!sent || !PQsetSingleRowMode(conn->pg))
+		fail_as_libpq_says(request);
+}
+
+static void
+finish(BsNodeRequest *request)
+{
+	request->conn->phase = BS_CONN_READY;
+	request->usec = usec_since(request->began);
+	request->done = true;
+}
+
+static void
+count_row(BsNodeRequest *request, const PGresult *row)
+{
+	request->rows++;
+	for (int i = 0; i < PQnfields(row); i++)
+		request->bytes += (uint64) PQgetlength(row, 0, i);
+}
+
+/* What one result of an answer means; the connection keeps it, whatever happens. */
+static void
+take_result(BsNodeRequest *request)
+{
+	const PGresult *result = request->conn->result;
+
+	INSTR_TIME_SET_CURRENT(request->heard);
+	switch (PQresultStatus(result))
+	{
+		case PGRES_SINGLE_TUPLE:
+			count_row(request, result);
+			if (request->trouble == BS_NODE_FINE && request->take != NULL &&
+				!request->take(request, result))
+				Assert(request->trouble != BS_NODE_FINE);
+			break;
+		case PGRES_COMMAND_OK:
+		case PGRES_TUPLES_OK:
+			strlcpy(request->tag, PQcmdStatus(unconstify(PGresult *, result)),
+					sizeof(request->tag));
+			break;
+		case PGRES_FATAL_ERROR:
+			if (request->trouble == BS_NODE_FINE)
+				fail_as_node_says(request, result);
+			break;
+		default:
+			if (request->trouble == BS_NODE_FINE)
+				bs_node_fail(request, BS_NODE_REFUSED, ERRCODE_PROTOCOL_VIOLATION,
+							 "its answer is none", NULL, NULL);
+	}
+}
+
+static void
+take_answer(BsNodeRequest *request)
+{
+	BsNodeConn *conn = request->conn;
+
+	conn->more = false;
+	for (int i = 0; i < MAX_ROWS_A_TURN && !PQisBusy(conn->pg); i++)
+	{
+		conn->result = PQgetResult(conn->pg);
+		if (conn->result == NULL)
+		{
+			if (PQstatus(conn->pg) != CONNECTION_OK)
+				fail_as_libpq_says(request);
+			else
+				finish(request);
+			return;
+		}
+		take_result(request);
+		if (conn->result != NULL)
+			PQclear(conn->result);
+		conn->result = NULL;
+		if (request->done)
+			return;
+	}
+	conn->more = !PQisBusy(conn->pg);
+}
+
+static void
+take_hello(BsNodeRequest *request)
+{
+	BsNodeConn *conn = request->conn;
+
+	while (!PQisBusy(conn->pg))
+	{
+		conn->result = PQgetResult(conn->pg);
+		if (conn->result == NULL)
+		{
+			conn->phase = BS_CONN_READY;
+			return;
+		}
+		bs_conn_greeted(request, conn->result);
+		if (conn->result != NULL)
+			PQclear(conn->result);
+		conn->result = NULL;
+		if (request->done)
+			return;
+	}
+}
+
+/* False: it has broken. */
+static bool
+exchange_bytes(BsNodeRequest *request)
+{
+	BsNodeConn *conn = request->conn;
+	int left = 0;
+
+	if (conn->want_write)
+		left = PQflush(conn->pg);
+	if (left >= 0 && PQconsumeInput(conn->pg))
+	{
+		conn->want_write = left > 0;
+		return true;
+	}
+	/* An error that the node has sent before it went says more. */
+	if (!PQisBusy(conn->pg))
+	{
+		conn->result = PQgetResult(conn->pg);
+		if (conn->result != NULL && PQresultStatus(conn->result) == PGRES_FATAL_ERROR)
+			fail_as_node_says(request, conn->result);
+		if (request->trouble != BS_NODE_FINE)
+			request->trouble = BS_NODE_UNREACHABLE;
+	}
+	if (request->trouble == BS_NODE_FINE)
+		fail_as_libpq_says(request);
+	request->done = true;
+	bs_conn_close(conn);
+	return false;
+}
+
+static void
+poll_connecting(BsNodeRequest *request)
+{
+	BsNodeConn *conn = request->conn;
+
+	conn->polling = (int) PQconnectPoll(conn->pg);
+	if (conn->polling == PGRES_POLLING_OK)
+		bs_conn_greet(request);
+	else if (conn->polling == PGRES_POLLING_FAILED)
+		bs_node_fail(request, BS_NODE_UNREACHABLE,
+					 ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, PQerrorMessage(conn->pg),
+					 NULL, NULL);
+}
+
+/* It may have been connected to by who did not mind. */
+static bool
+fits(BsNodeRequest *request)
+{
+	char *misfit = request->any_version ? NULL : bs_hello_misfit(&request->conn->hello);
+
+	if (misfit != NULL)
+		bs_node_fail(request, BS_NODE_MISFIT, ERRCODE_FEATURE_NOT_SUPPORTED, misfit,
+					 "Partial states mean the same only where these agree.", NULL);
+	return misfit == NULL;
+}
+
+/* Do what can be done without waiting; ready: its socket is. */
+static void
+turn(BsNodeRequest *request, bool ready)
+{
+	BsNodeConn *conn = request->conn;
+
+	if (conn->phase == BS_CONN_CLOSED || conn->phase == BS_CONN_RESOLVING)
+		bs_conn_begin(request);
+	else if (conn->phase == BS_CONN_CONNECTING && ready)
+		poll_connecting(request);
+	else if (conn->phase == BS_CONN_GREETING && ready && exchange_bytes(request))
+		take_hello(request);
+	else if (conn->phase == BS_CONN_BUSY && (conn->more || (ready && exchange_bytes(request))))
+		take_answer(request);
+	if (!request->done && conn->phase == BS_CONN_READY && fits(request))
+		send_question(request);
+}
+
+/* ---------- the loop ---------- */
+
+void
+bs_nodes_wait_end(void)
+{
+	if (wait_set != NULL)
+		FreeWaitEventSet(wait_set);
+	wait_set = NULL;
+}
+
+/* What a request waits for; 0: no socket. */
+static uint32
+wanted_events(const BsNodeRequest *request)
+{
+	const BsNodeConn *conn = request->conn;
+
+	if (request->done)
+		return 0;
+	switch (conn->phase)
+	{
+		case BS_CONN_CONNECTING:
+			return conn->polling == PGRES_POLLING_READING ? WL_SOCKET_READABLE
+														  : WL_SOCKET_WRITEABLE;
+		case BS_CONN_GREETING:
+		case BS_CONN_BUSY:
+			return WL_SOCKET_READABLE | (conn->want_write ? WL_SOCKET_WRITEABLE : 0);
+		default:
+			return 0;
+	}
+}
+
+/* libpq may close a socket and open another under the same number, so the set is made anew whenever one connects. */
+static bool
+set_is_current(BsNodeRequest *requests, int nrequests, uint32 *waited)
+{
+	for (int i = 0; i < nrequests; i++)
+		if (wanted_events(&requests[i]) != waited[i] ||
+			(!requests[i].done && requests[i].conn->phase == BS_CONN_CONNECTING))
+			return false;
+	return wait_set != NULL;
+}
+
+static void
+make_set(BsNodeRequest *requests, int nrequests, uint32 *waited)
+{
+	bs_nodes_wait_end();
+	wait_set = CreateWaitEventSet(TopMemoryContext, nrequests + 2);
+	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < nrequests; i++)
+	{
+		waited[i] = wanted_events(&requests[i]);
+		if (waited[i] != 0)
+			AddWaitEventToSet(wait_set, waited[i], PQsocket(requests[i].conn->pg), NULL,
+							  &requests[i]);
+	}
+}
+
+/* How long to wait at most, in milliseconds. */
+static long
+wait_msec(const BsNodeRequest *requests, int nrequests)
+{
+	int64 least = PG_INT64_MAX;
+
+	for (int i = 0; i < nrequests; i++)
+	{
+		if (requests[i].done)
+			continue;
+		if (requests[i].conn->phase == BS_CONN_BUSY && requests[i].conn->more)
+			return 0;
+		least = Min(least, usec_left(&requests[i]));
+		if (requests[i].conn->phase == BS_CONN_RESOLVING)
+			least = Min(least, RESOLVE_LOOK_MSEC * 1000);
+	}
+	return least <= 0 ? 0 : (long) Min(least / 1000 + 1, 60 * 1000);
+}
+
+static void
+wait_and_turn(BsNodeRequest *requests, int nrequests, uint32 *waited, WaitEvent *events)
+{
+	int n;
+
+	if (!set_is_current(requests, nrequests, waited))
+		make_set(requests, nrequests, waited);
+	n = WaitEventSetWait(wait_set, wait_msec(requests, nrequests), events, nrequests + 2,
+						 PG_WAIT_EXTENSION);
+	for (int i = 0; i < n; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		else if (events[i].user_data != NULL)
+			turn(events[i].user_data, true);
+	}
+	CHECK_FOR_INTERRUPTS();
+}
+
+static bool
+all_done(const BsNodeRequest *requests, int nrequests)
+{
+	for (int i = 0; i < nrequests; i++)
+		if (!requests[i].done)
+			return false;
+	return true;
+}
+
+void
+bs_nodes_ask(BsNodeRequest *requests, int nrequests, int64 timeout_usec)
+{
+	uint32 *waited = palloc0(sizeof(uint32) * (Size) (nrequests + 1));
+	WaitEvent *events = palloc(sizeof(WaitEvent) * (Size) (nrequests + 2));
+
+	for (int i = 0; i < nrequests; i++)
+	{
+		BsNodeRequest *request = &requests[i];
+
+		if (request->conn == NULL)
+			bs_conn_attach(request);
+		request->timeout_usec =
+			timeout_usec > 0 ? timeout_usec : bs_node_timeout_usec(request->node);
+		INSTR_TIME_SET_CURRENT(request->began);
+		request->heard = request->began;
+		if (!request->done)
+			turn(request, false);
+	}
+	while (!all_done(requests, nrequests))
+	{
+		wait_and_turn(requests, nrequests, waited, events);
+		for (int i = 0; i < nrequests; i++)
+		{
+			BsNodeRequest *request = &requests[i];
+
+			if (!request->done && (request->conn->phase <= BS_CONN_RESOLVING ||
+								   (request->conn->phase == BS_CONN_BUSY && request->conn->more)))
+				turn(request, false);
+			look_at_deadline(request);
+		}
+	}
+	bs_nodes_wait_end();
+	pfree(waited);
+	pfree(events);
+}
+
+void
+bs_nodes_change(BsNodeRequest *requests, int nrequests)
+{
+	for (int i = 0; i < nrequests; i++)
+		requests[i].change = true;
+	bs_nodes_ask(requests, nrequests, 0);
+}

@@ -534,7 +534,7 @@ CREATE FUNCTION backstream.view_counters(
 	OUT last_error_at timestamptz, OUT state text, OUT groups bigint, OUT memory_bytes bigint,
 	OUT since timestamptz, OUT received bigint, OUT skipped bigint, OUT unknown_rate bigint,
 	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz,
-	OUT fed_before timestamptz, OUT windows_missed bigint)
+	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.view_counters() IS
@@ -543,7 +543,7 @@ COMMENT ON FUNCTION backstream.view_counters() IS
 CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
 	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
-	s.memory_bytes, s.since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
+	s.memory_bytes, s.since, s.kept_since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
 	s.closed_before, s.fed_before, s.windows_missed, s.last_error_at,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
@@ -570,7 +570,8 @@ COMMENT ON COLUMN backstream.views.last_error IS 'why; shown to the owner and to
 COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views';
 COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
 COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory';
-COMMENT ON COLUMN backstream.views.since IS 'counting began';
+COMMENT ON COLUMN backstream.views.since IS 'the definition began to count what it counts';
+COMMENT ON COLUMN backstream.views.kept_since IS 'what earlier definitions counted since then is still there; columns that they had not are NULL in it';
 COMMENT ON COLUMN backstream.views.received IS 'offered to the view';
 COMMENT ON COLUMN backstream.views.skipped IS 'records that came while the view was suspended; not among those received';
 COMMENT ON COLUMN backstream.views.unknown_rate IS 'records whose sampling rate scaled() did not know';

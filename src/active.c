@@ -183,7 +183,7 @@ compile(BsActiveView *view, const BsViewDef *def)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	bs_partial_init(&view->scratch, program, UINT64_MAX);
 	timing = timing_of(view->compiled, &def->options);
-	view->shared = bs_registry_attach(def->relid, program, &timing);
+	view->shared = bs_registry_attach(def->relid, view->compiled, &timing);
 	if (view->shared == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("too many continuous views"),

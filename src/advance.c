@@ -92,12 +92,12 @@ needed_still(BsSharedView *view, int64 *first)
 	bool any = false;
 
 	*first = BS_TIME_INFINITY;
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		BsSharedView *upper = bs_registry_slot(i);
 		int64 fed_before;
 
-		if (!OidIsValid(upper->relid) || upper->timing.lower != view->relid)
+		if (!OidIsValid(upper->relid) || upper->role == BS_SLOT_PREDECESSOR || upper->timing.lower != view->relid)
 			continue;
 		any = true;
 		fed_before = (int64) pg_atomic_read_u64(&upper->fed_before);
@@ -107,14 +107,9 @@ needed_still(BsSharedView *view, int64 *first)
 }
 
 static void
-close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
+close_and_drop_slot(BsSharedView *view, const BsWindowing *windowing, int64 closed_before,
+					int64 drop_before)
 {
-	const BsWindowing *windowing = &timing->windowing;
-	int64 drop_before = bs_time_minus(closed_before, timing->retain_usec);
-	int64 needed;
-
-	if (needed_still(view, &needed))
-		drop_before = Min(drop_before, needed);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		BsSharedPartial *partial = &view->partials[w];
@@ -124,6 +119,19 @@ close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_befo
 		bs_partial_drop(&partial->partial, bs_shared_arena(), bs_window_from(windowing, drop_before));
 		bs_partial_unlock(partial);
 	}
+}
+
+/* What the view goes on from is closed and dropped with it.  The registry lock is held. */
+static void
+close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
+{
+	int64 drop_before = bs_time_minus(closed_before, timing->retain_usec);
+	int64 needed;
+
+	if (needed_still(view, &needed))
+		drop_before = Min(drop_before, needed);
+	for (BsSharedView *part = view; part != NULL; part = bs_registry_predecessor(part))
+		close_and_drop_slot(part, &timing->windowing, closed_before, drop_before);
 }
 
 /* The registry lock is held: the slot stays this view's. */
@@ -157,6 +165,9 @@ void
 bs_view_advance(BsSharedView *view)
 {
 	bs_registry_lock_shared();
+	/* Its windows are its successor's. */
+	if (OidIsValid(view->relid) && view->role == BS_SLOT_PREDECESSOR)
+		view = bs_registry_slot_of(view->relid);
 	if (OidIsValid(view->relid) && view->timing.windowed)
 	{
 		LWLockAcquire(&view->advance_lock, LW_EXCLUSIVE);
@@ -169,8 +180,9 @@ bs_view_advance(BsSharedView *view)
 void
 bs_views_advance(void)
 {
-	for (int i = 0; i < bs_setting_max_views; i++)
-		bs_view_advance(bs_registry_slot(i));
+	for (int i = 0; i < bs_registry_nslots(); i++)
+		if (bs_registry_slot(i)->role != BS_SLOT_PREDECESSOR)
+			bs_view_advance(bs_registry_slot(i));
 }
 
 void

@@ -321,7 +321,7 @@ take_remembered(Alerts *alerts)
 
 	if (remembered == NULL)
 		remembered =
-			MemoryContextAllocZero(TopMemoryContext, sizeof(Remembered) * (Size) bs_setting_max_views);
+			MemoryContextAllocZero(TopMemoryContext, sizeof(Remembered) * (Size) bs_registry_nslots());
 	mine = &remembered[alerts->task->slot];
 	run_groups = mine->groups;
 	mine->groups = NULL;

@@ -224,6 +224,15 @@ bs_columnstate_pack(const BsColumnState *state, const BsViewProgram *view, const
 	return PointerGetDatum(out.data);
 }
 
+Datum
+bs_columnstate_lacking(void)
+{
+	struct varlena *empty = palloc(VARHDRSZ);
+
+	SET_VARSIZE(empty, VARHDRSZ);
+	return PointerGetDatum(empty);
+}
+
 /* ---------- sums ---------- */
 
 BsStateSum *
@@ -342,7 +351,14 @@ void
 bs_statesum_add(BsStateSum *sum, Datum datum)
 {
 	struct varlena *flat = PG_DETOAST_DATUM_PACKED(datum);
-	BsBytes packed = open_state(sum->state, flat);
+	BsBytes packed;
+
+	if (VARSIZE_ANY_EXHDR(flat) == 0)
+	{
+		sum->lacking = true;
+		return;
+	}
+	packed = open_state(sum->state, flat);
 
 	switch (sum->state->form)
 	{
@@ -444,6 +460,9 @@ final_packed(const BsStateSum *sum, bool *isnull)
 Datum
 bs_statesum_final(const BsStateSum *sum, bool *isnull)
 {
+	*isnull = sum->lacking;
+	if (sum->lacking)
+		return (Datum) 0;
 	switch (sum->state->form)
 	{
 		case BS_STATE_PACKED:

@@ -58,6 +58,7 @@ typedef struct BsColumnState
 typedef struct BsStateSum
 {
 	const BsColumnState *state;
+	bool lacking; /* of some group it is not known: nor of all */
 	union
 	{
 		uint64 image[BS_MAX_IMAGE_BYTES / sizeof(uint64)];
@@ -83,6 +84,9 @@ extern void bs_columnstate_init(BsColumnState *state, const BsViewProgram *view,
 /* The state of the column in a group: a varlena in CurrentMemoryContext. */
 extern Datum bs_columnstate_pack(const BsColumnState *state, const BsViewProgram *view,
 								 const BsGroupRow *group);
+
+/* What stands for the state in a group of which it was not counted, or not from the start. */
+extern Datum bs_columnstate_lacking(void);
 
 extern BsStateSum *bs_statesum_create(const BsColumnState *state, MemoryContext context);
 /* Add a state as bs_columnstate_pack() made it.  May raise an error, of a foreign aggregate. */

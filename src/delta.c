@@ -163,6 +163,10 @@ publish(Delta *delta)
 		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &delta->partial,
 						 delta->arena, bs_view_now(view->shared));
 	bs_partial_unlock(shared);
+	/* The definition was replaced when this had been evaluated already: windows close by the new one. */
+	if (mine && pg_atomic_read_u32(&view->shared->replaced) != 0)
+		bs_registry_tell_successor(view->shared, program->fingerprint, &delta->partial, delta->arena,
+								   highest_time(delta));
 	if (mine && delta->error[0] != '\0')
 		bs_view_report_error(view->shared, delta->error);
 }

@@ -219,7 +219,8 @@ publish(Feed *feed, int64 fed_before)
 	feed->partial.received += feed->rows->nfailed;
 	feed->partial.errors += feed->rows->nfailed;
 	bs_partial_lock_write(shared);
-	mine = shared->partial.fingerprint == program->fingerprint;
+	mine = shared->partial.fingerprint == program->fingerprint &&
+		   pg_atomic_read_u32(&view->shared->replaced) == 0;
 	if (mine)
 	{
 		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &feed->partial,
@@ -253,7 +254,7 @@ bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_before, uint64 nm
 	BsSharedPartial *shared = &view->partials[bs_keeper_writer()];
 
 	bs_partial_lock_write(shared);
-	if (shared->partial.fingerprint == fingerprint)
+	if (shared->partial.fingerprint == fingerprint && pg_atomic_read_u32(&view->replaced) == 0)
 	{
 		pg_atomic_fetch_add_u64(&view->windows_missed, nmissed);
 		if (fed_before > (int64) pg_atomic_read_u64(&view->fed_before))
@@ -323,7 +324,7 @@ bs_feed_up(BsActiveView *view, TimestampTz deadline)
 		return false;
 	/* Read before the list is made: what closes meanwhile is left for the next time. */
 	closed_before = (int64) pg_atomic_read_u64(&lower->closed_before);
-	windows = bs_view_windows(view->stream, fingerprint, &nwindows);
+	windows = bs_view_windows(view->stream, fingerprint, NULL, &nwindows);
 	while (nwindows > 0 && windows[nwindows - 1].window >= closed_before)
 		nwindows--;
 	outcome = feed_windows(view, windows, nwindows, deadline);

@@ -38,16 +38,30 @@ strip_locations(char *text)
 	*to = '\0';
 }
 
+uint64
+bs_fingerprint_tree(const void *node)
+{
+	char *text;
+	uint64 hash;
+
+	if (node == NULL)
+		return 1;
+	text = nodeToString(node);
+	strip_locations(text);
+	hash = hash_bytes_extended((const unsigned char *) text, (int) strlen(text), 0);
+	pfree(text);
+	return hash != 0 ? hash : 1;
+}
+
 /*
  * What a query says, by the OIDs of what it names: the names themselves may change without changing
  * what has been counted.
  */
-static char *
+static uint64
 nameless_tree(Query *query)
 {
 	Query *copy = copyObject(query);
 	ListCell *lc;
-	char *text;
 
 	foreach (lc, copy->rtable)
 	{
@@ -58,9 +72,7 @@ nameless_tree(Query *query)
 	}
 	foreach (lc, copy->targetList)
 		lfirst_node(TargetEntry, lc)->resname = NULL;
-	text = nodeToString(copy);
-	strip_locations(text);
-	return text;
+	return bs_fingerprint_tree(copy);
 }
 
 static uint64
@@ -72,8 +84,8 @@ add_text(uint64 hash, const char *text)
 		hash, hash_bytes_extended((const unsigned char *) text, (int) strlen(text), hash));
 }
 
-static uint64
-add_settings(uint64 hash, const BsViewOptions *options)
+uint64
+bs_fingerprint_settings(uint64 hash, const BsViewOptions *options)
 {
 	hash = add_text(hash, options->timezone);
 	hash = add_text(hash, options->datestyle);
@@ -85,10 +97,9 @@ bs_fingerprint_definition(Query *query, const BsViewOptions *options, Oid stream
 {
 	uint64 hash = stream;
 
-	/* A view over a view that has come to mean something else begins anew with it. */
 	if (lower != 0)
 		hash = hash_combine64(hash, lower);
-	return add_settings(add_text(hash, nameless_tree(query)), options);
+	return bs_fingerprint_settings(hash_combine64(hash, nameless_tree(query)), options);
 }
 
 static uint64
@@ -113,17 +124,6 @@ add_layout(uint64 hash, const BsProgram *program)
 	for (uint32_t i = 0; i < program->nsets; i++)
 		hash = hash_combine64(hash, program->sets[i].type);
 	return hash;
-}
-
-uint64
-bs_fingerprint_program(const BsViewProgram *view)
-{
-	uint64 hash = hash_combine64(view->program.fingerprint, view->program.time_column);
-
-	hash = add_layout(hash, &view->program);
-	for (int i = 0; i < view->nforeign; i++)
-		hash = hash_combine64(hash, bs_foreignagg_fingerprint(view->foreign[i]));
-	return hash != 0 ? hash : 1;
 }
 
 /* ---------- by name ---------- */
@@ -177,7 +177,7 @@ has_strings(const BsViewProgram *view)
 uint64
 bs_fingerprint_portable(const BsViewDef *def, const BsViewProgram *view)
 {
-	uint64 hash = add_settings(add_text(BS_PACK_VERSION, portable_text(def)), &def->options);
+	uint64 hash = bs_fingerprint_settings(add_text(BS_PACK_VERSION, portable_text(def)), &def->options);
 
 	check_stack_depth();
 	if (view->over_view)

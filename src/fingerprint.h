@@ -2,7 +2,7 @@
 /*
  * fingerprint.h: numbers for definitions: what was counted under one is not read under another.
  *
- * Two of them.  A program's fingerprint is this server's: it names things by OID, so that renaming one
+ * A definition's and a program's (signature.h) are this server's: it names things by OID, so that renaming one
  * changes nothing, and it is good for as long as the server's data directory.  The portable one names
  * them by their qualified names, and is the same on every server on which the definition means the same.
  */
@@ -12,16 +12,18 @@
 #include "query.h"
 #include "viewdef.h"
 
-/* Of a query over a stream, under its settings; lower: the fingerprint of the view in FROM, or 0. */
+/*
+ * Of a whole definition, output and HAVING included: plans are made for one.  A query over a stream, under its
+ * settings; lower: the fingerprint of the view in FROM, or 0.  (What is counted by it, signature.h, is less.)
+ */
 extern uint64 bs_fingerprint_definition(Query *query, const BsViewOptions *options, Oid stream,
 										uint64 lower);
 
-/*
- * That of the definition (in program.fingerprint) and of what a group's bytes mean.  The same text can
- * come to mean something else when a function or aggregate in it is replaced: what was counted before
- * must not be read by the new rules.  Never 0.
- */
-extern uint64 bs_fingerprint_program(const BsViewProgram *view);
+/* Of a tree, whatever the locations in it.  Never 0. */
+extern uint64 bs_fingerprint_tree(const void *node);
+
+/* A hash and that of the settings that expressions may mean something under. */
+extern uint64 bs_fingerprint_settings(uint64 hash, const BsViewOptions *options);
 
 /*
  * The portable one of a view and what it compiled to: text of the query without names of columns, without HAVING;

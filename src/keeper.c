@@ -67,7 +67,7 @@ remove_dropped(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	views = bs_viewdef_list();
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		Oid relid = slot_relid(i);
 
@@ -124,6 +124,7 @@ bs_keeper_main(Datum argument)
 		if (seen != generation && remove_dropped())
 			generation = seen;
 		bs_views_advance();
+		bs_registry_sweep();
 		bs_prefix_keep(bs_views_advance);
 		more = bs_levels_turn();
 		more |= bs_outputs_turn(BS_OUTPUT_NOTIFY, bs_alerts_run, bs_alerts_end);

@@ -55,7 +55,7 @@ level_read(int i, Level *level)
 	BsSharedView *lower = NULL;
 
 	bs_registry_lock_shared();
-	if (OidIsValid(view->relid) && OidIsValid(view->timing.lower))
+	if (OidIsValid(view->relid) && view->role != BS_SLOT_PREDECESSOR && OidIsValid(view->timing.lower))
 		lower = bs_registry_slot_of(view->timing.lower);
 	if (lower != NULL)
 	{
@@ -77,7 +77,7 @@ bs_levels_pending(void)
 {
 	Level level;
 
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 		if (level_read(i, &level) && level.fed_before < level.closed_below)
 			return true;
 	return false;
@@ -101,7 +101,7 @@ memory_of(int i, const Level *level)
 {
 	if (memories == NULL)
 		memories =
-			MemoryContextAllocZero(TopMemoryContext, sizeof(Memory) * (Size) bs_setting_max_views);
+			MemoryContextAllocZero(TopMemoryContext, sizeof(Memory) * (Size) bs_registry_nslots());
 	if (memories[i].fingerprint != level->fingerprint)
 		memories[i] = (Memory){.fingerprint = level->fingerprint};
 	return &memories[i];
@@ -151,7 +151,7 @@ feed_pass(TimestampTz deadline)
 	bool progress = false;
 	Level level;
 
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		Memory *memory;
 		BsActiveView *view;
@@ -229,7 +229,7 @@ give_up(void)
 {
 	Level level;
 
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		BsSharedView *lower;
 

@@ -57,7 +57,7 @@ task_read(int i, BsOutput output, BsOutputTask *task)
 
 	memset(task, 0, sizeof(*task));
 	bs_registry_lock_shared();
-	wanted = OidIsValid(view->relid) && bs_view_has_output(view, output);
+	wanted = OidIsValid(view->relid) && view->role == BS_SLOT_CURRENT && bs_view_has_output(view, output);
 	if (wanted)
 	{
 		task->slot = i;
@@ -78,7 +78,7 @@ memory_of(int i, BsOutput output, const BsOutputTask *task)
 
 	if (memories[output] == NULL)
 		memories[output] =
-			MemoryContextAllocZero(TopMemoryContext, sizeof(Memory) * (Size) bs_setting_max_views);
+			MemoryContextAllocZero(TopMemoryContext, sizeof(Memory) * (Size) bs_registry_nslots());
 	memory = &memories[output][i];
 	if (memory->fingerprint != task->fingerprint)
 		*memory = (Memory){.fingerprint = task->fingerprint};
@@ -91,7 +91,7 @@ bs_outputs_pending(void)
 	BsOutputTask task;
 
 	for (int output = 0; output < BS_NOUTPUTS; output++)
-		for (int i = 0; i < bs_setting_max_views; i++)
+		for (int i = 0; i < bs_registry_nslots(); i++)
 			if (task_read(i, output, &task) && task.done_before < task.closed_before &&
 				task.view->outputs[output].error[0] == '\0')
 				return true;
@@ -104,7 +104,7 @@ BsWindowInfo *
 bs_output_windows(const BsOutputTask *task, int *nwindows)
 {
 	int nall;
-	BsWindowInfo *windows = bs_view_windows(task->relid, task->fingerprint, &nall);
+	BsWindowInfo *windows = bs_view_windows(task->relid, task->fingerprint, NULL, &nall);
 
 	*nwindows = 0;
 	for (int i = 0; i < nall; i++)
@@ -161,15 +161,23 @@ say_error(BsSharedView *view, BsOutput output, const char *error)
 	}
 }
 
-/* Raise the mark, unless the slot has become another definition's.  Cannot fail. */
+/*
+ * Raise the mark, unless the slot has become another definition's; where another has gone on from it, there.
+ * Cannot fail.
+ */
 static void
 pass(const BsOutputTask *task, BsOutput output, int64 done_before, uint64 nmissed)
 {
-	BsSharedOutput *shared = &task->view->outputs[output];
+	BsSharedView *view = task->view;
 
 	bs_registry_lock_shared();
-	if (task->view->relid == task->relid && task->view->fingerprint == task->fingerprint)
+	if (view->relid == task->relid && view->fingerprint == task->fingerprint)
 	{
+		BsSharedOutput *shared;
+
+		if (view->role == BS_SLOT_PREDECESSOR)
+			view = bs_registry_slot_of(view->relid);
+		shared = &view->outputs[output];
 		if (done_before > (int64) pg_atomic_read_u64(&shared->done_before))
 			pg_atomic_write_u64(&shared->done_before, (uint64) done_before);
 		pg_atomic_fetch_add_u64(&shared->windows, task->windows);
@@ -178,7 +186,7 @@ pass(const BsOutputTask *task, BsOutput output, int64 done_before, uint64 nmisse
 		pg_atomic_fetch_add_u64(&shared->windows_missed, nmissed);
 	}
 	bs_registry_unlock();
-	bs_view_release(task->view);
+	bs_view_release(view);
 }
 
 static void
@@ -301,9 +309,9 @@ bs_outputs_turn(BsOutput output, BsOutputRun run, BsOutputEnd end)
 	BsOutputTask task;
 
 	/* Where the last turn ended: nobody is always the last one. */
-	for (int n = 0; n < bs_setting_max_views && !more; n++)
+	for (int n = 0; n < bs_registry_nslots() && !more; n++)
 	{
-		int i = next_slot[output] % bs_setting_max_views;
+		int i = next_slot[output] % bs_registry_nslots();
 		Memory *memory;
 
 		next_slot[output] = i + 1;
@@ -334,7 +342,7 @@ bs_outputs_give_up(void)
 	BsOutputTask task;
 
 	for (int output = 0; output < BS_NOUTPUTS; output++)
-		for (int i = 0; i < bs_setting_max_views; i++)
+		for (int i = 0; i < bs_registry_nslots(); i++)
 		{
 			int64 dropped_below;
 

@@ -13,6 +13,7 @@
 #include "access/stratnum.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -37,6 +38,7 @@
 #include "refuse.h"
 #include "registry.h"
 #include "remember.h"
+#include "signature.h"
 #include "viewdef.h"
 #include "viewshape.h"
 #include "windowform.h"
@@ -453,13 +455,14 @@ finish_view(Split *split, uint32_t capacity)
 	MemoryContextRegisterResetCallback(split->context, callback);
 	if (!make_program(split, &view->program))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	view->program.fingerprint =
-		bs_fingerprint_definition(split->query, split->options, view->stream,
-								  view->over_view ? view->lower_fingerprint : 0);
 	problem = bs_program_finish(&view->program, capacity);
 	if (problem != NULL)
 		bs_refuse_size(problem, split->place);
-	view->program.fingerprint = bs_fingerprint_program(view);
+	view->signature = bs_signature_make(view, split->query, split->options);
+	view->program.fingerprint = bs_signature_fingerprint(view->signature);
+	view->definition = hash_combine64(bs_fingerprint_definition(split->query, split->options, view->stream,
+																view->over_view ? view->lower_fingerprint : 0),
+									  view->program.fingerprint);
 	bs_program_columns(&view->program, view->wanted);
 	bs_computed_columns(view->computed, view->wanted);
 }

@@ -61,7 +61,9 @@ typedef struct BsViewProgram
 	MemoryContext context; /* everything below, this struct too */
 
 	/* Reading and writing. */
-	BsProgram program;
+	BsProgram program; /* its fingerprint is that of the signature: of what is counted */
+	struct BsSignature *signature; /* signature.h */
+	uint64 definition; /* a number for all of the definition: HAVING and the target list too */
 	Oid stream;
 	bool over_view; /* stream is a continuous view: its closed windows' rows are the records */
 	uint64 lower_fingerprint; /* that view's */

@@ -33,6 +33,7 @@ typedef struct BsReaderRows
 	TupleTableSlot *scan;
 	int nstates;
 	BsColumnState *states;
+	int *state_columns; /* [nstates] which column of the scan tuple it is the state of */
 	bool *values_wanted; /* [nsets] values of sets that states or final functions are made of */
 	/* From which BsReadLevel on its columns are looked at; UNUSED: never. */
 	uint8 scan_level[MaxTupleAttributeNumber];
@@ -130,6 +131,15 @@ make_scan_desc(const BsReader *reader, TupleDesc desc)
 	return scan;
 }
 
+/* The column of the scan tuple that a column of the view shows as it is, as all that have a state do. */
+static int
+column_of(const BsViewProgram *view, int resno)
+{
+	TargetEntry *entry = list_nth(view->tlist, resno - 1);
+
+	return castNode(Var, entry->expr)->varattno - 1;
+}
+
 static void
 set_up_states(BsReader *reader, List *states)
 {
@@ -140,6 +150,7 @@ set_up_states(BsReader *reader, List *states)
 		ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
 						errmsg("too many columns are combined in one query")));
 	rows->states = palloc0(sizeof(BsColumnState) * (Size) Max(list_length(states), 1));
+	rows->state_columns = palloc0(sizeof(int) * (Size) Max(list_length(states), 1));
 	rows->values_wanted = palloc0(sizeof(bool) * (reader->view->program.nsets + 1));
 	foreach (cell, states)
 	{
@@ -153,6 +164,7 @@ set_up_states(BsReader *reader, List *states)
 					 errdetail_internal("%s", why)));
 		bs_columnstate_init(state, reader->view, &reader->def->options,
 							(AttrNumber) lfirst_int(cell));
+		rows->state_columns[rows->nstates - 1] = column_of(reader->view, lfirst_int(cell));
 		if (state->form == BS_STATE_VALUES)
 			rows->values_wanted[state->set] = true;
 	}
@@ -365,7 +377,7 @@ BsWindowInfo *
 bs_reader_windows(BsReader *reader, int *nwindows)
 {
 	BsWindowInfo *windows =
-		bs_view_windows(reader->def->relid, reader->shape->fingerprint, nwindows);
+		bs_view_windows(reader->def->relid, reader->shape->fingerprint, reader->view, nwindows);
 	int shown = 0;
 
 	if (!reader->shape->windowed)
@@ -422,7 +434,7 @@ bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 	MemoryContextReset(rows->window_context);
 	rows->data = NULL;
 	outer = MemoryContextSwitchTo(rows->window_context);
-	rows->data = bs_view_read(reader->def->relid, &reader->view->program, rows->writer, first, last,
+	rows->data = bs_view_read(reader->def->relid, reader->view, rows->writer, first, last,
 							  rows->window_context);
 	list_values(reader);
 	MemoryContextSwitchTo(outer);
@@ -475,6 +487,13 @@ next_group(BsReader *reader, GroupAt *group)
 	return true;
 }
 
+/* Is this a column that was not counted in what is loaded? */
+static bool
+lacks(const BsReader *reader, const BsWindowData *data, int column)
+{
+	return column < reader->view->nscan && data != NULL && data->lacks != NULL && data->lacks[column];
+}
+
 /* Put the columns of this level and below into the scan tuple. */
 static void
 fill_scan(BsReader *reader, GroupAt from, int64 window, BsReadLevel level)
@@ -494,14 +513,16 @@ fill_scan(BsReader *reader, GroupAt from, int64 window, BsReadLevel level)
 	for (int i = 0; i < nscan + rows->nstates; i++)
 	{
 		scan->tts_isnull[i] = true;
-		if (rows->scan_level[i] > level)
+		if (rows->scan_level[i] > level || lacks(reader, data, i))
 			continue;
 		if (i < nscan)
 			scan->tts_values[i] = bs_finals_column(reader->view, i, &group, &scan->tts_isnull[i]);
 		else
 		{
 			scan->tts_values[i] =
-				bs_columnstate_pack(&rows->states[i - nscan], reader->view, &group);
+				data->lacks != NULL && data->lacks[rows->state_columns[i - nscan]]
+					? bs_columnstate_lacking()
+					: bs_columnstate_pack(&rows->states[i - nscan], reader->view, &group);
 			scan->tts_isnull[i] = false;
 		}
 	}

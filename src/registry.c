@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* registry.c: shared memory, slots of views and their locks.  See registry.h. */
+/* registry.c: shared memory, its locks, and telling of changes.  See registry.h. */
 #include "registry.h"
 
 #include <signal.h>
@@ -53,7 +53,7 @@ lay_out(BsShared *head)
 	head->view_bytes = CACHELINEALIGN(offsetof(BsSharedView, partials) +
 									  mul_size(bs_nwriters(), sizeof(BsSharedPartial)));
 	head->views = size;
-	size = add_size(size, mul_size(head->view_bytes, bs_setting_max_views));
+	size = add_size(size, mul_size(head->view_bytes, (Size) bs_setting_max_views * 2));
 	head->workers = size;
 	size = add_size(size, CACHELINEALIGN(mul_size(bs_setting_workers + 1, sizeof(BsSharedWorker))));
 	head->applying = size;
@@ -108,8 +108,10 @@ init_output(BsSharedOutput *output)
 static void
 init_view(BsSharedView *view)
 {
+	view->predecessor = -1;
 	SpinLockInit(&view->mutex);
 	pg_atomic_init_u32(&view->state, 0);
+	pg_atomic_init_u32(&view->replaced, 0);
 	pg_atomic_init_u64(&view->closed_before, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->skipped, 0);
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
@@ -139,7 +141,7 @@ init_shared(Size fixed)
 	pg_atomic_init_u64(&shared->sockets_generation, 0);
 	if (!pg_strong_random(&shared->hash_seed, sizeof(shared->hash_seed)))
 		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 		init_view(bs_registry_slot(i));
 	for (int w = 0; w <= bs_setting_workers; w++)
 	{
@@ -290,34 +292,16 @@ bs_keeper_wake(void)
 		kill(pid, SIGUSR1);
 }
 
+int
+bs_registry_nslots(void)
+{
+	return shared != NULL ? 2 * bs_setting_max_views : 0;
+}
+
 BsSharedView *
 bs_registry_slot(int i)
 {
 	return (BsSharedView *) ((char *) at(shared->views) + shared->view_bytes * i);
-}
-
-BsSharedView *
-bs_registry_slot_of(Oid relid)
-{
-	for (int i = 0; i < bs_setting_max_views; i++)
-		if (bs_registry_slot(i)->relid == relid)
-			return bs_registry_slot(i);
-	return NULL;
-}
-
-BsSharedView *
-bs_registry_find(Oid relid, uint64 fingerprint)
-{
-	BsSharedView *view;
-
-	if (shared == NULL)
-		return NULL;
-	LWLockAcquire(&shared->registry_lock, LW_SHARED);
-	view = bs_registry_slot_of(relid);
-	if (view != NULL && view->fingerprint != fingerprint)
-		view = NULL;
-	LWLockRelease(&shared->registry_lock);
-	return view;
 }
 
 void
@@ -327,155 +311,15 @@ bs_registry_lock_shared(void)
 }
 
 void
-bs_registry_unlock(void)
+bs_registry_lock_exclusive(void)
 {
-	LWLockRelease(&shared->registry_lock);
-}
-
-BsSharedView *
-bs_registry_find_any(Oid relid)
-{
-	BsSharedView *view;
-
-	if (shared == NULL)
-		return NULL;
-	LWLockAcquire(&shared->registry_lock, LW_SHARED);
-	view = bs_registry_slot_of(relid);
-	LWLockRelease(&shared->registry_lock);
-	return view;
-}
-
-/* ---- attaching and removing ------------------------------------------------------------------- */
-
-/* Give back what every writer has counted; the registry lock is held exclusively. */
-static void
-clear_partials(BsSharedView *view)
-{
-	for (int w = 0; w < bs_nwriters(); w++)
-	{
-		BsSharedPartial *partial = &view->partials[w];
-
-		bs_partial_lock_write(partial);
-		if (partial->partial.fingerprint != 0)
-			bs_partial_clear(&partial->partial, bs_shared_arena());
-		memset(&partial->partial, 0, sizeof(partial->partial));
-		bs_partial_unlock(partial);
-	}
-}
-
-/* One that the view has not had: it begins with what is in memory, a notification with what closes from now on. */
-static void
-start_output(BsSharedView *view, BsOutput number)
-{
-	BsSharedOutput *output = &view->outputs[number];
-	int64 first = BS_TIME_NEG_INFINITY;
-
-	if (number == BS_OUTPUT_NOTIFY)
-		first = (int64) pg_atomic_read_u64(&view->closed_before);
-	pg_atomic_write_u64(&output->done_before, (uint64) first);
-	pg_atomic_write_u64(&output->windows, 0);
-	pg_atomic_write_u64(&output->rows, 0);
-	pg_atomic_write_u64(&output->rows_failed, 0);
-	pg_atomic_write_u64(&output->windows_missed, 0);
-	output->error_at = 0;
-	output->error[0] = '\0';
-}
-
-static void
-set_timing(BsSharedView *view, const BsViewTiming *timing)
-{
-	for (int i = 0; i < BS_NOUTPUTS; i++)
-		if ((timing->outputs & ~view->timing.outputs & (1u << i)) != 0)
-			start_output(view, i);
-	view->timing = *timing;
-	for (int w = 0; w < bs_nwriters(); w++)
-	{
-		bs_partial_lock_write(&view->partials[w]);
-		view->partials[w].partial.max_groups = timing->max_groups;
-		bs_partial_unlock(&view->partials[w]);
-	}
-}
-
-/* Start to count; the registry lock is held exclusively and the slot is empty. */
-static void
-start_view(BsSharedView *view, Oid relid, const BsProgram *program, const BsViewTiming *timing)
-{
-	int64 closed_before = BS_TIME_NEG_INFINITY;
-	TimestampTz now = GetCurrentTimestamp();
-
-	/*
-	 * What would be dropped as soon as it closes is late from the start.  (Over a view nothing is late:
-	 * whatever the lower view still has is taken.)
-	 */
-	if (timing->windowed && timing->clock == BS_CLOCK_WALL && !OidIsValid(timing->lower))
-		closed_before = bs_window_first_after(&timing->windowing, now - timing->retain_usec);
-	memset(&view->timing, 0, sizeof(view->timing));
-	view->relid = relid;
-	view->fingerprint = program->fingerprint;
-	view->since = now;
-	view->last_error_at = 0;
-	view->last_error[0] = '\0';
-	pg_atomic_write_u32(&view->state, BS_VIEW_ACTIVE);
-	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
-	pg_atomic_write_u64(&view->skipped, 0);
-	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
-	pg_atomic_write_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
-	pg_atomic_write_u64(&view->windows_missed, 0);
-	for (int w = 0; w < bs_nwriters(); w++)
-	{
-		BsSharedPartial *partial = &view->partials[w];
-
-		bs_partial_lock_write(partial);
-		bs_partial_init(&partial->partial, program, timing->max_groups);
-		bs_partial_close(&partial->partial,
-						 bs_panes_closed_before(&timing->windowing, closed_before));
-		bs_partial_unlock(partial);
-	}
-	set_timing(view, timing);
-}
-
-BsSharedView *
-bs_registry_attach(Oid relid, const BsProgram *program, const BsViewTiming *timing)
-{
-	BsSharedView *view;
-
 	LWLockAcquire(&shared->registry_lock, LW_EXCLUSIVE);
-	view = bs_registry_slot_of(relid);
-	if (view == NULL)
-	{
-		view = bs_registry_slot_of(InvalidOid);
-		if (view != NULL)
-			start_view(view, relid, program, timing);
-	}
-	else if (view->fingerprint != program->fingerprint)
-	{
-		clear_partials(view);
-		start_view(view, relid, program, timing);
-	}
-	else if (memcmp(&view->timing, timing, sizeof(*timing)) != 0)
-		set_timing(view, timing);
-	LWLockRelease(&shared->registry_lock);
-	return view;
 }
 
 void
-bs_registry_remove(Oid relid)
+bs_registry_unlock(void)
 {
-	BsSharedView *view;
-
-	LWLockAcquire(&shared->registry_lock, LW_EXCLUSIVE);
-	view = bs_registry_slot_of(relid);
-	if (view != NULL)
-	{
-		clear_partials(view);
-		view->relid = InvalidOid;
-		view->fingerprint = 0;
-		pg_atomic_write_u32(&view->state, 0);
-	}
 	LWLockRelease(&shared->registry_lock);
-	/* One that found no slot may have it. */
-	if (view != NULL)
-		bs_registry_bump();
 }
 
 /* ---- locks ------------------------------------------------------------------------------------ */
@@ -550,6 +394,27 @@ bs_applied_until(void)
 			until = arrival;
 	}
 	return until;
+}
+
+bool
+bs_registry_taken_up(uint64 generation, TimestampTz since)
+{
+	for (int w = 0; w <= bs_setting_workers; w++)
+	{
+		BsSharedWorker *worker = bs_shared_worker(w);
+
+		if (pg_atomic_read_u32(&worker->pid) != 0 &&
+			pg_atomic_read_u64(&worker->generation) < generation)
+			return false;
+	}
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		int64 began = (int64) pg_atomic_read_u64((pg_atomic_uint64 *) at(shared->applying) + i);
+
+		if (began != 0 && began <= since)
+			return false;
+	}
+	return true;
 }
 
 /* ---- faults ----------------------------------------------------------------------------------- */

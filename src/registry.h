@@ -5,7 +5,8 @@
  * The main shared memory segment holds, from the start of the server on:
  *
  *   BsShared        the head: locks, generation of definitions, one BsSharedWorker per receiver
- *   BsSharedView[]  a slot per view (backstream.max_views), each with one BsSharedPartial per writer
+ *   BsSharedView[]  a slot per view (backstream.max_views) and as many for what views have replaced, each
+ *                   with one BsSharedPartial per writer
  *   exporters       counters by exporter, per receiver (receiver/decode.h)
  *   listeners       counters by socket, per receiver (receiver/loop.h)
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
@@ -13,10 +14,11 @@
  * Writers are the receivers, 0 .. workers - 1, one more that all inserting backends share, and the keeper,
  * who feeds the views over views (levels.h).
  *
- * A slot belongs to a relation and to one definition of it (fingerprint).  Whoever has read the
- * definition from the catalog while holding a lock on the relation may attach: the slot is made, or
- * emptied when it held an older definition.  Everybody else checks the fingerprint under a lock and
- * leaves the slot alone when it is not his.
+ * A slot belongs to a relation and to one definition of it (fingerprint: of what it counts).  Whoever has
+ * read the definition from the catalog while holding a lock on the relation may attach (slots.c): the slot
+ * is made, and when there was one for an older definition that the new one goes on from, that stays as its
+ * predecessor until retention has emptied it; otherwise it is emptied.  Everybody else checks the fingerprint
+ * under a lock and leaves the slot alone when it is not his.  decisions/0006-replace.md.
  *
  * Locks, in this order: registry lock, a view's advance lock, a partial's lock, the arena's spin lock.
  * docs/locking.md has the table.
@@ -99,13 +101,27 @@ typedef struct BsSharedPartial
 	BsPartial partial;
 } BsSharedPartial;
 
+typedef enum BsSlotRole
+{
+	BS_SLOT_CURRENT = 1, /* what the view shows */
+	BS_SLOT_PREDECESSOR  /* counted under an earlier definition that the current one goes on from */
+} BsSlotRole;
+
+/* Slots that a view's windows are read from: the current one and at most this many less one before it. */
+#define BS_MAX_PARTS 16
+
 typedef struct BsSharedView
 {
 	/* Under the registry lock: */
 	Oid relid; /* InvalidOid: the slot is free */
+	uint32 role; /* BsSlotRole */
 	uint64 fingerprint;
 	TimestampTz since; /* counting began */
-	BsViewTiming timing;
+	BsViewTiming timing; /* a predecessor's windows follow the current one's */
+	uint64 signature;    /* BsSignature in the arena; 0: there was no room for it */
+	uint32 signature_bytes;
+	int32 predecessor;   /* number of the slot that this one goes on from; -1: none */
+	uint64 generation;   /* who has taken up the definitions of this one knows this slot */
 
 	/* Under the mutex: */
 	slock_t mutex;
@@ -113,6 +129,8 @@ typedef struct BsSharedView
 	char last_error[BS_ERROR_TEXT];
 
 	pg_atomic_uint32 state;         /* BsViewState */
+	/* 1: a predecessor.  Set under the lock of the keeper's partial: what it reads below it adds no more. */
+	pg_atomic_uint32 replaced;
 	pg_atomic_uint64 closed_before; /* int64: windows before this are closed in every partial */
 	pg_atomic_uint64 skipped;       /* records that came while it was suspended */
 	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
@@ -136,9 +154,8 @@ typedef struct BsSharedWorker
 	/* int64: everything that arrived before this has been added to all views */
 	pg_atomic_uint64 applied_until;
 	TimestampTz started;
-	/* The keeper's: it has taken up all definitions of this generation; it is feeding. */
-	pg_atomic_uint64 generation;
-	pg_atomic_uint32 busy;
+	pg_atomic_uint64 generation; /* it has taken up all definitions of this generation */
+	pg_atomic_uint32 busy;       /* the keeper's: it is feeding */
 	BsDecoderStats decoder; /* written by the worker only */
 } BsSharedWorker;
 
@@ -172,11 +189,14 @@ extern uint64 bs_registry_generation(void);
 /* Raise it and wake the receivers and the keeper.  Cannot fail. */
 extern void bs_registry_bump(void);
 
+struct BsViewProgram;
+struct BsSignature;
+
 /*
  * The slot of a view for this definition, made or emptied when need be.  The caller holds a lock on
  * the relation (any mode) and has read the definition under it.  NULL when all slots are taken.
  */
-extern BsSharedView *bs_registry_attach(Oid relid, const BsProgram *program,
+extern BsSharedView *bs_registry_attach(Oid relid, const struct BsViewProgram *compiled,
 										const BsViewTiming *timing);
 
 /* The slot of a view if this definition is being counted, else NULL. */
@@ -185,8 +205,45 @@ extern BsSharedView *bs_registry_find(Oid relid, uint64 fingerprint);
 /* The slot of a view under whatever definition, or NULL. */
 extern BsSharedView *bs_registry_find_any(Oid relid);
 
-/* Free the slot and memory of a view that is no more. */
+/* Free the slots and memory of a view that is no more. */
 extern void bs_registry_remove(Oid relid);
+
+/*
+ * Free predecessors that retention has emptied and that nobody writes to any more.  The keeper's.
+ */
+extern void bs_registry_sweep(void);
+
+/* One of the slots that a view's windows are in. */
+typedef struct BsViewPart
+{
+	BsSharedView *view;
+	uint64 fingerprint;
+	struct BsSignature *signature; /* palloc'ed copy; NULL of the only part when that is this definition's */
+} BsViewPart;
+
+/*
+ * The slots that the windows of a view under this definition are in: the current one first, then what it
+ * goes on from.  Returns their number; 0: it is not counted.  With the compiled definition a current slot
+ * of an older one that it can go on from will do: nobody who writes has taken up the new one yet.
+ */
+extern int bs_registry_parts(Oid relid, uint64 fingerprint, const struct BsViewProgram *compiled,
+							 BsViewPart parts[BS_MAX_PARTS]);
+
+/*
+ * What a transaction has added to a slot that became a predecessor meanwhile: how far its sources have
+ * come, for the windows of the view.  Cannot fail.
+ */
+extern void bs_registry_tell_successor(BsSharedView *view, uint64 fingerprint, const BsPartial *added,
+									   BsArena *arena, int64 highest);
+
+/* The slot that this one goes on from, or NULL; the caller holds the registry lock. */
+extern BsSharedView *bs_registry_predecessor(const BsSharedView *view);
+
+/*
+ * Has every process that adds records taken up the definitions of this generation, and has every
+ * transaction that was adding at this time ended?
+ */
+extern bool bs_registry_taken_up(uint64 generation, TimestampTz since);
 
 /* A time less a span; what would leave the scale is its beginning. */
 static inline int64
@@ -197,14 +254,18 @@ bs_time_minus(int64 time, int64 usec)
 	return __builtin_sub_overflow(time, usec, &result) ? BS_TIME_NEG_INFINITY : result;
 }
 
-/* The slot of a relation (InvalidOid: a free one), or NULL; the caller holds the registry lock. */
+/* The current slot of a relation (InvalidOid: a free one), or NULL; the caller holds the registry lock. */
 extern BsSharedView *bs_registry_slot_of(Oid relid);
 
-/* The slot number i (0 .. bs_setting_max_views - 1), in use or not. */
+/* How many slots there are. */
+extern int bs_registry_nslots(void);
+
+/* The slot number i (0 .. bs_registry_nslots() - 1), in use or not. */
 extern BsSharedView *bs_registry_slot(int i);
 
 /* Hold relid, fingerprint, since and timing of every slot as they are. */
 extern void bs_registry_lock_shared(void);
+extern void bs_registry_lock_exclusive(void);
 extern void bs_registry_unlock(void);
 
 /* Lock a partial: writers go first (see postgresql's LWLocks: readers would starve them). */
@@ -276,9 +337,10 @@ typedef struct BsWindowInfo
 
 /*
  * The windows of a view that is counted under this fingerprint, in order of time: a palloc'ed array,
- * its length in *nwindows.  None when it is not counted.
+ * its length in *nwindows.  None when it is not counted.  compiled may be NULL: see bs_registry_parts().
  */
-extern BsWindowInfo *bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows);
+extern BsWindowInfo *bs_view_windows(Oid relid, uint64 fingerprint,
+									 const struct BsViewProgram *compiled, int *nwindows);
 
 /* How many of them start at first or later, and before end. */
 extern uint64 bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end);
@@ -289,17 +351,22 @@ typedef struct BsWindowData
 	BsWindowInfo info;
 	BsArena *arena; /* private; handles in the rows refer to it */
 	BsTable *table; /* NULL: no groups */
+	/*
+	 * By column of the scan tuple: it was not counted in all of these windows, because the definition had
+	 * it not then.  NULL: all were.
+	 */
+	bool *lacks;
 } BsWindowData;
 
 /*
  * Read the windows first .. last (starts, inclusive) of a view into one table: the panes from the start of
- * the first to the end of the last, each once, whatever windows are over it.  The program must be
- * the reader's own with the same fingerprint; writer is its scratch.  Interrupts are served between
+ * the first to the end of the last, each once, whatever windows are over it.  compiled is the reader's own;
+ * writer is its program's scratch.  Interrupts are served between
  * chunks.  The result is freed with context or by bs_window_data_free(); raises an error only when
  * memory is out or on cancel.
  */
-extern BsWindowData *bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first,
-								  int64 last, MemoryContext context);
+extern BsWindowData *bs_view_read(Oid relid, const struct BsViewProgram *compiled, BsWriter *writer,
+								  int64 first, int64 last, MemoryContext context);
 extern void bs_window_data_free(BsWindowData *data);
 
 #endif

@@ -66,7 +66,7 @@ static void
 check_fingerprint(const BsReader *reader, ForeignScan *plan)
 {
 	const char *planned = strVal(list_nth(plan->fdw_private, BS_SCAN_FINGERPRINT));
-	char *now = psprintf(UINT64_FORMAT, reader->shape->fingerprint);
+	char *now = psprintf(UINT64_FORMAT, reader->shape->definition);
 
 	if (strcmp(planned, now) != 0)
 		ereport(ERROR,

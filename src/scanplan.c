@@ -153,7 +153,7 @@ estimate_windows(PlanInfo *info, RelOptInfo *rel, Oid relid, Comparison *compari
 				 int ncomparisons)
 {
 	int nwindows;
-	BsWindowInfo *windows = bs_view_windows(relid, info->shape->fingerprint, &nwindows);
+	BsWindowInfo *windows = bs_view_windows(relid, info->shape->fingerprint, NULL, &nwindows);
 	double groups = 0;
 
 	for (int i = 0; i < nwindows; i++)
@@ -446,7 +446,7 @@ bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, L
 	if (states != NIL)
 		refuse_beside_states(rel, root);
 	private =
-		list_make5(makeString(psprintf(UINT64_FORMAT, info->shape->fingerprint)),
+		list_make5(makeString(psprintf(UINT64_FORMAT, info->shape->definition)),
 				   linitial(best->fdw_private), needed, makeBoolean(all), state_columns(states));
 	return make_foreignscan(tlist, by_level[BS_LEVEL_ALL], rel->relid,
 							list_make2(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]), private,

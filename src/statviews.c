@@ -254,6 +254,7 @@ typedef struct ViewCounters
 {
 	Oid relid;
 	TimestampTz since;
+	TimestampTz kept_since; /* of the oldest definition that this one goes on from; 0: none */
 	uint32 state;
 	uint64 skipped; /* while it was suspended */
 	TimestampTz last_error_at;
@@ -264,7 +265,7 @@ typedef struct ViewCounters
 	uint64 fingerprint;
 	int64 closed_before;
 	bool windowed;
-	bool one_pane; /* each window is one */
+	bool one_pane; /* each window is one, and all are in one slot */
 	Oid lower; /* InvalidOid: over a stream */
 	int64 fed_before;
 	uint64 windows_missed;
@@ -308,13 +309,28 @@ count_windows(const ViewCounters *counters)
 
 	if (counters->one_pane)
 		return counters->sum.npanes;
-	windows = bs_view_windows(counters->relid, counters->fingerprint, &nwindows);
+	windows = bs_view_windows(counters->relid, counters->fingerprint, NULL, &nwindows);
 	if (windows != NULL)
 		pfree(windows);
 	return (uint64) nwindows;
 }
 
-/* Copy what slot number i has; false when it is free. */
+/* What a view goes on from counts with it.  The registry lock is held. */
+static void
+add_predecessors(ViewCounters *counters, const BsSharedView *view)
+{
+	BsSharedView *part = bs_registry_predecessor(view);
+
+	for (; part != NULL; part = bs_registry_predecessor(part))
+	{
+		counters->kept_since = part->since;
+		counters->skipped += pg_atomic_read_u64(&part->skipped);
+		for (int w = 0; w < bs_nwriters(); w++)
+			add_partial(counters, &part->partials[w]);
+	}
+}
+
+/* Copy what slot number i has; false when it is free, or no view's current one. */
 static bool
 read_slot(int i, ViewCounters *counters)
 {
@@ -323,14 +339,15 @@ read_slot(int i, ViewCounters *counters)
 
 	memset(counters, 0, sizeof(*counters));
 	bs_registry_lock_shared();
-	used = OidIsValid(view->relid);
+	used = OidIsValid(view->relid) && view->role == BS_SLOT_CURRENT;
 	if (used)
 	{
 		counters->relid = view->relid;
 		counters->since = view->since;
 		counters->windowed = view->timing.windowed;
 		counters->fingerprint = view->fingerprint;
-		counters->one_pane = view->timing.windowing.size_usec == view->timing.windowing.slide_usec;
+		counters->one_pane = view->timing.windowing.size_usec == view->timing.windowing.slide_usec &&
+							 view->predecessor < 0;
 		counters->state = pg_atomic_read_u32(&view->state);
 		counters->lower = view->timing.lower;
 		counters->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
@@ -343,6 +360,7 @@ read_slot(int i, ViewCounters *counters)
 		SpinLockRelease(&view->mutex);
 		for (int w = 0; w < bs_nwriters(); w++)
 			add_partial(counters, &view->partials[w]);
+		add_predecessors(counters, view);
 	}
 	bs_registry_unlock();
 	if (used)
@@ -414,6 +432,7 @@ view_row(Row *row, const ViewCounters *counters)
 		put_count(row, counters->windows_missed);
 	else
 		put_null(row);
+	put_time(row, counters->kept_since);
 	row_end(row);
 }
 
@@ -424,7 +443,7 @@ bs_view_counters(PG_FUNCTION_ARGS)
 	ViewCounters counters;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		/* A slot whose view was dropped a moment ago is still to be freed. */
 		if (read_slot(i, &counters) && get_rel_relkind(counters.relid) != '\0')
@@ -478,7 +497,7 @@ bs_output_counters(PG_FUNCTION_ARGS)
 	Row row = row_begin(fcinfo);
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < bs_setting_max_views; i++)
+	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		BsSharedView *view = bs_registry_slot(i);
 		uint32 outputs;
@@ -538,7 +557,7 @@ bs_windows(PG_FUNCTION_ARGS)
 	relation = bs_viewdef_open(relid);
 	reader = bs_reader_open(relid, RelationGetDescr(relation), bms_make_singleton(0),
 							CurrentMemoryContext);
-	windows = bs_view_windows(relid, reader->shape->fingerprint, &nwindows);
+	windows = bs_view_windows(relid, reader->shape->fingerprint, reader->view, &nwindows);
 	for (int i = 0; i < nwindows; i++)
 		window_row(&row, &windows[i], reader);
 	bs_reader_close(reader);

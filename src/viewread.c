@@ -11,6 +11,8 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "signature.h"
+
 #define SLACK_BYTES (4 * BS_ARENA_MAX_BLOCK)
 #define MAX_TRIES   6
 
@@ -158,15 +160,26 @@ infos_unite(BsWindowInfo *infos, int ninfos)
 	return kept;
 }
 
-/* The panes that start at first or later and before end, the writers' taken together. */
+/*
+ * The panes that start at first or later and before end, those of all writers and parts taken together.
+ * in_part says which parts have any.
+ */
 static BsWindowInfo *
-panes_of_view(BsSharedView *view, uint64 fingerprint, int64 first, int64 end, int *npanes)
+panes_of_parts(const BsViewPart *parts, int nparts, int64 first, int64 end, int *npanes, bool *in_part)
 {
 	PaneList list = {0};
 	BsWindowInfo *panes;
 
-	for (int w = 0; view != NULL && w < bs_nwriters(); w++)
-		collect_panes(&view->partials[w], fingerprint, first, end, &list);
+	for (int p = 0; p < nparts; p++)
+	{
+		int before = list.npanes;
+
+		for (int w = 0; w < bs_nwriters(); w++)
+			collect_panes(&parts[p].view->partials[w], parts[p].fingerprint, first, end, &list);
+		in_part[p] = false;
+		for (int i = before; i < list.npanes; i++)
+			in_part[p] |= list.panes[i].info.records > 0;
+	}
 	panes = palloc(sizeof(BsWindowInfo) * (Size) (list.npanes + 1));
 	for (int i = 0; i < list.npanes; i++)
 		panes[i] = list.panes[i].info;
@@ -254,9 +267,12 @@ windows_keep(BsWindowInfo *windows, int nwindows, int64 dropped_before)
 }
 
 BsWindowInfo *
-bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
+bs_view_windows(Oid relid, uint64 fingerprint, const BsViewProgram *compiled, int *nwindows)
 {
-	BsSharedView *view = bs_registry_find(relid, fingerprint);
+	BsViewPart parts[BS_MAX_PARTS];
+	bool in_part[BS_MAX_PARTS];
+	int nparts = bs_registry_parts(relid, fingerprint, compiled, parts);
+	BsSharedView *view = nparts > 0 ? parts[0].view : NULL;
 	PaneList panes = {.dropped_before = BS_TIME_NEG_INFINITY};
 	WindowList list = {0};
 	int64 closed_before;
@@ -265,13 +281,16 @@ bs_view_windows(Oid relid, uint64 fingerprint, int *nwindows)
 	if (view == NULL)
 		return NULL;
 	if (!view->timing.windowed)
-		return panes_of_view(view, fingerprint, PG_INT64_MIN, PG_INT64_MAX, nwindows);
+		return panes_of_parts(parts, nparts, PG_INT64_MIN, PG_INT64_MAX, nwindows, in_part);
 	/* Read first: a window that closes meanwhile is shown as open, never the other way round. */
 	closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
-	for (int w = 0; w < bs_nwriters(); w++)
+	for (int i = 0; i < nparts * bs_nwriters(); i++)
 	{
+		const BsViewPart *part = &parts[i / bs_nwriters()];
+
 		panes.npanes = 0;
-		collect_panes(&view->partials[w], fingerprint, PG_INT64_MIN, PG_INT64_MAX, &panes);
+		collect_panes(&part->view->partials[i % bs_nwriters()], part->fingerprint, PG_INT64_MIN,
+					  PG_INT64_MAX, &panes);
 		add_windows(&view->timing.windowing, panes.panes, panes.npanes, &list);
 	}
 	list.nwindows = infos_unite(list.windows, list.nwindows);
@@ -288,7 +307,7 @@ bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end)
 		AllocSetContextCreate(TopMemoryContext, "backstream windows", ALLOCSET_SMALL_SIZES);
 	MemoryContext outer = MemoryContextSwitchTo(context);
 	int nwindows;
-	BsWindowInfo *windows = bs_view_windows(relid, fingerprint, &nwindows);
+	BsWindowInfo *windows = bs_view_windows(relid, fingerprint, NULL, &nwindows);
 	uint64 count = 0;
 
 	for (int i = 0; i < nwindows; i++)
@@ -334,50 +353,73 @@ make_table(BsWindowData *data, const BsProgram *program, uint64 usable_bytes, ui
 	data->table = bs_arena_at(data->arena, table);
 }
 
-/* Merge one chunk of a pane; false when the pane has no such chunk (any more). */
-static bool
-read_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 start,
-		   uint32 chunk, BsWindowData *data, uint64 *overflowed)
+/* Who reads what into what. */
+typedef struct Reading
+{
+	const BsProgram *program;
+	BsWriter *writer;
+	BsViewPart parts[BS_MAX_PARTS];
+	BsTranslation *translations[BS_MAX_PARTS]; /* NULL: of the program itself */
+	int nparts;
+	BsWindowData *data;
+	uint64 overflowed;
+} Reading;
+
+/* The pane's table in a partial of a part, if it is (still) there; the lock is held. */
+static BsTable *
+table_of(const Reading *reading, int part, const BsPartial *partial, int64 start)
 {
 	BsArena *arena = bs_shared_arena();
-	const BsPane *pane = NULL;
-	const BsTable *table;
-	bool more = false;
+	const BsPane *pane = partial->fingerprint == reading->parts[part].fingerprint
+							 ? bs_partial_pane(partial, arena, start)
+							 : NULL;
 
-	bs_partial_lock_read(partial);
-	if (partial->partial.fingerprint == program->fingerprint)
-		pane = bs_partial_pane(&partial->partial, arena, start);
-	table = pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
-	if (table != NULL && chunk < table->nchunks)
-	{
-		*overflowed += bs_table_merge_chunk(data->arena, data->table, program, writer, arena, table,
-											chunk, UINT64_MAX);
-		more = true;
-	}
-	bs_partial_unlock(partial);
+	return pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
+}
+
+/* Merge one chunk of a pane; false when the pane has no such chunk (any more). */
+static bool
+read_chunk(Reading *reading, int part, BsSharedPartial *shared, int64 start, uint32 chunk)
+{
+	BsArena *arena = bs_shared_arena();
+	BsWindowData *data = reading->data;
+	const BsTable *table;
+	bool more;
+
+	bs_partial_lock_read(shared);
+	table = table_of(reading, part, &shared->partial, start);
+	more = table != NULL && chunk < table->nchunks;
+	if (more && reading->translations[part] != NULL)
+		reading->overflowed += bs_table_merge_older_chunk(
+			data->arena, data->table, reading->program, reading->writer, reading->translations[part],
+			arena, table, chunk, UINT64_MAX);
+	else if (more)
+		reading->overflowed += bs_table_merge_chunk(data->arena, data->table, reading->program,
+													reading->writer, arena, table, chunk, UINT64_MAX);
+	bs_partial_unlock(shared);
 	return more;
 }
 
 /* Merge one chunk of a set of a pane; false when there is none (any more). */
 static bool
-read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *writer, int64 start,
-			   uint32 set, uint32 chunk, BsWindowData *data)
+read_set_chunk(Reading *reading, int part, BsSharedPartial *shared, int64 start, uint32 set,
+			   uint32 chunk)
 {
 	BsArena *arena = bs_shared_arena();
-	const BsPane *pane = NULL;
+	BsWindowData *data = reading->data;
+	BsTable *table;
 	bool more = false;
 
-	bs_partial_lock_read(partial);
-	if (partial->partial.fingerprint == program->fingerprint)
-		pane = bs_partial_pane(&partial->partial, arena, start);
-	if (pane != NULL && pane->table != 0)
-	{
-		BsTable *table = bs_arena_at(arena, pane->table);
-
-		more = bs_table_merge_set_chunk(data->arena, data->table, program, writer, arena, table, set,
-										chunk, UINT64_MAX);
-	}
-	bs_partial_unlock(partial);
+	bs_partial_lock_read(shared);
+	table = table_of(reading, part, &shared->partial, start);
+	if (table != NULL && reading->translations[part] != NULL)
+		more = bs_table_merge_older_set_chunk(data->arena, data->table, reading->program,
+											  reading->writer, reading->translations[part], arena, table,
+											  set, chunk, UINT64_MAX);
+	else if (table != NULL)
+		more = bs_table_merge_set_chunk(data->arena, data->table, reading->program, reading->writer,
+										arena, table, set, chunk, UINT64_MAX);
+	bs_partial_unlock(shared);
 	return more;
 }
 
@@ -386,15 +428,16 @@ read_set_chunk(BsSharedPartial *partial, const BsProgram *program, BsWriter *wri
  * group is missing would be lost.
  */
 static void
-read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 start,
-		  BsWindowData *data)
+read_sets(Reading *reading, int part, int64 start)
 {
+	BsSharedView *view = reading->parts[part].view;
+
 	for (int w = 0; w < bs_nwriters(); w++)
-		for (uint32 set = 0; set < program->nsets; set++)
+		for (uint32 set = 0; set < reading->program->nsets; set++)
 		{
 			uint32 chunk = 0;
 
-			while (read_set_chunk(&view->partials[w], program, writer, start, set, chunk, data))
+			while (read_set_chunk(reading, part, &view->partials[w], start, set, chunk))
 			{
 				chunk++;
 				CHECK_FOR_INTERRUPTS();
@@ -402,24 +445,30 @@ read_sets(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 
 		}
 }
 
-static uint64
-read_pane(BsSharedView *view, const BsProgram *program, BsWriter *writer, int64 start,
-		  BsWindowData *data)
+static void
+read_groups(Reading *reading, int part, int64 start)
 {
-	uint64 overflowed = 0;
+	BsSharedView *view = reading->parts[part].view;
 
-	read_sets(view, program, writer, start, data);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		uint32 chunk = 0;
 
-		while (read_chunk(&view->partials[w], program, writer, start, chunk, data, &overflowed))
+		while (read_chunk(reading, part, &view->partials[w], start, chunk))
 		{
 			chunk++;
 			CHECK_FOR_INTERRUPTS();
 		}
 	}
-	return overflowed;
+}
+
+static void
+read_pane(Reading *reading, int64 start)
+{
+	for (int part = 0; part < reading->nparts; part++)
+		read_sets(reading, part, start);
+	for (int part = 0; part < reading->nparts; part++)
+		read_groups(reading, part, start);
 }
 
 /*
@@ -445,18 +494,18 @@ panes_shrank(const BsWindowInfo *before, int nbefore, const BsWindowInfo *after,
 
 /* One attempt: false when an open pane grew beyond the memory that was got for it. */
 static bool
-try_read(BsSharedView *view, const BsProgram *program, BsWriter *writer, const BsWindowInfo *panes,
-		 int npanes, uint64 usable_bytes, BsWindowData *data)
+try_read(Reading *reading, const BsWindowInfo *panes, int npanes, uint64 usable_bytes)
 {
-	uint64 overflowed = 0;
+	BsWindowData *data = reading->data;
 
-	make_table(data, program, usable_bytes, data->info.groups);
-	for (int i = 0; i < npanes && overflowed == 0; i++)
-		overflowed = read_pane(view, program, writer, panes[i].window, data);
+	make_table(data, reading->program, usable_bytes, data->info.groups);
+	reading->overflowed = 0;
+	for (int i = 0; i < npanes && reading->overflowed == 0; i++)
+		read_pane(reading, panes[i].window);
 	/* The private table's own left_out says whether it had room for all values. */
-	if (overflowed > 0 || data->table->left_out > 0)
+	if (reading->overflowed > 0 || data->table->left_out > 0)
 		return false;
-	bs_table_fold_sets(data->arena, data->table, program, writer);
+	bs_table_fold_sets(data->arena, data->table, reading->program, reading->writer);
 	return true;
 }
 
@@ -472,18 +521,54 @@ data_create(MemoryContext context)
 	return data;
 }
 
+/* The parts of the view, and how to read those that it goes on from. */
+static void
+begin_reading(Reading *reading, Oid relid, const BsViewProgram *compiled, MemoryContext context)
+{
+	MemoryContext outer = MemoryContextSwitchTo(context);
+
+	reading->program = &compiled->program;
+	reading->nparts =
+		bs_registry_parts(relid, compiled->program.fingerprint, compiled, reading->parts);
+	for (int p = 0; p < reading->nparts; p++)
+		if (p > 0 || reading->parts[p].fingerprint != compiled->program.fingerprint)
+			reading->translations[p] = bs_signature_translation(reading->parts[p].signature, compiled);
+	MemoryContextSwitchTo(outer);
+}
+
+/* Which columns were not counted in some of the panes that were read? */
+static bool *
+columns_lacking(const Reading *reading, const bool *in_part, const BsViewProgram *compiled,
+				MemoryContext context)
+{
+	bool *lacks = NULL;
+
+	for (int p = 0; p < reading->nparts; p++)
+	{
+		if (!in_part[p] || reading->translations[p] == NULL)
+			continue;
+		if (lacks == NULL)
+			lacks = MemoryContextAllocZero(context, sizeof(bool) * (Size) (compiled->nscan + 1));
+		bs_signature_lacks(reading->parts[p].signature, compiled, lacks);
+	}
+	return lacks;
+}
+
 BsWindowData *
-bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first, int64 last,
+bs_view_read(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 first, int64 last,
 			 MemoryContext context)
 {
-	uint64 fingerprint = program->fingerprint;
+	const BsProgram *program = &compiled->program;
 	int64 end = program->windowed ? bs_window_end(&program->windowing, last) : last + 1;
-	BsWindowData *data = data_create(context);
-	BsSharedView *view = bs_registry_find(relid, fingerprint);
+	Reading reading = {.writer = writer, .data = data_create(context)};
+	BsWindowData *data = reading.data;
+	bool in_part[BS_MAX_PARTS];
 	int npanes;
-	BsWindowInfo *panes = panes_of_view(view, fingerprint, first, end, &npanes);
+	BsWindowInfo *panes;
 	int tries = 0;
 
+	begin_reading(&reading, relid, compiled, context);
+	panes = panes_of_parts(reading.parts, reading.nparts, first, end, &npanes, in_part);
 	for (;;)
 	{
 		BsWindowInfo *before = panes;
@@ -493,11 +578,11 @@ bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first,
 		data->info = (BsWindowInfo){.window = first};
 		for (int i = 0; i < nbefore; i++)
 			info_add(&data->info, &before[i]);
-		if (view == NULL || data->info.groups == 0)
+		if (reading.nparts == 0 || data->info.groups == 0)
 			break;
-		fitted = try_read(view, program, writer, before, nbefore,
-						  ((data->info.bytes * 2 + SLACK_BYTES) << tries), data);
-		panes = panes_of_view(view, fingerprint, first, end, &npanes);
+		fitted =
+			try_read(&reading, before, nbefore, ((data->info.bytes * 2 + SLACK_BYTES) << tries));
+		panes = panes_of_parts(reading.parts, reading.nparts, first, end, &npanes, in_part);
 		if (fitted && !panes_shrank(before, nbefore, panes, npanes))
 			break;
 		free_arena(data);
@@ -507,5 +592,6 @@ bs_view_read(Oid relid, const BsProgram *program, BsWriter *writer, int64 first,
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 							errdetail("The groups of a window grew faster than they were read.")));
 	}
+	data->lacks = columns_lacking(&reading, in_part, compiled, context);
 	return data;
 }

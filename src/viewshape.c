@@ -58,6 +58,7 @@ bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext con
 	ListCell *cell;
 
 	shape->fingerprint = view->program.fingerprint;
+	shape->definition = view->definition;
 	shape->windowed = view->program.windowed;
 	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
 	shape->window_attno = view->window_resno;

@@ -25,7 +25,8 @@ typedef enum BsReadLevel
 /* What a planner must know of a view. */
 typedef struct BsViewShape
 {
-	uint64 fingerprint;
+	uint64 fingerprint; /* of what is counted */
+	uint64 definition;  /* of all of it */
 	bool windowed;
 	bool closed_only;        /* show = 'closed' */
 	AttrNumber window_attno; /* the view's first column that is the start of the window; 0: none */

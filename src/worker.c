@@ -273,6 +273,8 @@ read_definitions(void)
 	use_columns(wanted);
 	receiver.incomplete = !complete;
 	receiver.generation = generation;
+	if (complete)
+		pg_atomic_write_u64(&receiver.shared->generation, generation);
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
@@ -395,6 +397,7 @@ bs_receiver_main(Datum argument)
 	before_shmem_exit(say_gone, 0);
 	receiver.shared->started = GetCurrentTimestamp();
 	pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) receiver.shared->started);
+	pg_atomic_write_u64(&receiver.shared->generation, 0);
 	pg_atomic_write_u32(&receiver.shared->pid, (uint32) MyProcPid);
 	read_definitions();
 	set_allow();

@@ -72,11 +72,9 @@ merge_row(BsArena *arena, BsTable *into, const BsProgram *program, uint8_t *row,
 }
 
 uint64_t
-bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
-					 BsArena *from_arena, const BsTable *from, uint32_t chunk, uint64_t max_rows)
+bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+					BsArena *from_arena, const uint8_t *rows, uint32_t nrows, uint64_t max_rows)
 {
-	const uint8_t *rows = bs_table_chunk(from_arena, from, chunk);
-	uint32_t nrows = bs_table_chunk_rows(from, &program->layout, chunk);
 	uint64_t overflowed = 0;
 
 	bs_keys_pack_rows(writer->keys, program, from_arena, rows, nrows);
@@ -92,34 +90,53 @@ bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, Bs
 	return overflowed;
 }
 
+uint64_t
+bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+					 BsArena *from_arena, const BsTable *from, uint32_t chunk, uint64_t max_rows)
+{
+	return bs_table_merge_rows(arena, into, program, writer, from_arena,
+							   bs_table_chunk(from_arena, from, chunk),
+							   bs_table_chunk_rows(from, &program->layout, chunk), max_rows);
+}
+
 /* ---- sets ------------------------------------------------------------------------------------- */
+
+void
+bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+						BsArena *from_arena, const uint8_t *rows, uint32_t nrows, uint32_t set,
+						uint64_t max_rows)
+{
+	const BsProgram *set_rows = program->sets[set].rows;
+	BsTable *target = bs_table_set(arena, into, program, set, true);
+	BsKeys *keys = writer->set_keys[set];
+	uint64_t bytes;
+
+	if (target == NULL)
+	{
+		into->left_out += nrows;
+		return;
+	}
+	bs_keys_pack_rows(keys, set_rows, from_arena, rows, nrows);
+	bytes = target->bytes;
+	bs_table_find(arena, target, set_rows, keys, max_rows, writer->numbers);
+	for (uint32_t i = 0; i < nrows; i++)
+		into->left_out += writer->numbers[i] == BS_NO_ROW;
+	into->bytes += target->bytes - bytes;
+}
 
 bool
 bs_table_merge_set_chunk(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
 						 BsArena *from_arena, BsTable *from, uint32_t set, uint32_t chunk,
 						 uint64_t max_rows)
 {
-	const BsProgram *rows = program->sets[set].rows;
 	const BsTable *source = bs_table_set(from_arena, from, program, set, false);
-	BsTable *target;
-	BsKeys *keys = writer->set_keys[set];
-	uint64_t bytes;
 
 	if (source == NULL || chunk >= source->nchunks)
 		return false;
-	bs_keys_pack_rows(keys, rows, from_arena, bs_table_chunk(from_arena, source, chunk),
-					  bs_table_chunk_rows(source, &rows->layout, chunk));
-	target = bs_table_set(arena, into, program, set, true);
-	if (target == NULL)
-	{
-		into->left_out += keys->nrows;
-		return true;
-	}
-	bytes = target->bytes;
-	bs_table_find(arena, target, rows, keys, max_rows, writer->numbers);
-	for (uint32_t i = 0; i < keys->nrows; i++)
-		into->left_out += writer->numbers[i] == BS_NO_ROW;
-	into->bytes += target->bytes - bytes;
+	bs_table_merge_set_rows(arena, into, program, writer, from_arena,
+							bs_table_chunk(from_arena, source, chunk),
+							bs_table_chunk_rows(source, &program->sets[set].rows->layout, chunk), set,
+							max_rows);
 	return true;
 }
 

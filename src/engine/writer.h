@@ -40,6 +40,14 @@ extern BsPane *bs_partial_take_pane(BsPartial *partial, BsArena *arena, const Bs
 extern void bs_partial_count_late(BsPartial *partial, BsArena *arena, const BsWindowing *windowing,
 								  int64_t start, uint64_t nrecords);
 
+/* bs_table_merge_chunk() and _set_chunk() of rows that need not lie in a table of the program. */
+extern uint64_t bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program,
+									BsWriter *writer, BsArena *from_arena, const uint8_t *rows,
+									uint32_t nrows, uint64_t max_rows);
+extern void bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program,
+									BsWriter *writer, BsArena *from_arena, const uint8_t *rows,
+									uint32_t nrows, uint32_t set, uint64_t max_rows);
+
 extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
 							 BsArena *from_arena, int64_t heard);
 

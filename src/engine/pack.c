@@ -164,7 +164,10 @@ bs_pack_partial(BsPacker *packer, const BsPartial *partial, BsBytes *message)
 	if (!reserve_bytes(packer, BS_PACK_HEADER_BYTES + BS_PACK_PARTIAL_BYTES))
 		return BS_PACK_NO_MEMORY;
 	out = bs_bytes_put_word(message_begin(packer), (uint64_t) partial->closed_before, 8);
+	out = bs_bytes_put_word(out, (uint64_t) partial->dropped_before, 8);
 	out = bs_bytes_put_word(out, partial->last_error, 4);
+	out = bs_bytes_put_word(out, partial->records_lost, 4);
+	out = bs_bytes_put_word(out, partial->datagrams_lost, 4);
 	for (uint32_t i = 0; i < BS_PACK_PARTIAL_COUNTERS; i++)
 	{
 		uint64_t counter;

@@ -16,7 +16,7 @@
  * looked at before anything is merged, and a message is merged whole or not at all.  What the states of
  * foreign aggregates mean only ring 2 knows: it gives a function that looks at them.
  *
- * Files: pack.c writes, unpack.c reads, packlayout.c says what a row is made of, packcolumn.c has the
+ * Files: pack.c writes, unpack.c reads, restore.c puts back into partials, packlayout.c says what a row is made of, packcolumn.c has the
  * columns of numbers.
  *
  * Memory: malloc'ed, private, bounded by the longest message; single-threaded.  Packing and unpacking take no
@@ -73,7 +73,12 @@ typedef struct BsPackedPane
 	uint64_t left_out;
 	int64_t records_lost;
 	int64_t datagrams_lost;
+	uint64_t records_lost_before; /* BsPane */
+	uint64_t datagrams_lost_before;
 } BsPackedPane;
+
+/* A pane's counters; since and closed are the caller's to say. */
+extern BsPackedPane bs_packed_pane(const BsPane *pane, BsArena *arena);
 
 /* ---- writing ---------------------------------------------------------------------------------- */
 
@@ -139,10 +144,11 @@ typedef struct BsUnpacked
 {
 	BsPackKind kind;
 	BsPackedPane pane; /* BS_PACK_PANE; of BS_PACK_ROWS window alone */
-	BsPartial partial; /* BS_PACK_PARTIAL: counters and closed_before, all else zero */
+	BsPartial partial; /* BS_PACK_PARTIAL: counters, closed_before, dropped_before */
 	uint32_t nsources; /* BS_PACK_SOURCES */
 	const BsSource *sources;
-	uint32_t nrows; /* BS_PACK_ROWS; bs_unpacked_merge() */
+	uint32_t nrows;    /* BS_PACK_ROWS; bs_unpacked_merge() */
+	uint64_t nrecords; /* in these groups */
 } BsUnpacked;
 
 /*
@@ -158,5 +164,17 @@ extern BsPackStatus bs_unpack(BsUnpacker *unpacker, const uint8_t *data, size_t 
  */
 extern uint64_t bs_unpacked_merge(BsUnpacker *unpacker, BsArena *arena, BsTable *into,
 								  BsWriter *writer, uint64_t max_rows);
+
+/* ---- putting back ------------------------------------------------------------------------------ */
+
+/*
+ * Put what was unpacked back into a partial of the program, as bs_unpacked_merge() does into a table:
+ * counters and panes add up.  Nothing is late here, though panes are closed.  Needs the partial's lock;
+ * what does not fit is counted as overflowed.  Sources were heard shift_usec later than they say:
+ * while nobody listened none was silent.
+ */
+extern void bs_partial_restore(BsPartial *partial, BsArena *arena, const BsProgram *program,
+							   BsWriter *writer, BsUnpacker *unpacker, const BsUnpacked *unpacked,
+							   int64_t shift_usec);
 
 #endif

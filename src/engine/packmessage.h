@@ -18,10 +18,10 @@
 #define BS_PACK_CLOSED 1u
 #define BS_PACK_GAP    2u
 
-#define BS_PACK_PANE_COUNTERS    8u
+#define BS_PACK_PANE_COUNTERS 10u
 #define BS_PACK_PANE_BYTES       (8 + 8 + 4 + 8 * BS_PACK_PANE_COUNTERS)
 #define BS_PACK_PARTIAL_COUNTERS 10u
-#define BS_PACK_PARTIAL_BYTES    (8 + 4 + 8 * BS_PACK_PARTIAL_COUNTERS)
+#define BS_PACK_PARTIAL_BYTES (8 + 8 + 4 + 4 + 4 + 8 * BS_PACK_PARTIAL_COUNTERS)
 #define BS_PACK_ROWS_BYTES       (8 + 4 + 4)
 
 /* Where 64-bit counters lie in BsPackedPane and in BsPartial, in the order of the message. */

@@ -91,8 +91,8 @@ panes_reserve(BsPartial *partial, BsArena *arena)
 }
 
 /* The pane of this start, made when there is none; NULL when memory is out. */
-static BsPane *
-pane_take(BsPartial *partial, BsArena *arena, int64_t start)
+BsPane *
+bs_partial_make_pane(BsPartial *partial, BsArena *arena, int64_t start)
 {
 	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, start);
 	BsPane *panes;
@@ -129,7 +129,7 @@ BsPane *
 bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t start,
 					 uint32_t expected_rows, BsTable **table)
 {
-	BsPane *pane = pane_take(partial, arena, start);
+	BsPane *pane = bs_partial_make_pane(partial, arena, start);
 
 	*table = pane != NULL ? pane_table(partial, arena, program, pane, expected_rows) : NULL;
 	return pane;
@@ -536,7 +536,7 @@ bs_partial_count_late(BsPartial *partial, BsArena *arena, const BsWindowing *win
 	/* A window of several panes may be there though this one of them is not. */
 	if (pane == NULL && windowing->size_usec > windowing->pane_usec &&
 		lies_in_window(partial, arena, windowing, start))
-		pane = pane_take(partial, arena, start);
+		pane = bs_partial_make_pane(partial, arena, start);
 	if (pane != NULL)
 		pane->late += nrecords;
 }

@@ -23,7 +23,8 @@ typedef struct BsPane
 	uint64_t records;
 	uint64_t late;
 	uint64_t overflowed;
-	uint64_t errors;
+	uint64_t errors : 63;
+	uint64_t gap : 1; /* while it was open the server was down */
 	/* Lost on the way to this writer while the pane was open, by the exporters' sequence numbers. */
 	int32_t records_lost;
 	int32_t datagrams_lost;

@@ -84,8 +84,8 @@ source_take(BsPartial *partial, BsArena *arena, uint64_t source)
 	return entry;
 }
 
-static void
-source_heard(BsPartial *partial, BsArena *arena, uint64_t source, int64_t highest, int64_t now)
+void
+bs_source_heard(BsPartial *partial, BsArena *arena, uint64_t source, int64_t highest, int64_t now)
 {
 	BsSource *entry = source_take(partial, arena, source != 0 ? source : 1);
 
@@ -127,7 +127,7 @@ bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program, 
 			highest = run_highest_within(&batch->columns[program->time_column], &batch->runs[i],
 										 future_limit);
 		if (highest != BS_TIME_NEG_INFINITY)
-			source_heard(partial, arena, batch->runs[i].source, highest, now);
+			bs_source_heard(partial, arena, batch->runs[i].source, highest, now);
 	}
 }
 
@@ -140,7 +140,7 @@ bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from, BsArena
 		const BsSource *entry = &sources_of(from, from_arena)[i];
 
 		if (entry->source != 0)
-			source_heard(into, arena, entry->source, entry->highest, heard);
+			bs_source_heard(into, arena, entry->source, entry->highest, heard);
 	}
 }
 

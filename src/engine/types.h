@@ -22,7 +22,7 @@
  *   merge.c      partials and panes into one
  *   writer.h/.c  a writer's scratch memory
  *   bytes.h      writing and reading packed forms
- *   pack.h, pack.c, unpack.c, packmessage, packlayout, packcolumn  partials as bytes, for nodes and files
+ *   pack.h, pack.c, unpack.c, restore.c, packmessage, packlayout, packcolumn  partials as bytes, for nodes and files
  *   sketch*.h/.c approximate counts, quantiles and top lists; nothing else here knows them
  */
 #ifndef BS_TYPES_H

@@ -383,6 +383,9 @@ unpack_rows(BsUnpacker *unpacker, BsCursor *cursor, BsUnpacked *unpacked)
 		status = take_fields(&stage, cursor);
 	if (status == BS_PACK_OK && !rows_valid(&stage))
 		status = BS_PACK_CORRUPT;
+	for (uint32_t i = 0; status == BS_PACK_OK && set == 0 && i < stage.nrows; i++)
+		unpacked->nrecords += *(const uint64_t *) (stage.rows + (size_t) i * unpacker->program->row_bytes +
+												   unpacker->program->count_offset);
 	return status;
 }
 
@@ -432,7 +435,10 @@ unpack_partial(BsUnpacker *unpacker, BsCursor *cursor, BsUnpacked *unpacked)
 
 	(void) unpacker;
 	partial->closed_before = (int64_t) bs_cursor_get_word(cursor, 8);
+	partial->dropped_before = (int64_t) bs_cursor_get_word(cursor, 8);
 	partial->last_error = (uint32_t) bs_cursor_get_word(cursor, 4);
+	partial->records_lost = (uint32_t) bs_cursor_get_word(cursor, 4);
+	partial->datagrams_lost = (uint32_t) bs_cursor_get_word(cursor, 4);
 	for (uint32_t i = 0; i < BS_PACK_PARTIAL_COUNTERS; i++)
 	{
 		uint64_t counter = bs_cursor_get_word(cursor, 8);

@@ -29,6 +29,9 @@ struct BsWriter
 	BsLane *set_values;  /* [nsets] values of a set's rows, for folding */
 };
 
+/* The pane of this start, made when there is none, without a table; NULL when memory is out. */
+extern BsPane *bs_partial_make_pane(BsPartial *partial, BsArena *arena, int64_t start);
+
 /*
  * The pane of this start and its table, both made when there are none (expected_rows sizes the table).
  * NULL, or a table of NULL, when memory is out.
@@ -47,6 +50,9 @@ extern uint64_t bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgr
 extern void bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program,
 									BsWriter *writer, BsArena *from_arena, const uint8_t *rows,
 									uint32_t nrows, uint32_t set, uint64_t max_rows);
+/* A source has been heard at now, with records up to this time. */
+extern void bs_source_heard(BsPartial *partial, BsArena *arena, uint64_t source, int64_t highest,
+							int64_t now);
 
 extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
 							 BsArena *from_arena, int64_t heard);

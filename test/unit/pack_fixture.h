@@ -24,6 +24,7 @@ typedef struct PackShape
 	bool aggregates; /* one of each kind and type */
 	bool foreign;
 	bool sets;
+	int64_t width; /* of windows; 0: none */
 } PackShape;
 
 static const PackShape pack_shapes[] = {
@@ -39,6 +40,13 @@ static const PackShape pack_shapes[] = {
 };
 
 #define PACK_NSHAPES (sizeof(pack_shapes) / sizeof(pack_shapes[0]))
+
+static const PackShape pack_windows = {.name = "windows",
+									   .keys = {BS_INT2, BS_BYTES},
+									   .nkeys = 2,
+									   .foreign = true,
+									   .sets = true,
+									   .width = 50};
 
 static inline void
 pack_add_aggregate(BsProgram *program, BsAggregateKind kind, BsType type)
@@ -74,6 +82,9 @@ pack_make_program(BsProgram *program, const PackShape *shape)
 	memset(program, 0, sizeof(*program));
 	program->fingerprint = PACK_FINGERPRINT;
 	program->hash_seed = 7;
+	program->windowed = shape->width > 0;
+	program->time_column = BS_TIMESTAMPTZ - 1;
+	program->windowing = bs_windowing_tumble(shape->width, 0);
 	program->keys = calloc(shape->nkeys + 1, sizeof(BsKey));
 	program->aggregates = calloc(BS_NAGGREGATES * PACK_NCOLUMNS, sizeof(BsAggregate));
 	program->sets = calloc(4, sizeof(BsSet));

@@ -16,6 +16,7 @@
 
 #include "../../src/engine/packcolumn.h"
 #include "../../src/engine/packmessage.h"
+#include "../../src/engine/writer.h"
 #include "pack_fixture.h"
 
 #define ARENA_BYTES ((size_t) 256 << 20)
@@ -582,6 +583,8 @@ test_small_messages(void **state)
 	pane.left_out = 6;
 	pane.records_lost = -7;
 	pane.datagrams_lost = 8;
+	pane.records_lost_before = 9;
+	pane.datagrams_lost_before = 10;
 	assert_null(pack_make_program(&program, &pack_shapes[0]));
 	packer = bs_packer_create(&program, PACK_FINGERPRINT);
 	unpacker = bs_unpacker_create(&program, PACK_FINGERPRINT, NULL, NULL);
@@ -596,6 +599,9 @@ test_small_messages(void **state)
 	partial.sources_refused = 10;
 	partial.closed_before = 12345;
 	partial.last_error = BS_ERROR_MASKLEN;
+	partial.dropped_before = -9;
+	partial.records_lost = UINT32_MAX;
+	partial.datagrams_lost = 3;
 	assert_int_equal(bs_pack_partial(packer, &partial, &message), BS_PACK_OK);
 	assert_int_equal(bs_unpack(unpacker, message.data, message.len, &unpacked), BS_PACK_OK);
 	assert_int_equal(unpacked.kind, BS_PACK_PARTIAL);
@@ -605,6 +611,9 @@ test_small_messages(void **state)
 	assert_int_equal(unpacked.partial.sources_refused, 10);
 	assert_int_equal(unpacked.partial.closed_before, 12345);
 	assert_int_equal(unpacked.partial.last_error, BS_ERROR_MASKLEN);
+	assert_int_equal(unpacked.partial.dropped_before, -9);
+	assert_int_equal(unpacked.partial.records_lost, UINT32_MAX);
+	assert_int_equal(unpacked.partial.datagrams_lost, 3);
 
 	/* No sources: no message. */
 	assert_int_equal(bs_pack_sources(packer, arena, &partial, &place, &message), BS_PACK_OK);
@@ -661,6 +670,100 @@ test_sources(void **state)
 	assert_int_equal(n, partial.sources_capacity);
 	bs_packer_free(packer);
 	bs_unpacker_free(unpacker);
+	bs_program_free(&program);
+	bs_arena_free_private(arena);
+}
+
+static void
+restore_message(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+				BsUnpacker *unpacker, BsBytes message)
+{
+	BsUnpacked unpacked;
+
+	assert_int_equal(bs_unpack(unpacker, message.data, message.len, &unpacked), BS_PACK_OK);
+	bs_partial_restore(partial, arena, program, writer, unpacker, &unpacked, 1000);
+}
+
+/* Everything that a partial holds, through messages, into another one. */
+static void
+copy_partial(BsPartial *from, BsPartial *to, BsArena *arena, const BsProgram *program)
+{
+	BsPacker *packer = bs_packer_create(program, PACK_FINGERPRINT);
+	BsUnpacker *unpacker = bs_unpacker_create(program, PACK_FINGERPRINT, any_state, NULL);
+	BsWriter *writer = bs_writer_create(program);
+	BsPackPlace place = {0};
+	BsBytes message;
+
+	assert_int_equal(bs_pack_partial(packer, from, &message), BS_PACK_OK);
+	restore_message(to, arena, program, writer, unpacker, message);
+	while (bs_pack_sources(packer, arena, from, &place, &message) == BS_PACK_OK && message.len > 0)
+		restore_message(to, arena, program, writer, unpacker, message);
+	for (uint32_t i = 0; i < from->npanes; i++)
+	{
+		BsPane *pane = (BsPane *) bs_arena_at(arena, from->panes) + i;
+		BsPackedPane packed = bs_packed_pane(pane, arena);
+
+		assert_int_equal(bs_pack_pane(packer, &packed, &message), BS_PACK_OK);
+		restore_message(to, arena, program, writer, unpacker, message);
+		place = (BsPackPlace){0};
+		while (pane->table != 0 &&
+			   bs_pack_rows(packer, arena, bs_arena_at(arena, pane->table), pane->start, &place,
+							&message) == BS_PACK_OK &&
+			   message.len > 0)
+			restore_message(to, arena, program, writer, unpacker, message);
+	}
+	bs_packer_free(packer);
+	bs_unpacker_free(unpacker);
+	bs_writer_free(writer);
+}
+
+static void
+test_restore(void **state)
+{
+	BsArena *arena = bs_arena_create(ARENA_BYTES);
+	BsProgram program;
+	BsPartial partial;
+	BsPartial copy;
+	BsProgress progress;
+
+	(void) state;
+	assert_null(pack_make_program(&program, &pack_windows));
+	bs_partial_init(&partial, &program, 20);
+	bs_partial_close(&partial, 0);
+	add_random(&partial, arena, &program, 5000, 200, false);
+	assert_true(partial.npanes > 2 && partial.late > 0 && partial.overflowed > 0);
+	bs_partial_note_loss(&partial, arena, 7, 3);
+	bs_partial_close(&partial, 100);
+	bs_source_heard(&partial, arena, 77, 1234, 5678);
+	((BsPane *) bs_arena_at(arena, partial.panes))[1].gap = 1;
+	bs_partial_init(&copy, &program, 20);
+	copy_partial(&partial, &copy, arena, &program);
+	assert_int_equal(copy.npanes, partial.npanes);
+	for (uint32_t i = 0; i < partial.npanes; i++)
+	{
+		BsPane a = ((BsPane *) bs_arena_at(arena, partial.panes))[i];
+		BsPane b = ((BsPane *) bs_arena_at(arena, copy.panes))[i];
+
+		assert_int_equal(a.table != 0, b.table != 0);
+		if (a.table != 0)
+			assert_same_table(arena, bs_arena_at(arena, a.table), arena,
+							  bs_arena_at(arena, b.table), &program);
+		a.table = b.table = 0;
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+	assert_int_equal(copy.records, partial.records);
+	assert_int_equal(copy.overflowed, partial.overflowed);
+	assert_int_equal(copy.late, partial.late);
+	assert_int_equal(copy.closed_before, 100);
+	assert_int_equal(copy.records_lost, partial.records_lost);
+	bs_progress_begin(&progress);
+	bs_partial_progress(&copy, arena, 6678, 6678, 0, &progress);
+	assert_true(progress.any_alive);
+	assert_int_equal(progress.alive_lowest, 1234);
+	/* What was taken is given back. */
+	bs_partial_clear(&copy, arena);
+	bs_partial_clear(&partial, arena);
+	assert_int_equal(bs_arena_stats(arena).used_bytes, 0);
 	bs_program_free(&program);
 	bs_arena_free_private(arena);
 }
@@ -937,7 +1040,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_growing),        cmocka_unit_test(test_room),
 		cmocka_unit_test(test_small_messages), cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_faults),         cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_refused_states), cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_restore),        cmocka_unit_test(test_refused_states),
+		cmocka_unit_test(test_compact),
 	};
 
 	if (argc > 1)

@@ -72,7 +72,6 @@ CREATE VIEW no WITH (continuous) AS SELECT date_trunc('hour', hop(time_received,
 CREATE VIEW no WITH (continuous) AS SELECT count(*), hop(timestamptz '2026-01-01', '2 s', '10 s') FROM backstream.flow;
 CREATE VIEW no WITH (continuous) AS SELECT hop(time_received, '2 s', '10 s'), hop(time_received, '1 s', '10 s'), count(*) FROM backstream.flow GROUP BY 1, 2;
 CREATE VIEW no WITH (continuous) AS SELECT count(*) FROM backstream.flow, LATERAL hop(time_received, '2 s', '10 s') GROUP BY hop;
-CREATE VIEW no WITH (continuous, window = '5 min', slide = '5 s') AS SELECT count(*) FROM backstream.flow;
 -- windows
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 min'), tumble(time_flow_end, '1 min') FROM backstream.flow GROUP BY 1, 2;
 CREATE VIEW no WITH (continuous) AS SELECT tumble(time_received, '1 min'), date_trunc('minute', time_received), count(*) FROM backstream.flow GROUP BY 1, 2;

@@ -115,4 +115,77 @@ CREATE VIEW no WITH (continuous) AS SELECT backstream.hop(last, '1 min', '4 min'
 
 -- the text as it is stored
 SELECT query FROM backstream.views WHERE view = 'odd'::regclass;
+
+-- Rolling: as of now, which the records' own time says here, the records of (b - window, b].
+CREATE VIEW last WITH (continuous, window = '1 min', slide = '10 s', time_column = 't', clock = 'data') AS
+SELECT k, count(*) AS c, sum(b) AS b, count(DISTINCT x) AS xs, max(ip) AS ip, var_pop(n) AS n FROM s WHERE b > 5 GROUP BY k HAVING count(*) > 1;
+CREATE VIEW fine WITH (continuous, window = '25 s', slide = '10 s', time_column = 't', clock = 'data') AS SELECT count(*) AS c, sum(b) AS b, min(t) AS first, max(t) AS last FROM s;
+CREATE VIEW keyed WITH (continuous, window = '90 s', slide = '1 min', time_column = 't', clock = 'data') AS
+SELECT date_trunc('minute', t) AS minute, count(*) AS c FROM s GROUP BY 1;
+TABLE last; TABLE fine;
+SELECT * FROM backstream.windows('fine');
+CREATE TABLE came (LIKE s);
+CREATE FUNCTION b(slide interval) RETURNS timestamptz LANGUAGE sql AS $$ SELECT date_bin(slide, max(t), '2000-01-01 00:00Z') FROM came WHERE isfinite(t) $$;
+CREATE VIEW r_last AS SELECT k, count(*) AS c, sum(b) AS b, count(DISTINCT x) AS xs, max(ip) AS ip, var_pop(n) AS n FROM came
+ WHERE b > 5 AND t > b('10 s') - interval '1 min' AND t <= b('10 s') GROUP BY k HAVING count(*) > 1;
+CREATE VIEW r_fine AS SELECT count(*) AS c, sum(b) AS b, min(t) AS first, max(t) AS last FROM came WHERE t > b('10 s') - interval '25 s' AND t <= b('10 s');
+CREATE VIEW r_keyed AS SELECT date_trunc('minute', t) AS minute, count(*) AS c FROM came WHERE t > b('1 min') - interval '90 s' AND t <= b('1 min') GROUP BY 1;
+CREATE TABLE found (part int, rows bigint, differences bigint);
+-- a few seconds late, or hours; and exactly on the edge of a pane
+INSERT INTO r SELECT id + 10000, date_trunc('second', t), k, b, x, n, ip FROM r WHERE id % 20 = 0 AND id <= 2000;
+UPDATE r SET id = id - 8000 WHERE id > 10000;
+DO $$ BEGIN
+	FOR part IN 0 .. 39 LOOP
+		INSERT INTO win.s SELECT * FROM win.r WHERE id BETWEEN part * 50 + 1 AND part * 50 + 50;
+		INSERT INTO win.came SELECT * FROM win.r WHERE id BETWEEN part * 50 + 1 AND part * 50 + 50;
+		COMMIT;
+		INSERT INTO win.found SELECT part, (SELECT count(*) FROM win.last), count(*) FROM (
+			((TABLE win.last EXCEPT ALL TABLE win.r_last) UNION ALL (TABLE win.r_last EXCEPT ALL TABLE win.last))) d;
+		INSERT INTO win.found SELECT part, 1, count(*) FROM (
+			((TABLE win.fine EXCEPT ALL TABLE win.r_fine) UNION ALL (TABLE win.r_fine EXCEPT ALL TABLE win.fine))) d;
+		INSERT INTO win.found SELECT part, 1, count(*) FROM (
+			((TABLE win.keyed EXCEPT ALL TABLE win.r_keyed) UNION ALL (TABLE win.r_keyed EXCEPT ALL TABLE win.keyed))) d;
+	END LOOP;
+END $$;
+SELECT count(*), sum(rows) > 200 AS some, sum(differences) AS differences FROM found;
+SELECT window_start, window_end, window_end - window_start AS width, state, records > 0 AS some, window_end = b('10 s') AS now FROM backstream.windows('fine');
+SELECT late > 0 AS some_late, closed_before, windows, records + late + untimed = received AS counted FROM backstream.views WHERE view = 'fine'::regclass;
+-- what is past decays without input; here the clock is moved by a record that WHERE leaves out
+INSERT INTO s (t, b) VALUES ('2026-01-01 01:00Z', 1);
+TABLE last;
+SELECT c, b FROM fine;
+-- names and columns are followed
+ALTER FOREIGN TABLE s RENAME COLUMN t TO at;
+SELECT ftoptions[array_position(ftoptions, 'time_column=at')] FROM pg_foreign_table WHERE ftrelid = 'last'::regclass;
+INSERT INTO s (at, k, b) SELECT '2026-01-01 01:00Z', 1, 7 FROM generate_series(1, 3);
+SELECT k, c, b FROM last;
+ALTER FOREIGN TABLE s DROP COLUMN at;
+ALTER FOREIGN TABLE s ALTER COLUMN at TYPE text;
+-- by the wall clock
+CREATE FOREIGN TABLE w (time_received timestamptz, v int) SERVER backstream;
+CREATE VIEW now WITH (continuous, window = '1 hour', slide = '1 ms', time_column = 'time_received') AS SELECT count(*) AS c, sum(v) AS v FROM w;
+CREATE VIEW now WITH (continuous, window = '1 hour', slide = '1 s', time_column = 'time_received') AS SELECT count(*) AS c, sum(v) AS v FROM w;
+TABLE now;
+INSERT INTO w SELECT now() - i * interval '10 min' - interval '5 min', i FROM generate_series(-1, 9) i;
+TABLE now;
+SELECT window_end - window_start AS width, window_end BETWEEN now() - interval '1 s' AND now() AS now, state FROM backstream.windows('now');
+SELECT future FROM backstream.views WHERE view = 'now'::regclass;
+
+-- what does not go together
+CREATE VIEW no WITH (continuous, window = '1 min') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, slide = '1 min') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '2 min', time_column = 'at') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s', time_column = 'nothing') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s', time_column = 'k') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 day', slide = '1 s', time_column = 'at') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s', time_column = 'at', retain = '1 min') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s', time_column = 'at', show = 'closed') AS SELECT count(*) FROM s;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s', time_column = 'at') AS SELECT backstream.tumble(at, '1 s'), count(*) FROM s GROUP BY 1;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s', time_column = 'at') AS SELECT backstream.hop(at, '1 s', '2 s'), count(*) FROM s GROUP BY 1;
+CREATE VIEW no WITH (continuous, window = '1 min', slide = '1 s') AS SELECT count(*) FROM minutes;
+CREATE VIEW no WITH (continuous) AS SELECT count(*) FROM last;
+ALTER VIEW last SET (lateness = '1 s');
+ALTER VIEW last SET (window = '1 s');
+SELECT count(*) FROM backstream.merged(NULL::last, NULL, NULL);
 DROP SCHEMA win CASCADE;

@@ -137,6 +137,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	timing.windowed = program->windowed;
 	timing.arrival = program->windowed && compiled->stream == bs_flow_relation() &&
 					 program->time_column == BS_FLOW_TIME_RECEIVED;
+	timing.rolling = compiled->rolling;
 	timing.clock = options->clock;
 	timing.lower = compiled->over_view ? compiled->stream : InvalidOid;
 	timing.windowing = program->windowing;

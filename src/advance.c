@@ -13,6 +13,7 @@
 #include "registry.h"
 
 #include "backstream.h"
+#include "rolling.h"
 
 int64
 bs_view_now(BsSharedView *view)
@@ -106,17 +107,17 @@ needed_still(BsSharedView *view, int64 *first)
 	return needed_outside(view, first) || any;
 }
 
+/* Panes that start before these. */
 static void
-close_and_drop_slot(BsSharedView *view, const BsWindowing *windowing, int64 closed_before,
-					int64 drop_before)
+close_and_drop_slot(BsSharedView *view, int64 closed_before, int64 drop_before)
 {
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		BsSharedPartial *partial = &view->partials[w];
 
 		bs_partial_lock_write(partial);
-		bs_partial_close(&partial->partial, bs_panes_closed_before(windowing, closed_before));
-		bs_partial_drop(&partial->partial, bs_shared_arena(), bs_window_from(windowing, drop_before));
+		bs_partial_close(&partial->partial, closed_before);
+		bs_partial_drop(&partial->partial, bs_shared_arena(), drop_before);
 		bs_partial_unlock(partial);
 	}
 }
@@ -125,13 +126,32 @@ close_and_drop_slot(BsSharedView *view, const BsWindowing *windowing, int64 clos
 static void
 close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_before)
 {
+	const BsWindowing *windowing = &timing->windowing;
 	int64 drop_before = bs_time_minus(closed_before, timing->retain_usec);
 	int64 needed;
 
 	if (needed_still(view, &needed))
 		drop_before = Min(drop_before, needed);
 	for (BsSharedView *part = view; part != NULL; part = bs_registry_predecessor(part))
-		close_and_drop_slot(part, &timing->windowing, closed_before, drop_before);
+		close_and_drop_slot(part, bs_panes_closed_before(windowing, closed_before),
+							bs_window_from(windowing, drop_before));
+}
+
+/* Nothing of a rolling view closes: what is older than its window goes. */
+static void
+advance_rolling(BsSharedView *view)
+{
+	int64 now = bs_view_now(view);
+	int64 first;
+
+	if (now == BS_TIME_NEG_INFINITY)
+		return;
+	first = bs_rolling_start(&view->timing.windowing, now);
+	if (first <= (int64) pg_atomic_read_u64(&view->closed_before))
+		return;
+	for (BsSharedView *part = view; part != NULL; part = bs_registry_predecessor(part))
+		close_and_drop_slot(part, first, first);
+	pg_atomic_write_u64(&view->closed_before, (uint64) first);
 }
 
 /* The registry lock is held: the slot stays this view's. */
@@ -143,6 +163,11 @@ advance_locked(BsSharedView *view)
 	int64 closed_before;
 	int64 needed;
 
+	if (timing->rolling)
+	{
+		advance_rolling(view);
+		return;
+	}
 	if (OidIsValid(timing->lower))
 		watermark = (int64) pg_atomic_read_u64(&view->fed_before);
 	else if (timing->arrival && timing->clock == BS_CLOCK_WALL)

@@ -78,16 +78,15 @@ static const OptionRow option_rows[] = {
 	{"notify_on", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(notify_on), 0, 0, notify_on_choices},
 	{"notify_limit", ON_VIEW, KIND_COUNT, 0, IN_VIEW(notify_limit), 0, 10000, NULL},
 	{"archive", ON_VIEW, KIND_LATER, 0, IN_VIEW(archive), 0, 0, NULL},
+	{"window", ON_VIEW, KIND_INTERVAL, FIXED, IN_VIEW(window_usec), 1000, MAX_USEC, NULL},
+	{"slide", ON_VIEW, KIND_INTERVAL, FIXED, IN_VIEW(slide_usec), 1000, MAX_USEC, NULL},
+	{"time_column", ON_VIEW, KIND_TEXT, FIXED, IN_VIEW(time_column), 0, 0, NULL},
 	{"timezone", ON_VIEW, KIND_SETTING, FIXED, IN_VIEW(timezone), 0, 0, NULL},
 	{"datestyle", ON_VIEW, KIND_SETTING, FIXED, IN_VIEW(datestyle), 0, 0, NULL},
 	{"intervalstyle", ON_VIEW, KIND_SETTING, FIXED, IN_VIEW(intervalstyle), 0, 0, NULL},
 	{"format", ON_VIEW, KIND_COUNT, WRITTEN_BY_US | FIXED, IN_VIEW(format), 1, PG_INT32_MAX, NULL},
 
 	{"watermark_by", ON_STREAM, KIND_TEXT, 0, 0, 0, 0, NULL},
-
-	{"window", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"slide", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
-	{"time_column", ON_VIEW, KIND_LATER, 0, 0, 0, 0, NULL},
 
 	{"on_node_failure", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(on_node_failure), 0, 0, node_failure_choices},
 	{"nodes_follow", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(nodes_follow), 0, 0, switch_choices},
@@ -345,6 +344,49 @@ view_options_defaults(BsViewOptions *result)
 	result->nodes_follow = true;
 }
 
+/* Those that say how windows close, or are kept when they have: a rolling view has none. */
+static const char *const closing_options[] = {"retain", "lateness", "idle", "show"};
+
+static void
+rolling_refuse(const DefElem *def, const char *message, const char *hint, const char *source)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg(message, def->defname),
+					errhint("%s", hint), bs_error_position(source, def->location)));
+}
+
+/* What belongs together in a list of options that have been checked one by one. */
+static void
+rolling_check(List *options, const BsViewOptions *parsed, const char *source)
+{
+	DefElem *window = bs_option_find(options, "window");
+	DefElem *slide = bs_option_find(options, "slide");
+	DefElem *time_column = bs_option_find(options, "time_column");
+
+	if (window == NULL && (slide != NULL || time_column != NULL))
+		rolling_refuse(slide != NULL ? slide : time_column, "option \"%s\" needs the option window",
+					   "A rolling view has WITH (window = '5 min', slide = '5 s').", source);
+	if (window == NULL)
+		return;
+	if (slide == NULL)
+		rolling_refuse(window, "option \"%s\" needs the option slide",
+					   "It says how often the answer moves on: WITH (window = '5 min', slide = '5 s').",
+					   source);
+	if (parsed->slide_usec > parsed->window_usec)
+		rolling_refuse(slide, "option \"%s\" is longer than the window",
+					   "It says how often the answer moves on: WITH (window = '5 min', slide = '5 s').",
+					   source);
+	for (size_t i = 0; i < lengthof(closing_options); i++)
+	{
+		DefElem *def = bs_option_find(options, closing_options[i]);
+
+		if (def != NULL)
+			rolling_refuse(def, "option \"%s\" means nothing for a rolling view",
+						   "Leave it out: the answer is always that of the last window, with whatever "
+						   "has come of it.",
+						   source);
+	}
+}
+
 void
 bs_view_options_parse(List *options, BsViewOptions *result)
 {
@@ -357,6 +399,7 @@ bs_view_options_parse(List *options, BsViewOptions *result)
 
 		value_check(row_require(def, ON_VIEW, NULL), def, NULL, result);
 	}
+	rolling_check(options, result, NULL);
 	if (result->format > BS_FORMAT)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a continuous view of format " INT64_FORMAT
@@ -417,6 +460,8 @@ bs_view_options_from_user(List *defelems, const char *source)
 											 (Node *) makeString(pstrdup(defGetString(def))),
 											 def->location));
 	}
+	if (bs_option_find(result, "window") && bs_option_find(result, "slide"))
+		rolling_check(result, &parsed, source);
 	return result;
 }
 

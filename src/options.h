@@ -53,6 +53,9 @@ typedef struct BsViewOptions
 	int64 idle_usec;
 	int64 max_future_usec;
 	int64 max_groups; /* per window */
+	int64 window_usec; /* of a rolling view; 0: it is none */
+	int64 slide_usec;
+	char *time_column; /* of a rolling view; NULL: time_received of backstream.flow */
 	int clock;        /* BsViewClock */
 	int show;         /* BsViewShow */
 	char *notify;     /* a channel; NULL: none */

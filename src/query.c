@@ -38,6 +38,7 @@
 #include "refuse.h"
 #include "registry.h"
 #include "remember.h"
+#include "rolling.h"
 #include "signature.h"
 #include "viewdef.h"
 #include "viewshape.h"
@@ -101,6 +102,12 @@ split_window(Split *split, Node *original, Expr *simple)
 	BsWindowSource source = {&split->native, split->lower, split->view->stream, split->place};
 	BsWindowForm form;
 
+	if (bs_is_rolling(split->options))
+	{
+		if (bs_is_own_function(original, "hop") || bs_is_own_function(original, "tumble"))
+			bs_refuse_two_windows(original, split->place);
+		return false;
+	}
 	if (!bs_window_find(&source, original, simple, &form))
 		return false;
 	if (split->windowed)
@@ -112,9 +119,21 @@ split_window(Split *split, Node *original, Expr *simple)
 }
 
 static void
+split_rolling(Split *split)
+{
+	bs_rolling_form(split->view->stream, split->native.varno, split->options, split->place,
+					&split->window);
+	split->windowed = true;
+	split->view->rolling = true;
+}
+
+static void
 split_groups(Split *split)
 {
 	ListCell *lc;
+
+	if (bs_is_rolling(split->options))
+		split_rolling(split);
 
 	foreach (lc, split->query->groupClause)
 	{
@@ -528,6 +547,7 @@ bs_query_check(Query *query, const char *source_text, int stmt_location,
 	BsViewProgram *view;
 	List *computed = NIL;
 
+	bs_rolling_mark(query, options);
 	bs_refuse_query(query, &place);
 	view = compile(query, &place, options, GetUserId(), BS_BATCH_ROWS, CurrentMemoryContext);
 	bs_computed_verify(view->computed);

@@ -65,6 +65,7 @@ typedef struct BsViewProgram
 	struct BsSignature *signature; /* signature.h */
 	uint64 definition; /* a number for all of the definition: HAVING and the target list too */
 	Oid stream;
+	bool rolling;   /* the windows of program are panes of a rolling one (rolling.h) */
 	bool over_view; /* stream is a continuous view: its closed windows' rows are the records */
 	uint64 lower_fingerprint; /* that view's */
 

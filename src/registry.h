@@ -76,7 +76,8 @@ typedef struct BsViewTiming
 {
 	bool windowed;
 	bool arrival; /* the window is over time_received of backstream.flow: arrival is its own watermark */
-	uint16 unused; /* zero: timings are compared as bytes */
+	bool rolling; /* rolling.h: its windows are panes of the one that goes with the clock */
+	uint8 unused; /* zero: timings are compared as bytes */
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
 	uint32 outputs; /* a bit for each BsOutput that the view has */

@@ -239,7 +239,8 @@ start_view(BsSharedView *view, Oid relid, const BsViewProgram *compiled, const B
 	 * What would be dropped as soon as it closes is late from the start.  (Over a view nothing is late:
 	 * whatever the lower view still has is taken.)
 	 */
-	if (timing->windowed && timing->clock == BS_CLOCK_WALL && !OidIsValid(timing->lower))
+	if (timing->windowed && !timing->rolling && timing->clock == BS_CLOCK_WALL &&
+		!OidIsValid(timing->lower))
 		closed_before = bs_window_first_after(&timing->windowing, now - timing->retain_usec);
 	memset(&view->timing, 0, sizeof(view->timing));
 	view->relid = relid;

@@ -22,6 +22,7 @@
 #include "lanes.h"
 #include "outputs.h"
 #include "reader.h"
+#include "rolling.h"
 #include "viewdef.h"
 
 BS_SQL_FUNCTION(bs_exporter_counters);
@@ -344,7 +345,7 @@ read_slot(int i, ViewCounters *counters)
 	{
 		counters->relid = view->relid;
 		counters->since = view->since;
-		counters->windowed = view->timing.windowed;
+		counters->windowed = view->timing.windowed && !view->timing.rolling;
 		counters->fingerprint = view->fingerprint;
 		counters->one_pane = view->timing.windowing.size_usec == view->timing.windowing.slide_usec &&
 							 view->predecessor < 0;
@@ -520,7 +521,14 @@ bs_output_counters(PG_FUNCTION_ARGS)
 static void
 window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
 {
-	if (reader->shape->windowed)
+	if (reader->shape->rolling)
+	{
+		/* It is open on the left. */
+		put(row, TimestampTzGetDatum(window->window - BS_ROLLING_ORIGIN));
+		put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window) -
+									 BS_ROLLING_ORIGIN));
+	}
+	else if (reader->shape->windowed)
 	{
 		put(row, TimestampTzGetDatum(window->window));
 		put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window)));

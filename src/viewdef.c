@@ -32,6 +32,7 @@
 #include "node.h"
 #include "query.h"
 #include "refuse.h"
+#include "rolling.h"
 #include "viewdef.h"
 
 /* ---------- the catalog ---------- */
@@ -374,6 +375,7 @@ bs_viewdef_load(Oid relid, bool missing_ok)
 	bs_view_options_parse(stored.options, &def->options);
 	def->query_text = def->options.query;
 	def->query = parse_as_owner(def);
+	bs_rolling_mark(def->query, &def->options);
 	def->stream = bs_query_stream(def->query);
 	def->on_nodes = bs_server_is_remote(def->server);
 	return def;

@@ -10,6 +10,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
@@ -19,6 +20,8 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -177,6 +180,41 @@ check_no_cycle(Oid relid)
 	table_close(depend, AccessShareLock);
 }
 
+/* The columns of an entry of the range table that are read without being named: the time of a rolling view. */
+static Bitmapset *
+unnamed_columns(Query *query, int rtindex)
+{
+	RangeTblEntry *entry = rt_fetch(rtindex, query->rtable);
+	Bitmapset *named = NULL;
+
+	if (entry->rtekind != RTE_RELATION)
+		return NULL;
+	pull_varattnos((Node *) query->targetList, rtindex, &named);
+	pull_varattnos((Node *) query->jointree, rtindex, &named);
+	pull_varattnos(query->havingQual, rtindex, &named);
+	return bms_difference(entry->selectedCols, named);
+}
+
+static void
+depend_on_unnamed(const ObjectAddress *view, Query *query)
+{
+	for (int rtindex = 1; rtindex <= list_length(query->rtable); rtindex++)
+	{
+		Bitmapset *columns = unnamed_columns(query, rtindex);
+		int member = -1;
+
+		while ((member = bms_next_member(columns, member)) >= 0)
+		{
+			ObjectAddress column;
+
+			ObjectAddressSubSet(column, RelationRelationId, rt_fetch(rtindex, query->rtable)->relid,
+								member + FirstLowInvalidHeapAttributeNumber);
+			if (column.objectSubId > 0)
+				recordDependencyOn(view, &column, DEPENDENCY_NORMAL);
+		}
+	}
+}
+
 void
 bs_viewdef_depend(Oid relid, Query *query)
 {
@@ -184,6 +222,7 @@ bs_viewdef_depend(Oid relid, Query *query)
 
 	ObjectAddressSet(view, RelationRelationId, relid);
 	recordDependencyOnExpr(&view, (Node *) query, NIL, DEPENDENCY_NORMAL);
+	depend_on_unnamed(&view, query);
 	CommandCounterIncrement();
 	check_no_cycle(relid);
 }

@@ -8,6 +8,8 @@
  */
 #include "registry.h"
 
+#include "rolling.h"
+
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -266,6 +268,40 @@ windows_keep(BsWindowInfo *windows, int nwindows, int64 dropped_before)
 	return kept;
 }
 
+/* The one window of a rolling view, as of now; none before the data's clock has begun. */
+static BsWindowInfo *
+rolling_window(const BsViewPart *parts, int nparts, int *nwindows)
+{
+	BsSharedView *view = parts[0].view;
+	const BsWindowing *windowing = &view->timing.windowing;
+	int64 now = bs_view_now(view);
+	PaneList panes = {0};
+	WindowList list = {0};
+	int64 window;
+
+	if (now == BS_TIME_NEG_INFINITY)
+		return NULL;
+	window = bs_rolling_start(windowing, now);
+	for (int i = 0; i < nparts * bs_nwriters(); i++)
+	{
+		const BsViewPart *part = &parts[i / bs_nwriters()];
+
+		panes.npanes = 0;
+		collect_panes(&part->view->partials[i % bs_nwriters()], part->fingerprint, window,
+					  bs_window_end(windowing, window), &panes);
+		if (panes.npanes > 0)
+			window_add(&list, panes.panes, panes.npanes, window);
+	}
+	*nwindows = 1;
+	if (list.nwindows == 0)
+	{
+		list.windows = palloc0(sizeof(BsWindowInfo));
+		list.windows->window = window;
+	}
+	(void) infos_unite(list.windows, list.nwindows);
+	return list.windows;
+}
+
 BsWindowInfo *
 bs_view_windows(Oid relid, uint64 fingerprint, const BsViewProgram *compiled, int *nwindows)
 {
@@ -282,6 +318,8 @@ bs_view_windows(Oid relid, uint64 fingerprint, const BsViewProgram *compiled, in
 		return NULL;
 	if (!view->timing.windowed)
 		return panes_of_parts(parts, nparts, PG_INT64_MIN, PG_INT64_MAX, nwindows, in_part);
+	if (view->timing.rolling)
+		return rolling_window(parts, nparts, nwindows);
 	/* Read first: a window that closes meanwhile is shown as open, never the other way round. */
 	closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 	for (int i = 0; i < nparts * bs_nwriters(); i++)
@@ -521,6 +559,29 @@ data_create(MemoryContext context)
 	return data;
 }
 
+/* Which panes the windows first .. last are made of; of a rolling view, the one window of now. */
+typedef struct Span
+{
+	int64 first;
+	int64 end;
+} Span;
+
+static Span
+span_of(const Reading *reading, int64 first, int64 last)
+{
+	const BsProgram *program = reading->program;
+
+	if (!program->windowed)
+		return (Span){first, last + 1};
+	if (reading->nparts > 0 && reading->parts[0].view->timing.rolling)
+	{
+		int64 now = bs_view_now(reading->parts[0].view);
+
+		first = last = now == BS_TIME_NEG_INFINITY ? now : bs_rolling_start(&program->windowing, now);
+	}
+	return (Span){first, bs_window_end(&program->windowing, last)};
+}
+
 /* The parts of the view, and how to read those that it goes on from. */
 static void
 begin_reading(Reading *reading, Oid relid, const BsViewProgram *compiled, MemoryContext context)
@@ -558,33 +619,36 @@ BsWindowData *
 bs_view_read(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 first, int64 last,
 			 MemoryContext context)
 {
-	const BsProgram *program = &compiled->program;
-	int64 end = program->windowed ? bs_window_end(&program->windowing, last) : last + 1;
 	Reading reading = {.writer = writer, .data = data_create(context)};
 	BsWindowData *data = reading.data;
 	bool in_part[BS_MAX_PARTS];
 	int npanes;
 	BsWindowInfo *panes;
+	Span span;
 	int tries = 0;
 
 	begin_reading(&reading, relid, compiled, context);
-	panes = panes_of_parts(reading.parts, reading.nparts, first, end, &npanes, in_part);
+	span = span_of(&reading, first, last);
+	panes = panes_of_parts(reading.parts, reading.nparts, span.first, span.end, &npanes, in_part);
 	for (;;)
 	{
 		BsWindowInfo *before = panes;
 		int nbefore = npanes;
 		bool fitted;
 
-		data->info = (BsWindowInfo){.window = first};
+		data->info = (BsWindowInfo){.window = span.first};
 		for (int i = 0; i < nbefore; i++)
 			info_add(&data->info, &before[i]);
 		if (reading.nparts == 0 || data->info.groups == 0)
 			break;
 		fitted =
 			try_read(&reading, before, nbefore, ((data->info.bytes * 2 + SLACK_BYTES) << tries));
-		panes = panes_of_parts(reading.parts, reading.nparts, first, end, &npanes, in_part);
+		panes = panes_of_parts(reading.parts, reading.nparts, span.first, span.end, &npanes, in_part);
 		if (fitted && !panes_shrank(before, nbefore, panes, npanes))
 			break;
+		/* Of a rolling view, what has gone is no longer asked for. */
+		span = span_of(&reading, first, last);
+		panes = panes_of_parts(reading.parts, reading.nparts, span.first, span.end, &npanes, in_part);
 		free_arena(data);
 		pfree(before);
 		/* There are ever fewer panes to lose: only growth needs a bound. */

@@ -211,6 +211,26 @@ refuse_fixed_names(ObjectType type, const char *name, const RangeVar *rv)
 							   rv ? rv->relname : name, BS_EXTENSION)));
 }
 
+/* The time of rolling views over a stream is an option of theirs: it follows. */
+static void
+time_column_follow(Oid stream, const char *old_name, const char *new_name)
+{
+	ListCell *cell;
+
+	foreach (cell, bs_viewdef_uppers(stream))
+	{
+		Oid view = lfirst_oid(cell);
+		DefElem *time_column = bs_option_find(bs_viewdef_stored_options(view), "time_column");
+		Relation relation;
+
+		if (time_column == NULL || strcmp(defGetString(time_column), old_name) != 0)
+			continue;
+		relation = relation_open(view, AccessShareLock);
+		option_store(view, relation->rd_rel->relowner, "time_column", new_name);
+		relation_close(relation, NoLock);
+	}
+}
+
 /* The column that a stream's watermarks are kept by is an option: it follows too. */
 static void
 watermark_follow(Oid relid, const char *old_name, const char *new_name)
@@ -236,6 +256,7 @@ column_rename(BsUtilityCall *call, Oid relid)
 	{
 		CommandCounterIncrement();
 		watermark_follow(relid, statement->subname, statement->newname);
+		time_column_follow(relid, statement->subname, statement->newname);
 	}
 	if (is_stream || bs_relation_is_view(relid))
 		bs_views_changed();

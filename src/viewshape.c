@@ -59,7 +59,8 @@ bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext con
 
 	shape->fingerprint = view->program.fingerprint;
 	shape->definition = view->definition;
-	shape->windowed = view->program.windowed;
+	shape->windowed = view->program.windowed && !view->rolling;
+	shape->rolling = view->rolling;
 	shape->closed_only = shape->windowed && def->options.show == BS_SHOW_CLOSED;
 	shape->window_attno = view->window_resno;
 	shape->windowing = view->program.windowing;

@@ -27,7 +27,8 @@ typedef struct BsViewShape
 {
 	uint64 fingerprint; /* of what is counted */
 	uint64 definition;  /* of all of it */
-	bool windowed;
+	bool windowed; /* its rows are of windows */
+	bool rolling;  /* it has one window, which goes with the clock */
 	bool closed_only;        /* show = 'closed' */
 	AttrNumber window_attno; /* the view's first column that is the start of the window; 0: none */
 	BsWindowing windowing;

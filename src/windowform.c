@@ -19,14 +19,14 @@
 /* ---------- refusals ---------- */
 
 static void pg_attribute_noreturn()
-refuse_width(Node *node, const char *why, const BsPlace *place)
+refuse_width(int location, const char *why, const BsPlace *place)
 {
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", why),
 		 errhint("Use a constant of fixed length, from 1 ms to 366 days, such as '5 min' or '30 "
 				 "days'. Months can be put together where the view is read."),
-		 bs_error_position(place->source, exprLocation(node))));
+		 bs_error_position(place->source, location)));
 	pg_unreachable();
 }
 
@@ -64,13 +64,14 @@ refuse_hop(Node *node, const char *why, const BsPlace *place)
 	pg_unreachable();
 }
 
-static void
-check_range(Node *node, const BsWindowing *windowing, const BsPlace *place)
+void
+bs_window_check_range(Node *node, const BsWindowing *windowing, const BsPlace *place)
 {
+	int location = node != NULL ? exprLocation(node) : place->statement;
 	int64 npanes = windowing->size_usec / windowing->pane_usec;
 
 	if (windowing->pane_usec < BS_MIN_WIDTH_USEC || windowing->size_usec > BS_MAX_WIDTH_USEC)
-		refuse_width(node, "the width of a window is out of range", place);
+		refuse_width(location, "the width of a window is out of range", place);
 	if (npanes > BS_MAX_PANES_PER_WINDOW)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("a window would be put together from " INT64_FORMAT " pieces", npanes),
@@ -78,7 +79,7 @@ check_range(Node *node, const BsWindowing *windowing, const BsPlace *place)
 								  "divisor of how often windows start and how long they are.",
 								  BS_MAX_PANES_PER_WINDOW),
 						errhint("Let windows start less often, and their length be a multiple of that."),
-						bs_error_position(place->source, exprLocation(node))));
+						bs_error_position(place->source, location)));
 }
 
 /* ---------- the forms ---------- */
@@ -137,14 +138,14 @@ refuse_almost_window(const BsWindowSource *source, Node *original)
 	bool constant = is_constant_width(width, &months);
 
 	if (months)
-		refuse_width(original, "the width of a window cannot be in months or years", source->place);
+		refuse_width(exprLocation(original), "the width of a window cannot be in months or years", source->place);
 	if (!tumble)
 		return;
 	if (!constant)
-		refuse_width(original, "the width of a window must be a constant", source->place);
+		refuse_width(exprLocation(original), "the width of a window must be a constant", source->place);
 	if (!IsA(time, Var))
 		refuse_time(time, source->place);
-	refuse_width(original, "the width of a window must be more than zero", source->place);
+	refuse_width(exprLocation(original), "the width of a window must be more than zero", source->place);
 }
 
 static bool
@@ -187,11 +188,11 @@ hop_width(const BsWindowSource *source, Node *original, Node *argument)
 	int64 usec;
 
 	if (!is_constant_width(width, &months))
-		refuse_width(original, "the width of a window must be a constant", source->place);
+		refuse_width(exprLocation(original), "the width of a window must be a constant", source->place);
 	if (months)
-		refuse_width(original, "the width of a window cannot be in months or years", source->place);
+		refuse_width(exprLocation(original), "the width of a window cannot be in months or years", source->place);
 	if (!bs_window_width(DatumGetIntervalP(((Const *) width)->constvalue), &usec))
-		refuse_width(original, "the width of a window must be more than zero", source->place);
+		refuse_width(exprLocation(original), "the width of a window must be more than zero", source->place);
 	return usec;
 }
 
@@ -235,6 +236,6 @@ bs_window_find(const BsWindowSource *source, Node *original, Expr *simple, BsWin
 {
 	if (!find_window(source, original, simple, form))
 		return false;
-	check_range(original, &form->windowing, source->place);
+	bs_window_check_range(original, &form->windowing, source->place);
 	return true;
 }

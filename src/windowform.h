@@ -26,4 +26,7 @@ typedef struct BsWindowSource
 extern bool bs_window_find(const BsWindowSource *source, Node *original, Expr *simple,
 						   BsWindowForm *form);
 
+/* Are panes and windows of widths that can be kept?  Raises an error.  node: what to point at, or NULL. */
+extern void bs_window_check_range(Node *node, const BsWindowing *windowing, const BsPlace *place);
+
 #endif

@@ -27,18 +27,9 @@ bs_window_width(const Interval *interval, int64 *usec)
 const char *
 bs_hop_windowing(int64 slide_usec, int64 size_usec, BsWindowing *windowing)
 {
-	int64 pane = slide_usec;
-
 	if (slide_usec > size_usec)
 		return "windows of hop() cannot start less often than they end";
-	for (int64 rest = size_usec; rest != 0;)
-	{
-		int64 next = pane % rest;
-
-		pane = rest;
-		rest = next;
-	}
-	*windowing = (BsWindowing){pane, slide_usec, size_usec, BS_WINDOW_ORIGIN};
+	*windowing = bs_windowing_of(slide_usec, size_usec, BS_WINDOW_ORIGIN);
 	return NULL;
 }
 

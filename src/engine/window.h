@@ -40,6 +40,22 @@ bs_windowing_tumble(int64_t width_usec, int64_t origin)
 	return (BsWindowing){width_usec, width_usec, width_usec, origin};
 }
 
+/* With panes as wide as they can be: the greatest common divisor. */
+static inline BsWindowing
+bs_windowing_of(int64_t slide_usec, int64_t size_usec, int64_t origin)
+{
+	int64_t pane = slide_usec;
+
+	for (int64_t rest = size_usec; rest != 0;)
+	{
+		int64_t next = pane % rest;
+
+		pane = rest;
+		rest = next;
+	}
+	return (BsWindowing){pane, slide_usec, size_usec, origin};
+}
+
 static inline int64_t
 bs_time_plus(int64_t time, int64_t usec)
 {

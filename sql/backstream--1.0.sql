@@ -583,6 +583,44 @@ COMMENT ON COLUMN backstream.views.windows_missed IS 'of a view over a view: win
 COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
 COMMENT ON COLUMN backstream.views.query IS 'the definition; shown to the owner and to pg_read_all_stats';
 
+CREATE TABLE backstream.archived (
+	archive regclass PRIMARY KEY,
+	view regclass,
+	archived_before timestamptz NOT NULL,
+	windows bigint NOT NULL DEFAULT 0,
+	rows bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE backstream.archived IS
+'How far tables have the closed windows of continuous views (option archive): written with the rows by the archiver, dumped with the database.';
+COMMENT ON COLUMN backstream.archived.archive IS 'the table';
+COMMENT ON COLUMN backstream.archived.view IS 'the continuous view that writes it; NULL: none does any more';
+COMMENT ON COLUMN backstream.archived.archived_before IS 'windows that start before this are in the table, and are never written again';
+COMMENT ON COLUMN backstream.archived.windows IS 'written';
+COMMENT ON COLUMN backstream.archived.rows IS 'in them';
+GRANT SELECT ON backstream.archived TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('backstream.archived',
+	'WHERE archive::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
+
+-- A dump is restored into a server that counts already: what both know of a table becomes one row.
+CREATE FUNCTION backstream.archived_merge() RETURNS trigger LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE backstream.archived a
+	   SET archived_before = greatest(a.archived_before, NEW.archived_before),
+	       windows = a.windows + NEW.windows, rows = a.rows + NEW.rows
+	 WHERE a.archive::oid = NEW.archive::oid;
+	IF FOUND THEN
+		RETURN NULL;
+	END IF;
+	RETURN NEW;
+END
+$$;
+REVOKE ALL ON FUNCTION backstream.archived_merge() FROM PUBLIC;
+COMMENT ON FUNCTION backstream.archived_merge() IS
+'Trigger of backstream.archived: a row for a table that has one already is taken into it.';
+CREATE TRIGGER merge BEFORE INSERT ON backstream.archived
+	FOR EACH ROW EXECUTE FUNCTION backstream.archived_merge();
+
 CREATE FUNCTION backstream.output_counters(
 	OUT relid oid, OUT output text, OUT target text, OUT done_before timestamptz, OUT windows bigint,
 	OUT rows bigint, OUT rows_failed bigint, OUT windows_missed bigint, OUT last_error text,

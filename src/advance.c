@@ -184,6 +184,8 @@ advance_locked(BsSharedView *view)
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
 	if (needed_still(view, &needed))
 		bs_keeper_wake();
+	if (bs_view_has_output(view, BS_OUTPUT_ARCHIVE))
+		bs_archiver_wake();
 }
 
 void

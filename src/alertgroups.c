@@ -138,6 +138,12 @@ bs_group_set_free(BsGroupSet *set)
 		MemoryContextDelete(set->context);
 }
 
+bool
+bs_group_set_fits(const BsGroupSet *set, const BsGroupColumns *columns)
+{
+	return equalTupleDescs(set->stored->tts_tupleDescriptor, columns->desc);
+}
+
 uint64
 bs_group_set_count(const BsGroupSet *set)
 {

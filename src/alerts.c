@@ -326,7 +326,7 @@ take_remembered(Alerts *alerts)
 	run_groups = mine->groups;
 	mine->groups = NULL;
 	if (run_groups == NULL || mine->fingerprint != alerts->task->fingerprint ||
-		mine->done_before != alerts->task->done_before)
+		mine->done_before != alerts->task->done_before || !bs_group_set_fits(run_groups, alerts->columns))
 	{
 		bs_group_set_free(run_groups);
 		run_groups = NULL;

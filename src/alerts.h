@@ -50,6 +50,8 @@ typedef struct BsGroupSet BsGroupSet;
 
 extern BsGroupSet *bs_group_set_create(const BsGroupColumns *columns);
 extern void bs_group_set_free(BsGroupSet *set); /* NULL is fine */
+/* Is the set one of groups by these columns?  Not when the view was replaced meanwhile by one that shows others. */
+extern bool bs_group_set_fits(const BsGroupSet *set, const BsGroupColumns *columns);
 extern uint64 bs_group_set_count(const BsGroupSet *set);
 extern Size bs_group_set_bytes(const BsGroupSet *set);
 

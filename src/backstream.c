@@ -41,6 +41,7 @@ int bs_setting_max_templates;
 int bs_setting_max_flow_duration_sec;
 int bs_setting_listen_for_msec;
 int bs_setting_level_wait_msec;
+int bs_setting_archive_timeout_msec;
 int bs_setting_remember_msec;
 int bs_setting_remember_memory_kb;
 int bs_setting_node_timeout_msec;
@@ -126,8 +127,8 @@ static const IntSetting int_settings[] = {
 	 "time_flow_end is moved up to it.  0: starts are left as they are.",
 	 &bs_setting_max_flow_duration_sec, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	{"backstream.level_wait",
-	 "Time for which windows past retention are kept for a view over their view that has not read "
-	 "them.",
+	 "Time for which windows past retention are kept for a view over theirs, or an output, that has not "
+	 "got them.",
 	 "After it they are dropped, and counted as missed in backstream.views.",
 	 &bs_setting_level_wait_msec, 60 * 1000, 0, 24 * 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"backstream.remember",
@@ -144,6 +145,11 @@ static const IntSetting int_settings[] = {
 	{"backstream.node_timeout", "Time after which a node that says nothing is taken to be away.",
 	 "A server's option node_timeout goes before it.", &bs_setting_node_timeout_msec, 10 * 1000, 10,
 	 24 * 3600 * 1000, PGC_USERSET, GUC_UNIT_MS},
+	{"backstream.archive_timeout",
+	 "Time that an INSERT of closed windows into an archive may take.",
+	 "With all triggers and locks.  It is tried again later, and says so in backstream.outputs.  Other "
+	 "archives wait meanwhile, nobody else does.  0: no limit.",
+	 &bs_setting_archive_timeout_msec, 10 * 1000, 0, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
 	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},

@@ -39,6 +39,7 @@
  *                   another view, settle.c backstream.settle()
  *   ownerrows.c     rows of closed windows, with their owner's rights
  *   outputs.c       what is handed on when windows close; outputdef.c whether it can be
+ *   archiver.c      the archiver; archive.c closed windows into tables, archivetable.c which tables
  *   alerts.c        notifications; alertgroups.c which groups a window had
  *   resume.c        backstream.resume()
  *
@@ -92,6 +93,7 @@ extern int bs_setting_max_templates;
 extern int bs_setting_max_flow_duration_sec;
 extern int bs_setting_listen_for_msec;
 extern int bs_setting_level_wait_msec;
+extern int bs_setting_archive_timeout_msec;
 extern int bs_setting_remember_msec;
 extern int bs_setting_remember_memory_kb;
 extern int bs_setting_node_timeout_msec;

@@ -77,7 +77,7 @@ static const OptionRow option_rows[] = {
 	{"notify", ON_VIEW, KIND_CHANNEL, 0, IN_VIEW(notify), 0, 0, NULL},
 	{"notify_on", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(notify_on), 0, 0, notify_on_choices},
 	{"notify_limit", ON_VIEW, KIND_COUNT, 0, IN_VIEW(notify_limit), 0, 10000, NULL},
-	{"archive", ON_VIEW, KIND_LATER, 0, IN_VIEW(archive), 0, 0, NULL},
+	{"archive", ON_VIEW, KIND_RELATION, 0, IN_VIEW(archive), 0, 0, NULL},
 	{"window", ON_VIEW, KIND_INTERVAL, FIXED, IN_VIEW(window_usec), 1000, MAX_USEC, NULL},
 	{"slide", ON_VIEW, KIND_INTERVAL, FIXED, IN_VIEW(slide_usec), 1000, MAX_USEC, NULL},
 	{"time_column", ON_VIEW, KIND_TEXT, FIXED, IN_VIEW(time_column), 0, 0, NULL},

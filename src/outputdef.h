@@ -6,8 +6,12 @@
 #include "postgres.h"
 
 /*
- * A view has been made or changed: raise an error if it cannot have the outputs that its options name.
+ * A view has been made or replaced: raise an error if it cannot have the outputs that its options name.  Its
+ * archive is made if it is not there, and becomes one of the view's dependencies.
  */
 extern void bs_outputs_check(Oid relid);
+
+/* The same after options were changed: what the view depended on for them is forgotten before. */
+extern void bs_outputs_altered(Oid relid);
 
 #endif

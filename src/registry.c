@@ -31,7 +31,7 @@ typedef struct BsShared
 	/* Offsets from the head: */
 	Size views;
 	Size view_bytes;
-	Size workers; /* BsSharedWorker[workers + 1]: the last is the keeper */
+	Size workers; /* BsSharedWorker[workers + 2]: then the keeper and the archiver */
 	Size applying; /* pg_atomic_uint64[MaxBackends]: bs_backend_begin_apply, 0 none */
 	Size exporters;
 	Size listeners;
@@ -55,7 +55,7 @@ lay_out(BsShared *head)
 	head->views = size;
 	size = add_size(size, mul_size(head->view_bytes, (Size) bs_setting_max_views * 2));
 	head->workers = size;
-	size = add_size(size, CACHELINEALIGN(mul_size(bs_setting_workers + 1, sizeof(BsSharedWorker))));
+	size = add_size(size, CACHELINEALIGN(mul_size(bs_setting_workers + 2, sizeof(BsSharedWorker))));
 	head->applying = size;
 	size = add_size(size, CACHELINEALIGN(mul_size(MaxBackends, sizeof(pg_atomic_uint64))));
 	head->exporters = size;
@@ -143,7 +143,7 @@ init_shared(Size fixed)
 		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
 	for (int i = 0; i < bs_registry_nslots(); i++)
 		init_view(bs_registry_slot(i));
-	for (int w = 0; w <= bs_setting_workers; w++)
+	for (int w = 0; w < bs_setting_workers + 2; w++)
 	{
 		BsSharedWorker *worker = (BsSharedWorker *) at(shared->workers) + w;
 
@@ -232,6 +232,12 @@ bs_shared_keeper(void)
 	return bs_shared_worker(bs_setting_workers);
 }
 
+BsSharedWorker *
+bs_shared_archiver(void)
+{
+	return bs_shared_worker(bs_setting_workers + 1);
+}
+
 BsExporterStats *
 bs_shared_exporters(int worker)
 {
@@ -274,7 +280,7 @@ bs_registry_bump(void)
 	if (shared == NULL)
 		return;
 	pg_atomic_fetch_add_u64(&shared->generation, 1);
-	for (int w = 0; w <= bs_setting_workers; w++)
+	for (int w = 0; w < bs_setting_workers + 2; w++)
 	{
 		pid_t pid = (pid_t) pg_atomic_read_u32(&bs_shared_worker(w)->pid);
 
@@ -283,13 +289,25 @@ bs_registry_bump(void)
 	}
 }
 
-void
-bs_keeper_wake(void)
+static void
+wake(BsSharedWorker *worker)
 {
-	pid_t pid = (pid_t) pg_atomic_read_u32(&bs_shared_keeper()->pid);
+	pid_t pid = (pid_t) pg_atomic_read_u32(&worker->pid);
 
 	if (pid != 0 && pid != MyProcPid)
 		kill(pid, SIGUSR1);
+}
+
+void
+bs_keeper_wake(void)
+{
+	wake(bs_shared_keeper());
+}
+
+void
+bs_archiver_wake(void)
+{
+	wake(bs_shared_archiver());
 }
 
 int

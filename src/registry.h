@@ -147,7 +147,7 @@ typedef struct BsSharedView
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
 } BsSharedView;
 
-/* One receiver, or the keeper. */
+/* One receiver, the keeper or the archiver. */
 typedef struct BsSharedWorker
 {
 	pg_atomic_uint32 pid; /* 0: not running */
@@ -174,6 +174,7 @@ extern int bs_keeper_writer(void);
 extern BsArena *bs_shared_arena(void);
 extern BsSharedWorker *bs_shared_worker(int worker); /* 0 .. workers - 1 */
 extern BsSharedWorker *bs_shared_keeper(void);
+extern BsSharedWorker *bs_shared_archiver(void);
 extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exporters] */
 extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
 extern uint64 bs_shared_hash_seed(void);
@@ -309,8 +310,9 @@ bs_view_has_output(const BsSharedView *view, BsOutput output)
 	return (view->timing.outputs & (1u << output)) != 0;
 }
 
-/* Wake the keeper, unless that is who calls.  Cannot fail. */
+/* Wake the keeper or the archiver, unless that is who calls.  Cannot fail. */
 extern void bs_keeper_wake(void);
+extern void bs_archiver_wake(void);
 
 extern void bs_view_report_error(BsSharedView *view, const char *message);
 /* Nothing more is counted from now on. */

@@ -293,7 +293,7 @@ view_alter(BsUtilityCall *call, Oid relid)
 		bs_view_check_owner(bs_viewdef_load(relid, false));
 	}
 	CommandCounterIncrement();
-	bs_outputs_check(relid);
+	bs_outputs_altered(relid);
 	if (has_command(statement, AT_GenericOptions))
 		bs_node_view_defined(relid, BS_KEEP_REPLACE, false);
 	bs_views_changed();

@@ -21,6 +21,7 @@ typedef struct BsViewDef
 	Oid relid;
 	Oid owner;
 	Oid server;
+	Oid archive; /* viewrename.c: the table that options.archive names */
 	Oid stream; /* the relation in FROM: a stream, or a continuous view */
 	bool on_nodes; /* the nodes of server keep it; it is not counted here (node.h) */
 	char *schema;
@@ -71,6 +72,9 @@ extern Oid bs_flow_relation(void);
 
 /* Is the extension in this database? */
 extern bool bs_extension_is_here(void);
+
+/* Change one of its options, which it has, with the rights of its owner. */
+extern void bs_viewdef_store_option(Oid relid, Oid owner, const char *option, const char *value);
 
 /* The options of a foreign table as stored: a list of DefElem; NIL if there is no such table. */
 extern List *bs_viewdef_stored_options(Oid relid);

@@ -78,7 +78,9 @@ lock_visit(Relation depend, HeapTuple tuple, void *arg)
 	Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
 	bool *locked = arg;
 
-	if (is_query_reference(row) && row->refclassid == RelationRelationId)
+	/* Not the archive, which nobody needs for the definition. */
+	if (is_query_reference(row) && row->refclassid == RelationRelationId &&
+		get_rel_relkind(row->refobjid) == RELKIND_FOREIGN_TABLE)
 		*locked = ConditionalLockRelationOid(row->refobjid, AccessShareLock) &&
 				  (!bs_relation_is_view(row->refobjid) || bs_viewdef_lock_nowait(row->refobjid));
 	return *locked;

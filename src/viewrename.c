@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
+#include "archive.h"
 #include "ddl.h"
 #include "node.h"
 #include "viewdef.h"
@@ -84,7 +85,10 @@ all_load(void)
 		BsViewDef *def = relation != NULL ? load_or_warn(lfirst_oid(cell)) : NULL;
 
 		if (def != NULL)
+		{
+			def->archive = bs_archive_table(def->options.archive, true);
 			defs = lappend(defs, def);
+		}
 		if (relation != NULL)
 			relation_close(relation, NoLock);
 	}
@@ -114,8 +118,8 @@ columns_name(BsViewDef *def)
  * Whoever may rename something may not be the owner of what names it: the text is changed for the
  * owner.
  */
-static void
-option_store(Oid relid, Oid owner, const char *option, const char *value)
+void
+bs_viewdef_store_option(Oid relid, Oid owner, const char *option, const char *value)
 {
 	AlterTableCmd *command = makeNode(AlterTableCmd);
 	DefElem *def = makeDefElemExtended(NULL, pstrdup(option), (Node *) makeString(pstrdup(value)),
@@ -132,6 +136,16 @@ option_store(Oid relid, Oid owner, const char *option, const char *value)
 	bs_views_changed();
 }
 
+/* The archive is an option with a name in it: it follows, too. */
+static void
+archive_store(const BsViewDef *def)
+{
+	char *name = OidIsValid(def->archive) ? bs_archive_table_name(def->archive) : NULL;
+
+	if (name != NULL && strcmp(name, def->options.archive) != 0)
+		bs_viewdef_store_option(def->relid, def->owner, "archive", name);
+}
+
 static void
 all_store(List *defs)
 {
@@ -146,7 +160,8 @@ all_store(List *defs)
 		columns_name(def);
 		text = bs_viewdef_deparse(def->query);
 		if (strcmp(text, def->query_text) != 0)
-			option_store(def->relid, def->owner, "query", text);
+			bs_viewdef_store_option(def->relid, def->owner, "query", text);
+		archive_store(def);
 	}
 }
 
@@ -226,7 +241,7 @@ time_column_follow(Oid stream, const char *old_name, const char *new_name)
 		if (time_column == NULL || strcmp(defGetString(time_column), old_name) != 0)
 			continue;
 		relation = relation_open(view, AccessShareLock);
-		option_store(view, relation->rd_rel->relowner, "time_column", new_name);
+		bs_viewdef_store_option(view, relation->rd_rel->relowner, "time_column", new_name);
 		relation_close(relation, NoLock);
 	}
 }
@@ -238,7 +253,7 @@ watermark_follow(Oid relid, const char *old_name, const char *new_name)
 	DefElem *watermark_by = bs_option_find(bs_viewdef_stored_options(relid), "watermark_by");
 
 	if (watermark_by != NULL && strcmp(defGetString(watermark_by), old_name) == 0)
-		option_store(relid, GetUserId(), "watermark_by", new_name);
+		bs_viewdef_store_option(relid, GetUserId(), "watermark_by", new_name);
 }
 
 static void

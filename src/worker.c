@@ -33,6 +33,7 @@
 #include "exporterconfig.h"
 #include "faultlog.h"
 #include "viewdef.h"
+#include "archive.h"
 #include "worker.h"
 
 #define WAIT_SECONDS 0.1
@@ -439,4 +440,5 @@ bs_workers_register(void)
 		RegisterBackgroundWorker(&worker);
 	}
 	bs_keeper_register();
+	bs_archiver_register();
 }

@@ -417,13 +417,13 @@ $$;
 
 CREATE FUNCTION backstream.windows(continuous_view regclass,
 	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT groups bigint,
-	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT errors bigint,
+	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT other bigint, OUT errors bigint,
 	OUT distinct_left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
 	OUT memory_bytes bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.windows(regclass) IS
-'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
+'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
 
 CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;

@@ -152,6 +152,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 		timing.outputs |= 1u << BS_OUTPUT_NOTIFY;
 	if (program->windowed && options->archive != NULL)
 		timing.outputs |= 1u << BS_OUTPUT_ARCHIVE;
+	timing.overflow = (uint8) options->overflow;
 	return timing;
 }
 

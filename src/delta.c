@@ -104,6 +104,7 @@ delta_prepare(Delta *delta)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 						errdetail("Failed to reserve %zu bytes for the groups of a transaction.", bytes)));
 	bs_partial_init(&delta->partial, &view->compiled->program, view->shared->timing.max_groups);
+	bs_timing_bound_private(&view->shared->timing, &delta->partial);
 }
 
 void

@@ -202,6 +202,7 @@ begin_window(Feed *feed)
 	if (feed->arena == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	bs_partial_init(&feed->partial, &view->compiled->program, view->shared->timing.max_groups);
+	bs_timing_bound_private(&view->shared->timing, &feed->partial);
 	feed->error = NULL;
 	bs_batch_reset(feed->batch);
 	MemoryContextReset(feed->keep);

@@ -367,7 +367,8 @@ scan_key(const BsViewProgram *view, const BsScanColumn *column, const BsGroupRow
 {
 	BsFinal shown = {.kind = BS_FINAL_VALUE, .type = column->type};
 
-	if (column->shown < 0)
+	/* The other group has kept what some of its records looked like. */
+	if (column->shown < 0 || bs_row_is_other(&view->program, group->row))
 		return bs_final_key(&view->program, column->key, column->type, group, isnull);
 	shown.state = (uint32_t) column->shown;
 	return bs_final_value(&shown, &view->program, group, isnull);

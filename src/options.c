@@ -59,6 +59,7 @@ typedef struct OptionRow
 static const char *const clock_choices[] = {"wall", "data", NULL};
 static const char *const notify_on_choices[] = {"row", "change", NULL};
 static const char *const show_choices[] = {"all", "closed", NULL};
+static const char *const overflow_choices[] = {"count", "other", NULL};
 static const char *const node_failure_choices[] = {"error", "partial", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 
@@ -74,6 +75,7 @@ static const OptionRow option_rows[] = {
 	{"max_groups", ON_VIEW, KIND_COUNT, 0, IN_VIEW(max_groups), 1, INT64CONST(1000000000), NULL},
 	{"clock", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(clock), 0, 0, clock_choices},
 	{"show", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(show), 0, 0, show_choices},
+	{"overflow", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(overflow), 0, 0, overflow_choices},
 	{"notify", ON_VIEW, KIND_CHANNEL, 0, IN_VIEW(notify), 0, 0, NULL},
 	{"notify_on", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(notify_on), 0, 0, notify_on_choices},
 	{"notify_limit", ON_VIEW, KIND_COUNT, 0, IN_VIEW(notify_limit), 0, 10000, NULL},
@@ -339,6 +341,7 @@ view_options_defaults(BsViewOptions *result)
 	result->show = BS_SHOW_ALL;
 	result->notify_on = BS_NOTIFY_ROW;
 	result->notify_limit = 100;
+	result->overflow = BS_OVERFLOW_COUNT;
 	result->format = BS_FORMAT;
 	result->on_node_failure = BS_NODE_FAILURE_UNSET;
 	result->nodes_follow = true;

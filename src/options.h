@@ -24,6 +24,12 @@ typedef enum BsViewClock
 	BS_CLOCK_DATA  /* only the records' time does */
 } BsViewClock;
 
+typedef enum BsViewOverflow
+{
+	BS_OVERFLOW_COUNT, /* records of groups without room are counted and left out */
+	BS_OVERFLOW_OTHER  /* they are gathered in one row of the window, whose keys are NULL */
+} BsViewOverflow;
+
 typedef enum BsViewShow
 {
 	BS_SHOW_ALL,
@@ -52,17 +58,18 @@ typedef struct BsViewOptions
 	int64 lateness_usec; /* may be BS_LATENESS_DEFAULT */
 	int64 idle_usec;
 	int64 max_future_usec;
-	int64 max_groups; /* per window */
+	int64 max_groups;  /* per window */
 	int64 window_usec; /* of a rolling view; 0: it is none */
 	int64 slide_usec;
-	char *time_column; /* of a rolling view; NULL: time_received of backstream.flow */
-	int clock;        /* BsViewClock */
-	int show;         /* BsViewShow */
-	char *notify;     /* a channel; NULL: none */
-	int notify_on;    /* BsNotifyOn */
+	char *time_column;  /* of a rolling view; NULL: time_received of backstream.flow */
+	int clock;          /* BsViewClock */
+	int show;           /* BsViewShow */
+	char *notify;       /* a channel; NULL: none */
+	int notify_on;      /* BsNotifyOn */
 	int64 notify_limit; /* notifications of one window, without the summary */
-	char *archive;    /* a table's name; NULL: none */
-	char *timezone;   /* pinned settings: see pinned.h */
+	char *archive;      /* a table's name; NULL: none */
+	int overflow;       /* BsViewOverflow */
+	char *timezone;     /* pinned settings: see pinned.h */
 	char *datestyle;
 	char *intervalstyle;
 	int64 format;
@@ -76,8 +83,8 @@ typedef struct BsViewOptions
 /* Those of a server, but libpq's (nodeoptions.c). */
 typedef struct BsServerOptions
 {
-	char *nodes;  /* names of servers; NULL: it is no group */
-	char *schema; /* in which views are made on nodes; NULL: the same as here */
+	char *nodes;             /* names of servers; NULL: it is no group */
+	char *schema;            /* in which views are made on nodes; NULL: the same as here */
 	int64 node_timeout_usec; /* -1: as backstream.node_timeout says */
 	int on_node_failure;     /* BsNodeFailure, not unset */
 } BsServerOptions;

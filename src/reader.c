@@ -455,6 +455,13 @@ resolve(void *context, uint64_t offset)
 	return bs_arena_at(context, offset);
 }
 
+/* The other group is there though it has no records. */
+static bool
+is_empty(const BsProgram *program, const uint8 *row)
+{
+	return *(const uint64 *) (row + program->count_offset) == 0;
+}
+
 /* The next group in the table of groups; false after the last. */
 static bool
 next_group(BsReader *reader, GroupAt *group)
@@ -472,17 +479,20 @@ next_group(BsReader *reader, GroupAt *group)
 	}
 	if (table == NULL)
 		return false;
-	while (rows->chunk < table->nchunks &&
-		   rows->place >= bs_table_chunk_rows(table, &program->layout, rows->chunk))
+	do
 	{
-		rows->chunk++;
-		rows->place = 0;
-	}
-	if (rows->chunk >= table->nchunks)
-		return false;
+		while (rows->chunk < table->nchunks &&
+			   rows->place >= bs_table_chunk_rows(table, &program->layout, rows->chunk))
+		{
+			rows->chunk++;
+			rows->place = 0;
+		}
+		if (rows->chunk >= table->nchunks)
+			return false;
+		number = rows->chunk << BS_ROW_SHIFT | rows->place++;
+		group->row = bs_table_row(rows->data->arena, table, program, number);
+	} while (number + 1 == table->other && is_empty(program, group->row));
 	reader->groups_read++;
-	number = rows->chunk << BS_ROW_SHIFT | rows->place++;
-	group->row = bs_table_row(rows->data->arena, table, program, number);
 	group->ordinal = bs_row_ordinal(&program->layout, number);
 	return true;
 }

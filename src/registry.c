@@ -14,6 +14,7 @@
 #include "backstream.h"
 #include "views.h"
 
+#define KEPT_PART 64 /* of backstream.memory */
 #define SHARED_MAGIC 0x42535348u /* BSSH */
 #define SHARED_VERSION 1
 #define MIN_ARENA_BYTES (UINT64CONST(4) * 1024 * 1024)
@@ -157,6 +158,8 @@ init_shared(Size fixed)
 		pg_atomic_init_u64((pg_atomic_uint64 *) at(shared->applying) + i, 0);
 	if (bs_arena_init(at(shared->arena), arena_bytes(fixed)) == NULL)
 		ereport(FATAL, (errmsg("backstream.memory is too small")));
+	/* For windows of views with overflow = 'other': each begins with some hundred bytes. */
+	bs_arena_keep(at(shared->arena), bs_arena_stats(at(shared->arena)).total_bytes / KEPT_PART);
 }
 
 static void

@@ -77,7 +77,7 @@ typedef struct BsViewTiming
 	bool windowed;
 	bool arrival; /* the window is over time_received of backstream.flow: arrival is its own watermark */
 	bool rolling; /* rolling.h: its windows are panes of the one that goes with the clock */
-	uint8 unused; /* zero: timings are compared as bytes */
+	uint8 overflow; /* BsViewOverflow (timings are compared as bytes: no gaps) */
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
 	uint32 outputs; /* a bit for each BsOutput that the view has */
@@ -88,6 +88,18 @@ typedef struct BsViewTiming
 	int64 max_future_usec;
 	int64 max_groups; /* in one pane */
 } BsViewTiming;
+
+/*
+ * Set what a partial in private memory, which is merged into a shared one, does with groups beyond
+ * max_groups.  Where they are gathered only the shared one knows which have a row already.
+ */
+static inline void
+bs_timing_bound_private(const BsViewTiming *timing, BsPartial *partial)
+{
+	partial->gather_other = timing->overflow == BS_OVERFLOW_OTHER;
+	if (partial->gather_other)
+		partial->max_groups = UINT64_MAX;
+}
 
 /* One writer's partial of one view. */
 typedef struct BsSharedPartial
@@ -331,6 +343,7 @@ typedef struct BsWindowInfo
 	uint64 late;
 	uint64 overflowed;
 	uint64 errors;
+	uint64 other;         /* of the records, those gathered beyond max_groups, in a row whose keys are NULL */
 	uint64 left_out;      /* values of DISTINCT arguments that found no room: those counts are too low */
 	int64 records_lost;   /* by sequence, while the window was open */
 	int64 datagrams_lost;

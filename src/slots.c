@@ -199,6 +199,7 @@ set_timing(BsSharedView *view, const BsViewTiming *timing)
 	{
 		bs_partial_lock_write(&view->partials[w]);
 		view->partials[w].partial.max_groups = timing->max_groups;
+		view->partials[w].partial.gather_other = timing->overflow == BS_OVERFLOW_OTHER;
 		bs_partial_unlock(&view->partials[w]);
 	}
 }

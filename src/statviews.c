@@ -284,7 +284,7 @@ add_partial(ViewCounters *counters, BsSharedPartial *shared)
 	panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
 	for (uint32 i = 0; i < partial->npanes; i++)
 		if (panes[i].table != 0)
-			counters->groups += ((const BsTable *) bs_arena_at(arena, panes[i].table))->nrows;
+			counters->groups += bs_pane_groups(&panes[i], bs_arena_at(arena, panes[i].table));
 	sum->npanes = Max(sum->npanes, partial->npanes);
 	sum->bytes += partial->bytes;
 	sum->records += partial->records;
@@ -543,6 +543,7 @@ window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
 	put_count(row, window->records);
 	put_count(row, window->late);
 	put_count(row, window->overflowed);
+	put_count(row, window->other);
 	put_count(row, window->errors);
 	put_count(row, window->left_out);
 	put_count(row, window->records_lost);

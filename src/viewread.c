@@ -44,6 +44,7 @@ info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 	sum->overflowed += info->overflowed;
 	sum->errors += info->errors;
 	sum->left_out += info->left_out;
+	sum->other += info->other;
 	sum->records_lost += info->records_lost;
 	sum->datagrams_lost += info->datagrams_lost;
 	sum->groups += info->groups;
@@ -66,7 +67,8 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 		.records_lost = pane->records_lost,
 		.datagrams_lost = pane->datagrams_lost,
 		.left_out = table != NULL ? table->left_out : 0,
-		.groups = table != NULL ? table->nrows : 0,
+		.other = pane->other,
+		.groups = table != NULL ? bs_pane_groups(pane, table) : 0,
 		.bytes = table != NULL ? table->bytes : 0,
 	};
 	copy->records_lost_before = pane->records_lost_before;

@@ -26,6 +26,7 @@ struct BsArena
 	uint64_t fresh;     /* units from here on were never handed out; a multiple of the largest block */
 	uint64_t free_lists[NORDERS]; /* unit + 1 of the first free block of each order; 0: none */
 	uint64_t used_bytes;
+	uint64_t kept_bytes;   /* see bs_arena_keep() */
 	uint64_t peak_bytes;
 	uint64_t failures;
 	uint64_t releases;     /* see bs_arena_releases() */
@@ -193,8 +194,17 @@ take_block(BsArena *arena, unsigned order, uint64_t *unit, unsigned *found)
 	return true;
 }
 
-uint64_t
-bs_arena_alloc(BsArena *arena, size_t size)
+/* Would a block of this order leave fewer bytes than are to be kept? */
+static bool
+reaches_kept(const BsArena *arena, unsigned order)
+{
+	uint64_t free_bytes = (arena->nunits << UNIT_SHIFT) - arena->used_bytes;
+
+	return free_bytes < arena->kept_bytes + ((uint64_t) BS_ARENA_MIN_BLOCK << order);
+}
+
+static uint64_t
+allocate(BsArena *arena, size_t size, bool kept)
 {
 	unsigned order = size <= BS_ARENA_MAX_BLOCK ? order_of(size) : NORDERS;
 	unsigned found;
@@ -202,7 +212,8 @@ bs_arena_alloc(BsArena *arena, size_t size)
 	bool ok;
 
 	arena_lock(arena);
-	ok = order < NORDERS && take_block(arena, order, &unit, &found);
+	ok = order < NORDERS && (kept || !reaches_kept(arena, order)) &&
+		 take_block(arena, order, &unit, &found);
 	if (ok)
 	{
 		while (found > order)
@@ -219,6 +230,24 @@ bs_arena_alloc(BsArena *arena, size_t size)
 		arena->failures++;
 	arena_unlock(arena);
 	return ok ? arena->units + (unit << UNIT_SHIFT) : 0;
+}
+
+uint64_t
+bs_arena_alloc(BsArena *arena, size_t size)
+{
+	return allocate(arena, size, false);
+}
+
+uint64_t
+bs_arena_alloc_kept(BsArena *arena, size_t size)
+{
+	return allocate(arena, size, true);
+}
+
+void
+bs_arena_keep(BsArena *arena, uint64_t bytes)
+{
+	arena->kept_bytes = bytes;
 }
 
 void

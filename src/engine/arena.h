@@ -40,6 +40,13 @@ extern size_t bs_arena_size_for(size_t usable_bytes);
 /* A block of at least size bytes (contents undefined), or 0: none left, or size > BS_ARENA_MAX_BLOCK. */
 extern uint64_t bs_arena_alloc(BsArena *arena, size_t size);
 
+/*
+ * Keep this many bytes back: bs_arena_alloc() finds nothing when fewer would be left, while
+ * bs_arena_alloc_kept() goes on.  For what is small and must not be missing.
+ */
+extern void bs_arena_keep(BsArena *arena, uint64_t bytes);
+extern uint64_t bs_arena_alloc_kept(BsArena *arena, size_t size);
+
 /* Give back a block; size as it was asked for. */
 extern void bs_arena_release(BsArena *arena, uint64_t offset, size_t size);
 

@@ -26,7 +26,7 @@ bs_groupvalues_list(BsGroupValues *values, BsArena *arena, BsTable *table, const
 
 		bs_keys_pack_groups(writer->keys, program, rows, arena, bs_table_chunk(arena, from, chunk),
 							nrows);
-		bs_table_find(arena, table, program, writer->keys, table->nrows, writer->numbers);
+		bs_table_find(arena, table, program, writer->keys, bs_table_ngroups(table), writer->numbers);
 		for (uint32_t i = 0; i < nrows; i++)
 		{
 			uint32_t group = writer->numbers[i];

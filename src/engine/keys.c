@@ -226,6 +226,24 @@ clear_null_bits(BsKeys *keys, const BsProgram *program)
 	keys->null_bits_dirty = false;
 }
 
+void
+bs_keys_make_other(BsKeys *keys, const BsProgram *program, uint32_t i)
+{
+	uint8_t *cells = keys->cells + (size_t) i * keys->stride;
+	uint32_t nkeys = program->nkeys - (program->is_set ? 1 : 0);
+
+	for (uint32_t k = 0; k < nkeys; k++)
+	{
+		memset(cells + program->keys[k].offset, 0, program->keys[k].width);
+		cells[program->null_offset + k / 8] |= (uint8_t) (1u << (k % 8));
+	}
+	cells[program->key_bytes - 1] |= BS_OTHER_BIT;
+	keys->null_bits_dirty = true;
+	keys->hashes[i] = program->has_bytes_keys
+						  ? hash_with_bytes(program, cells)
+						  : hash_words(cells, keys->stride, program->hash_seed);
+}
+
 static void
 hash_keys(BsKeys *keys, const BsProgram *program)
 {
@@ -306,6 +324,8 @@ bs_keys_pack_groups(BsKeys *keys, const BsProgram *program, const BsProgram *set
 		memset(cells, 0, keys->stride);
 		memcpy(cells, row, set_rows->keys[program->nkeys].offset);
 		memcpy(cells + program->null_offset, row + set_rows->null_offset, (program->nkeys + 7) / 8);
+		if (program->nkeys > 0 && bs_row_is_other(set_rows, row))
+			cells[program->key_bytes - 1] |= BS_OTHER_BIT;
 		if (program->has_bytes_keys)
 			resolve_bytes(cells, program, from);
 	}

@@ -81,11 +81,18 @@ bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsW
 	bs_table_find(arena, into, program, writer->keys, max_rows, writer->numbers);
 	for (uint32_t i = 0; i < nrows; i++, rows += program->row_bytes)
 	{
-		if (writer->numbers[i] == BS_NO_ROW)
-			overflowed += *(const uint64_t *) (rows + program->count_offset);
+		uint32_t number = writer->numbers[i];
+		uint64_t records = *(const uint64_t *) (rows + program->count_offset);
+
+		if (number == BS_NO_ROW && writer->gather_other)
+			number = bs_table_other(arena, into, program);
+		if (number != BS_NO_ROW && number + 1 == into->other)
+			writer->ngathered += records;
+		if (number == BS_NO_ROW)
+			overflowed += records;
 		else
-			merge_row(arena, into, program, bs_table_row(arena, into, program, writer->numbers[i]),
-					  from_arena, rows);
+			merge_row(arena, into, program, bs_table_row(arena, into, program, number), from_arena,
+					  rows);
 	}
 	return overflowed;
 }
@@ -100,6 +107,20 @@ bs_table_merge_chunk(BsArena *arena, BsTable *into, const BsProgram *program, Bs
 }
 
 /* ---- sets ------------------------------------------------------------------------------------- */
+
+/* Values of groups that have become a part of the other one go with them. */
+static void
+gather_values(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+			  BsArena *from_arena, const uint8_t *rows, uint32_t nrows, uint32_t set)
+{
+	const BsProgram *set_rows = program->sets[set].rows;
+
+	bs_keys_pack_groups(writer->keys, program, set_rows, from_arena, rows, nrows);
+	bs_table_find(arena, into, program, writer->keys, bs_table_ngroups(into), writer->numbers);
+	for (uint32_t i = 0; i < nrows; i++)
+		if (writer->numbers[i] == BS_NO_ROW)
+			bs_keys_make_other(writer->set_keys[set], set_rows, i);
+}
 
 void
 bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
@@ -117,6 +138,8 @@ bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program,
 		return;
 	}
 	bs_keys_pack_rows(keys, set_rows, from_arena, rows, nrows);
+	if (writer->gather_other && writer->ngathered > 0)
+		gather_values(arena, into, program, writer, from_arena, rows, nrows, set);
 	bytes = target->bytes;
 	bs_table_find(arena, target, set_rows, keys, max_rows, writer->numbers);
 	for (uint32_t i = 0; i < nrows; i++)
@@ -166,7 +189,7 @@ fold_chunk(BsArena *arena, BsTable *table, const BsProgram *program, BsWriter *w
 	BsRows found = {.rows = writer->selection};
 
 	bs_keys_pack_groups(writer->keys, program, set_rows, arena, rows, nrows);
-	bs_table_find(arena, table, program, writer->keys, table->nrows, writer->numbers);
+	bs_table_find(arena, table, program, writer->keys, bs_table_ngroups(table), writer->numbers);
 	for (uint32_t i = 0; i < nrows; i++)
 	{
 		if (writer->numbers[i] == BS_NO_ROW)
@@ -232,16 +255,21 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 		return;
 	}
 	bytes = table != NULL ? table->bytes : 0;
+	writer->gather_other = into->gather_other != 0;
+	writer->ngathered = 0;
 	for (uint32_t chunk = 0; from != NULL && chunk < from->nchunks; chunk++)
 		overflowed += bs_table_merge_chunk(arena, table, program, writer, from_arena, from, chunk,
 										   into->max_groups);
 	if (from != NULL)
-		merge_sets(arena, table, program, writer, from_arena, from, into->max_groups);
+		merge_sets(arena, table, program, writer, from_arena, from,
+				   bs_max_values(into->max_groups, writer->gather_other));
+	writer->gather_other = false;
 	into->bytes += (table != NULL ? table->bytes : 0) - bytes;
 	into->records += pane->records - overflowed;
 	into->overflowed += overflowed;
 	mine->records += pane->records - overflowed;
 	mine->overflowed += pane->overflowed + overflowed;
+	mine->other += writer->ngathered;
 	mine->errors += pane->errors;
 }
 

@@ -164,6 +164,19 @@ key_valid(const BsKey *key, const uint8_t *cell)
 	}
 }
 
+/* Of the other group all keys are NULL; but for the mark no further bits are set. */
+static bool
+other_valid(const BsProgram *program, const uint8_t *row)
+{
+	uint32_t nkeys = program->nkeys - (program->is_set ? 1 : 0);
+	uint32_t mark = 8 * (program->key_bytes - program->null_offset) - 1;
+
+	for (uint32_t bit = 0; bit < mark; bit++)
+		if ((row[program->null_offset + bit / 8] >> (bit % 8) & 1) != (bit < nkeys))
+			return false;
+	return true;
+}
+
 static bool
 keys_valid(const BsProgram *program, const uint8_t *row)
 {
@@ -181,6 +194,8 @@ keys_valid(const BsProgram *program, const uint8_t *row)
 	/* Between the cells and the bits, and the bits of no key. */
 	if (!all_zero(row + end, program->null_offset - end))
 		return false;
+	if (program->nkeys > 0 && bs_row_is_other(program, row))
+		return other_valid(program, row);
 	for (uint32_t bit = program->nkeys; bit < 8 * (program->key_bytes - program->null_offset);
 		 bit++)
 		if ((row[program->null_offset + bit / 8] >> (bit % 8) & 1) != 0)

@@ -75,7 +75,8 @@ panes_reserve(BsPartial *partial, BsArena *arena)
 
 	if (partial->npanes < partial->panes_capacity)
 		return true;
-	panes = bs_arena_alloc(arena, capacity * sizeof(BsPane));
+	panes = partial->gather_other != 0 ? bs_arena_alloc_kept(arena, capacity * sizeof(BsPane))
+									   : bs_arena_alloc(arena, capacity * sizeof(BsPane));
 	if (panes == 0)
 		return false;
 	if (partial->panes != 0)
@@ -117,7 +118,9 @@ pane_table(BsPartial *partial, BsArena *arena, const BsProgram *program, BsPane 
 {
 	if (pane->table == 0)
 	{
-		pane->table = bs_table_create(arena, program, expected_rows);
+		pane->table = partial->gather_other != 0
+						  ? bs_table_create_gathering(arena, program, expected_rows)
+						  : bs_table_create(arena, program, expected_rows);
 		if (pane->table == 0)
 			return NULL;
 		partial->bytes += ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
@@ -227,6 +230,31 @@ drop_unplaced(BsWriter *writer, uint32_t nrows)
 		writer->rows[kept++] = writer->rows[i];
 	}
 	return kept;
+}
+
+/* Records whose groups found no room go to the other group. */
+static void
+gather(BsArena *arena, BsTable *table, const BsProgram *program, BsWriter *writer, BsRows rows)
+{
+	uint32_t other = bs_table_other(arena, table, program);
+
+	for (uint32_t i = 0; other != BS_NO_ROW && i < rows.nrows; i++)
+	{
+		if (writer->numbers[i] != BS_NO_ROW)
+			continue;
+		writer->numbers[i] = other;
+		writer->gathered[rows.rows[i]] = 1;
+		writer->ngathered++;
+	}
+}
+
+/* Their values go to the other group's sets. */
+static void
+gather_values(BsKeys *keys, const BsProgram *set_rows, const BsWriter *writer, BsRows rows)
+{
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		if (writer->gathered[rows.rows[i]] != 0)
+			bs_keys_make_other(keys, set_rows, i);
 }
 
 /* Addresses of the groups' rows; returns false when some group has no row. */
@@ -345,7 +373,8 @@ accumulate_foreign(BsArena *arena, BsTable *table, const BsProgram *program, uin
 /* The values of a DISTINCT argument: whichever is new in its group becomes a row of the set's table. */
 static void
 add_to_set(BsArena *arena, BsTable *table, uint64_t max_rows, const BsProgram *program,
-		   BsWriter *writer, const BsEvaluated *evaluated, uint32_t i, BsRows rows)
+		   BsWriter *writer, const BsEvaluated *evaluated, uint32_t i, BsRows rows,
+		   bool any_gathered)
 {
 	const BsLane *values = evaluated->set_arguments[i];
 	const uint8_t *filter = evaluated->set_filters[i];
@@ -366,6 +395,8 @@ add_to_set(BsArena *arena, BsTable *table, uint64_t max_rows, const BsProgram *p
 	writer->set_lanes[program->nkeys] = values;
 	bytes = set->bytes;
 	bs_keys_pack(writer->set_keys[i], program->sets[i].rows, writer->set_lanes, reached);
+	if (any_gathered)
+		gather_values(writer->set_keys[i], program->sets[i].rows, writer, reached);
 	bs_table_find(arena, set, program->sets[i].rows, writer->set_keys[i], max_rows, writer->numbers);
 	for (uint32_t r = 0; r < reached.nrows; r++)
 		table->left_out += writer->numbers[r] == BS_NO_ROW;
@@ -435,6 +466,8 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 		 BsWriter *writer, const BsEvaluated *evaluated, BsRows rows, BsForeignAccumulate accumulate,
 		 void *context)
 {
+	uint64_t ngathered = writer->ngathered;
+
 	if (program->nkeys == 0)
 	{
 		if (!resolve_only_row(arena, table, max_groups, program, writer, rows.nrows))
@@ -445,6 +478,8 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 		find_groups(arena, table, max_groups, program, writer, evaluated, rows);
 		if (!resolve_rows(arena, table, program, writer, rows.nrows))
 		{
+			if (writer->gather_other)
+				gather(arena, table, program, writer, rows);
 			memcpy(writer->rows, rows.rows, rows.nrows * sizeof(uint16_t));
 			rows.nrows = drop_unplaced(writer, rows.nrows);
 			rows.rows = writer->rows;
@@ -470,7 +505,10 @@ add_rows(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram *p
 			bs_aggregate_accumulate(aggregate, writer->row_at, lane, filter, rows);
 	}
 	for (uint32_t i = 0; i < program->nsets; i++)
-		add_to_set(arena, table, max_groups, program, writer, evaluated, i, rows);
+		add_to_set(arena, table, bs_max_values(max_groups, writer->gather_other), program, writer,
+				   evaluated, i, rows, writer->ngathered > ngathered);
+	for (uint32_t i = 0; writer->ngathered > ngathered && i < rows.nrows; i++)
+		writer->gathered[rows.rows[i]] = 0;
 	return rows.nrows;
 }
 
@@ -565,6 +603,8 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 		return;
 	}
 	bytes = table->bytes;
+	writer->gather_other = partial->gather_other != 0;
+	writer->ngathered = 0;
 	nadded = add_slices(arena, table, partial->max_groups, program, writer, evaluated, rows, accumulate,
 						context);
 	partial->bytes += table->bytes - bytes;
@@ -572,6 +612,7 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 	partial->overflowed += rows.nrows - nadded;
 	pane->records += nadded;
 	pane->overflowed += rows.nrows - nadded;
+	pane->other += writer->ngathered;
 	if (table->nrows > partial->last_rows || pane == &panes_of(partial, arena)[partial->npanes - 1])
 		partial->last_rows = table->nrows;
 }

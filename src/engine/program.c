@@ -61,7 +61,9 @@ lay_out_row(BsProgram *program)
 	}
 	offset = align_to(offset, 4);
 	program->null_offset = offset;
-	offset = align_to(offset + (program->nkeys + 7) / 8, 4);
+	/* One bit more than there are keys. */
+	if (program->nkeys > 0)
+		offset = align_to(offset + program->nkeys / 8 + 1, 4);
 	program->key_bytes = offset;
 	program->flags_offset = offset;
 	offset += words * 4;
@@ -125,6 +127,7 @@ lay_out_set(const BsProgram *program, BsSet *set)
 		rows->keys[k].type = program->keys[k].type;
 	rows->keys[program->nkeys].type = set->type;
 	rows->nkeys = program->nkeys + 1;
+	rows->is_set = true;
 	return lay_out_row(rows);
 }
 

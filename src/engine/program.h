@@ -77,7 +77,8 @@ typedef struct BsProgram
 	uint32_t key_bytes;  /* cells and NULL bits, a multiple of 4; compared and hashed as bytes */
 	uint32_t row_bytes;  /* as in layout */
 	BsLayout layout;
-	uint32_t null_offset; /* of the keys' NULL bits, last in the key */
+	uint32_t null_offset; /* of the keys' NULL bits, last in the key; the last bit marks the other group (table.h) */
+	bool is_set;          /* rows of a set, whose last key is the value */
 	uint32_t flags_offset; /* of the aggregates' two bits each: has a value, overflowed */
 	uint32_t count_offset; /* of the number of records */
 	bool has_bytes_keys; /* some cell refers to the table's heap */

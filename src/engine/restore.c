@@ -18,6 +18,7 @@ bs_packed_pane(const BsPane *pane, BsArena *arena)
 						  .records = pane->records,
 						  .late = pane->late,
 						  .overflowed = pane->overflowed,
+						  .other = pane->other,
 						  .errors = pane->errors,
 						  .left_out = table != NULL ? table->left_out : 0,
 						  .records_lost = pane->records_lost,
@@ -94,9 +95,14 @@ restore_rows(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWri
 	if (table != NULL)
 	{
 		bytes = table->bytes;
+		writer->gather_other = partial->gather_other != 0;
+		writer->ngathered = 0;
 		overflowed = bs_unpacked_merge(unpacker, arena, table, writer, partial->max_groups);
 		partial->bytes += table->bytes - bytes;
 		partial->last_rows = table->nrows;
+		/* Counted by the rows: groups may have been gathered now that had a row before. */
+		pane->other += writer->ngathered;
+		writer->gather_other = false;
 	}
 	partial->overflowed += overflowed;
 	partial->records -= overflowed;

@@ -11,13 +11,15 @@
 #define MAX_INDEX_SLOTS (1u << 31)
 #define NEAR_SLOTS (1u << 14) /* an index up to here is in the caches, and so are its rows */
 #define SLICE_ROWS 64u
+#define MAX_KEY_BYTES 8192u /* a row is no longer */
 
 _Static_assert(BS_ARENA_MAX_BLOCK == INDEX_BLOCK * sizeof(uint64_t), "an index block is a largest block");
 
 static uint64_t
 take(BsArena *arena, BsTable *table, size_t bytes)
 {
-	uint64_t offset = bs_arena_alloc(arena, bytes);
+	uint64_t offset = table->uses_kept != 0 ? bs_arena_alloc_kept(arena, bytes)
+											 : bs_arena_alloc(arena, bytes);
 
 	if (offset != 0)
 		table->bytes += bs_arena_block_bytes(bytes);
@@ -359,12 +361,13 @@ bs_handle_replace(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-uint64_t
-bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows)
+static uint64_t
+create(BsArena *arena, const BsProgram *program, uint32_t expected_rows, bool uses_kept)
 {
 	/* A table without keys has one row for ever: it lies behind the struct. */
 	uint32_t self_bytes = (uint32_t) sizeof(BsTable) + (program->nkeys == 0 ? program->row_bytes : 0);
-	uint64_t offset = bs_arena_alloc(arena, self_bytes);
+	uint64_t offset =
+		uses_kept ? bs_arena_alloc_kept(arena, self_bytes) : bs_arena_alloc(arena, self_bytes);
 	uint32_t slots = MIN_INDEX_SLOTS;
 	BsTable *table;
 
@@ -374,6 +377,7 @@ bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows
 	memset(table, 0, self_bytes);
 	table->magic = TABLE_MAGIC;
 	table->serial = bs_arena_serial(arena);
+	table->uses_kept = uses_kept ? 1 : 0;
 	table->self_bytes = self_bytes;
 	table->bytes = bs_arena_block_bytes(self_bytes);
 	if (program->nkeys == 0)
@@ -393,6 +397,12 @@ bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows
 	}
 	table->index_slots = slots;
 	return offset;
+}
+
+uint64_t
+bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows)
+{
+	return create(arena, program, expected_rows, false);
 }
 
 /* The sets' tables are freed with those that they belong to. */
@@ -553,16 +563,19 @@ static uint32_t
 group_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t *cells,
 		  uint32_t hash, uint64_t max_rows)
 {
+	bool other = !program->is_set && bs_row_is_other(program, cells);
 	uint32_t slot;
 	uint32_t number;
 
-	if (table->nrows >= max_rows)
+	if (bs_table_ngroups(table) >= max_rows && !other)
 		return BS_NO_ROW;
 	if (table->nrows >= table->index_slots / 2 && !index_grow(arena, table))
 		return BS_NO_ROW;
 	number = row_add(arena, table, program, cells);
 	if (number == BS_NO_ROW)
 		return BS_NO_ROW;
+	if (other)
+		table->other = number + 1;
 	slot = hash & (table->index_slots - 1);
 	while (*index_slot(arena, table, slot) != 0)
 		slot = (slot + 1) & (table->index_slots - 1);
@@ -707,4 +720,40 @@ bs_table_find(BsArena *arena, BsTable *table, const BsProgram *program, const Bs
 		find_all(arena, table, program, keys, max_rows, numbers, 40, 40);
 	else
 		find_all(arena, table, program, keys, max_rows, numbers, program->key_bytes, keys->stride);
+}
+
+uint32_t
+bs_table_other(BsArena *arena, BsTable *table, const BsProgram *program)
+{
+	uint8_t cells[MAX_KEY_BYTES] = {0};
+	uint32_t hash;
+	BsKeys key = {.capacity = 1,
+				  .nrows = 1,
+				  .stride = (program->key_bytes + 7) & ~7u,
+				  .cells = cells,
+				  .hashes = &hash};
+
+	if (table->other != 0)
+		return table->other - 1;
+	if (program->nkeys == 0)
+		return BS_NO_ROW;
+	bs_keys_make_other(&key, program, 0);
+	return group_add(arena, table, program, cells, hash, 0);
+}
+
+uint64_t
+bs_table_create_gathering(BsArena *arena, const BsProgram *program, uint32_t expected_rows)
+{
+	uint64_t offset = create(arena, program, expected_rows, false);
+	BsTable *table;
+
+	if (offset == 0)
+		offset = create(arena, program, 0, true);
+	if (offset == 0)
+		return 0;
+	table = bs_arena_at(arena, offset);
+	table->uses_kept = 1;
+	(void) bs_table_other(arena, table, program);
+	table->uses_kept = 0;
+	return offset;
 }

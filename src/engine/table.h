@@ -15,6 +15,11 @@
  * Only the index is rebuilt when it grows, from the hashes in it.  A row number holds chunk and place
  * (row_number >> BS_ROW_SHIFT), so that rows need not be a power of two long.
  *
+ * One group may be there beside those of the records: the *other* group, which gathers records for whose own
+ * groups there was no room.  Its keys are NULL, and the last bit of the key tells it from a group of which that
+ * is true by its records, so that the other groups of two tables are one when they are merged.  max_rows
+ * does not count it, nor keep it out.  It may be there, reserved, without a record.
+ *
  * A table lies in an arena and is position-independent.  It has no lock: whoever owns it (partial.h)
  * says who may touch it.  Running out of memory is an answer (no row), never an error.
  */
@@ -36,7 +41,9 @@ typedef struct BsTable
 	uint32_t magic;
 	uint32_t nrows;
 	uint32_t nchunks;
+	uint32_t other;       /* row number of the other group, counted from 1; 0: none */
 	uint32_t serial;      /* no other table of this arena has had it */
+	uint32_t uses_kept;   /* 1 while it is made: what the arena keeps back serves it too */
 	uint64_t chunks;      /* nchunks <= 1: the chunk; else the directory, uint64_t[dir_capacity] */
 	uint32_t dir_capacity;
 	uint32_t chunk0_rows; /* room in chunk 0 */
@@ -64,6 +71,10 @@ typedef struct BsBlob
 /* A new, empty table; expected_rows sizes the index (0: small).  0 when memory is out. */
 extern uint64_t bs_table_create(BsArena *arena, const BsProgram *program, uint32_t expected_rows);
 
+/* The same with room for the other group, if need be out of what the arena keeps back. */
+extern uint64_t bs_table_create_gathering(BsArena *arena, const BsProgram *program,
+										  uint32_t expected_rows);
+
 /* Give back everything; states outside rows too. */
 extern void bs_table_free(BsArena *arena, const BsLayout *layout, uint64_t table);
 
@@ -88,6 +99,25 @@ bs_table_row(BsArena *arena, const BsTable *table, const BsProgram *program, uin
 	return bs_table_chunk(arena, table, row_number >> BS_ROW_SHIFT) +
 		   (size_t) (row_number & BS_ROW_MASK) * program->row_bytes;
 }
+
+#define BS_OTHER_BIT 0x80u
+
+/* Is this the other group, or, of a set, a value of it? */
+static inline bool
+bs_row_is_other(const BsProgram *program, const uint8_t *row)
+{
+	return program->nkeys > 0 && (row[program->key_bytes - 1] & BS_OTHER_BIT) != 0;
+}
+
+/* Groups that are not the other one: as max_rows this lets no further ones in. */
+static inline uint32_t
+bs_table_ngroups(const BsTable *table)
+{
+	return table->nrows - (table->other != 0);
+}
+
+/* The row number of the other group, made when there is none; BS_NO_ROW: no room, or no keys. */
+extern uint32_t bs_table_other(BsArena *arena, BsTable *table, const BsProgram *program);
 
 /* Rows in chunk number chunk; 0 past the last. */
 extern uint32_t bs_table_chunk_rows(const BsTable *table, const BsLayout *layout, uint32_t chunk);
@@ -123,6 +153,9 @@ extern void bs_keys_pack_rows(BsKeys *keys, const BsProgram *program, BsArena *f
 /* The same for rows of a set's table: the keys of their groups, without the value. */
 extern void bs_keys_pack_groups(BsKeys *keys, const BsProgram *program, const BsProgram *set_rows,
 								BsArena *from, const uint8_t *rows, uint32_t nrows);
+
+/* The key at position i (of a set: its group's) becomes that of the other group. */
+extern void bs_keys_make_other(BsKeys *keys, const BsProgram *program, uint32_t i);
 
 /* The value in a cell of a row back into a lane; NULL cells are not looked at. */
 extern void bs_cell_unpack(BsType type, const uint8_t *cell, BsArena *from, BsLane *lane,

@@ -13,6 +13,7 @@
 #include "packcolumn.h"
 #include "packlayout.h"
 #include "packmessage.h"
+#include "writer.h"
 
 /* Address space, not memory: what no message needs is never touched. */
 #define STAGE_BYTES (size_t)(2 * BS_PACK_MAX_BYTES)
@@ -401,7 +402,7 @@ bs_unpacked_merge(BsUnpacker *unpacker, BsArena *arena, BsTable *into, BsWriter 
 		return bs_table_merge_chunk(arena, into, unpacker->program, writer, unpacker->arena, stage,
 									0, max_rows);
 	bs_table_merge_set_chunk(arena, into, unpacker->program, writer, unpacker->arena, stage,
-							 unpacker->set - 1, 0, max_rows);
+							 unpacker->set - 1, 0, bs_max_values(max_rows, writer->gather_other));
 	return 0;
 }
 

@@ -47,6 +47,7 @@ bs_writer_create(const BsProgram *program)
 	writer->numbers = calloc(n, sizeof(*writer->numbers));
 	writer->row_at = calloc(n, sizeof(*writer->row_at));
 	writer->states = calloc(n, sizeof(*writer->states));
+	writer->gathered = calloc(n, sizeof(*writer->gathered));
 	writer->rows = calloc(n, sizeof(*writer->rows));
 	writer->reached = calloc(n, sizeof(*writer->reached));
 	writer->unknown = calloc(n, sizeof(*writer->unknown));
@@ -54,7 +55,7 @@ bs_writer_create(const BsProgram *program)
 	writer->selection = calloc(n, sizeof(*writer->selection));
 	writer->left = calloc(n, sizeof(*writer->left));
 	if (!create_sets(writer, program) || !writer->keys || !writer->numbers || !writer->row_at ||
-		!writer->states || !writer->rows || !writer->reached || !writer->unknown || !writer->found ||
+		!writer->states || !writer->gathered || !writer->rows || !writer->reached || !writer->unknown || !writer->found ||
  !writer->selection || !writer->left)
 	{
 		bs_writer_free(writer);
@@ -81,6 +82,7 @@ bs_writer_free(BsWriter *writer)
 	free(writer->numbers);
 	free(writer->row_at);
 	free(writer->states);
+	free(writer->gathered);
 	free(writer->rows);
 	free(writer->reached);
 	free(writer->unknown);

@@ -23,6 +23,10 @@ struct BsWriter
 	uint32_t *found;     /* their row numbers */
 	uint16_t *selection; /* rows of one pane */
 	uint16_t *left;      /* rows of panes still to come */
+	/* Of the partial that is added to: */
+	bool gather_other;
+	uint64_t ngathered; /* records that went to the other group */
+	uint8_t *gathered;  /* [capacity] by row of the batch: 1 for those of this slice; all zero in between */
 	uint32_t nsets;
 	BsKeys **set_keys;   /* [nsets] */
 	const BsLane **set_lanes; /* [nkeys + 1] */
@@ -31,6 +35,21 @@ struct BsWriter
 
 /* The pane of this start, made when there is none, without a table; NULL when memory is out. */
 extern BsPane *bs_partial_make_pane(BsPartial *partial, BsArena *arena, int64_t start);
+
+/*
+ * How many values a set holds.  Where all groups that there may be are there and the other one takes what
+ * comes besides, a value for each would be too few.
+ */
+#define BS_VALUES_PER_GROUP 64u
+
+static inline uint64_t
+bs_max_values(uint64_t max_groups, bool gather_other)
+{
+	if (!gather_other)
+		return max_groups;
+	return max_groups < UINT64_MAX / BS_VALUES_PER_GROUP ? max_groups * BS_VALUES_PER_GROUP
+														 : UINT64_MAX;
+}
 
 /*
  * The pane of this start and its table, both made when there are none (expected_rows sizes the table).

@@ -294,6 +294,93 @@ full_sets_say_so(void **state)
 	bs_arena_free_private(arena);
 }
 
+/* Records of a pane, its groups less the other one, and what the other one holds. */
+static void
+check_gathered(BsPartial *partial, BsArena *arena, const BsProgram *program, uint32_t w)
+{
+	const BsPane *pane = bs_partial_pane(partial, arena, w * WIDTH);
+	const BsTable *table = bs_arena_at(arena, pane->table);
+	uint64_t records = 0;
+	uint32_t nothers = 0;
+
+	assert_int_equal(bs_table_ngroups(table), 5);
+	for (uint32_t i = 0; i < table->nrows; i++)
+	{
+		const uint8_t *row = bs_table_row(arena, table, program, i);
+		uint64_t count = *(const uint64_t *) (row + program->count_offset);
+
+		records += count;
+		if (!bs_row_is_other(program, row))
+			continue;
+		nothers++;
+		assert_int_equal(table->other, i + 1);
+		assert_int_equal(count, pane->other);
+		assert_int_equal(row[program->null_offset], 3);
+	}
+	assert_int_equal(nothers, 1);
+	assert_true(pane->other > 0);
+	assert_int_equal(records, pane->records);
+	assert_int_equal(pane->overflowed, 0);
+}
+
+/* Groups beyond the bound are gathered: nothing is lost, and all that was gathered is one group. */
+static void
+gathers_what_overflows(void **state)
+{
+	BsArena *arena = bs_arena_create(bs_arena_size_for(32u << 20));
+	BsArena *others = bs_arena_create(bs_arena_size_for(32u << 20));
+	BsBatch *batch = bs_batch_create(types, NCOLUMNS, NULL, 128);
+	BsPartial partials[2];
+	BsProgram program;
+	BsWriter *writer;
+	uint64_t empty;
+
+	(void) state;
+	make_program(&program, true);
+	writer = bs_writer_create(&program);
+	for (int p = 0; p < 2; p++)
+	{
+		BsArena *at = p == 0 ? arena : others;
+
+		bs_partial_init(&partials[p], &program, 5);
+		partials[p].gather_other = 1;
+		for (int i = 0; i < 20; i++)
+			add_batch(&partials[p], at, &program, writer, batch, true);
+		for (uint32_t w = 0; w < NWINDOWS; w++)
+			check_gathered(&partials[p], at, &program, w);
+		assert_int_equal(partials[p].bytes, bs_arena_stats(at).used_bytes);
+	}
+	bs_partial_merge(&partials[0], arena, &program, writer, &partials[1], others, 0);
+	assert_int_equal(partials[0].records, 2 * 20 * 128);
+	assert_int_equal(partials[0].overflowed, 0);
+	for (uint32_t w = 0; w < NWINDOWS; w++)
+		check_gathered(&partials[0], arena, &program, w);
+	for (uint32_t w = 0; w < NWINDOWS; w++)
+	{
+		BsTable *table = bs_arena_at(arena, bs_partial_pane(&partials[0], arena, w * WIDTH)->table);
+		const uint8_t *other = bs_table_row(arena, table, &program, table->other - 1);
+
+		bs_table_fold_sets(arena, table, &program, writer);
+		assert_in_range(*(const int64_t *) bs_state_at(&program.aggregates[0], other), NX / 4, NX);
+	}
+	/* What is kept back is there for a new pane when nothing else is left. */
+	bs_arena_keep(others, bs_arena_stats(others).total_bytes);
+	assert_int_equal(bs_arena_alloc(others, 64), 0);
+	empty = bs_table_create_gathering(others, &program, 1000);
+	assert_int_not_equal(empty, 0);
+	assert_int_equal(((BsTable *) bs_arena_at(others, empty))->nrows, 1);
+	bs_table_free(others, &program.layout, empty);
+	bs_partial_clear(&partials[0], arena);
+	bs_partial_clear(&partials[1], others);
+	assert_int_equal(bs_arena_stats(arena).used_bytes, 0);
+	assert_int_equal(bs_arena_stats(others).used_bytes, 0);
+	bs_writer_free(writer);
+	bs_program_free(&program);
+	bs_batch_free(batch);
+	bs_arena_free_private(arena);
+	bs_arena_free_private(others);
+}
+
 int
 main(void)
 {
@@ -301,6 +388,7 @@ main(void)
 		cmocka_unit_test(by_group),
 		cmocka_unit_test(over_all),
 		cmocka_unit_test(full_sets_say_so),
+		cmocka_unit_test(gathers_what_overflows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@ MODULE_big = backstream
 EXTENSION = backstream
 DATA = $(wildcard sql/backstream--*.sql) detectors/backstream_detectors.sql
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/engine/*.c receiver/*.c))
-SHLIB_LINK = -lpq -lev -lm
+SHLIB_LINK = -lpq -lev -lmaxminddb -lm
 
 # Only what SQL calls is visible; PostgreSQL 15 leaves PGDLLEXPORT empty here.  The server's headers
 # are searched as system headers, so that the warnings are about our code.

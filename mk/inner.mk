@@ -15,7 +15,7 @@ FUZZ_NAMES = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
 comma = ,
 
-INNER_LIBS = -lev -lm
+INNER_LIBS = -lev -Wl,--as-needed -lmaxminddb -lm
 TOOL_LIBS = -lpcap -lpthread
 TEST_LIBS = -lcmocka -lpcap -ljansson
 

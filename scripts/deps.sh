@@ -11,13 +11,13 @@
 # running or not; both files are gone afterwards.  So this neither makes nor touches a cluster.
 set -eu
 
-build="gcc make libc6-dev libev-dev libpq-dev libxxhash-dev postgresql-15 postgresql-server-dev-15"
+build="gcc make libc6-dev libev-dev libmaxminddb-dev libpq-dev libxxhash-dev postgresql-15 postgresql-server-dev-15"
 tools="libpcap-dev"
 packages_of() {
 	case $1 in
 		build) echo "$build" ;;
 		check) echo "$build $tools binutils clang libclang-rt-14-dev libcmocka-dev libipc-run-perl" \
-			"libjansson-dev nfdump perl postgresql-15-hll postgresql-15-tdigest procps" \
+			"libjansson-dev mmdb-bin nfdump perl postgresql-15-hll postgresql-15-tdigest procps" \
 			"pmacct softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
 		bench) echo "$build $tools pmacct procps python3" ;;

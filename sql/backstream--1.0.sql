@@ -750,20 +750,24 @@ COMMENT ON FUNCTION backstream.importable(text) IS
 
 CREATE TABLE backstream.prefix_map (
 	map text PRIMARY KEY,
-	relation regclass NOT NULL,
-	prefix_column name NOT NULL,
+	relation regclass,
+	prefix_column name,
 	label_columns name[] NOT NULL,
 	owner regrole NOT NULL,
-	public boolean NOT NULL
+	public boolean NOT NULL,
+	file text,
+	CHECK (CASE WHEN file IS NULL THEN relation IS NOT NULL AND prefix_column IS NOT NULL
+		   ELSE relation IS NULL AND prefix_column IS NULL END)
 );
 COMMENT ON TABLE backstream.prefix_map IS
 'Registered prefix maps: written by backstream.create_prefix_map() and drop_prefix_map(), dumped with the database.';
 COMMENT ON COLUMN backstream.prefix_map.map IS 'the name that look-ups use';
-COMMENT ON COLUMN backstream.prefix_map.relation IS 'the table';
+COMMENT ON COLUMN backstream.prefix_map.relation IS 'the table; NULL: it is of a file';
 COMMENT ON COLUMN backstream.prefix_map.prefix_column IS 'its column of prefixes';
-COMMENT ON COLUMN backstream.prefix_map.label_columns IS 'its columns that look-ups return';
+COMMENT ON COLUMN backstream.prefix_map.label_columns IS 'its columns that look-ups return; of a file: paths in its records';
 COMMENT ON COLUMN backstream.prefix_map.owner IS 'with whose rights the table is read, and whose members may look up';
 COMMENT ON COLUMN backstream.prefix_map.public IS 'everybody may look up';
+COMMENT ON COLUMN backstream.prefix_map.file IS 'the file, of the MaxMind DB format, on the server; NULL: it is of a table';
 SELECT pg_catalog.pg_extension_config_dump('backstream.prefix_map', '');
 
 CREATE FUNCTION backstream.prefix_map_changed() RETURNS trigger
@@ -778,6 +782,12 @@ CREATE FUNCTION backstream.create_prefix_map(map text, relation regclass, prefix
 	AS 'MODULE_PATHNAME', 'bs_create_prefix_map' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.create_prefix_map(text, regclass, name, name, name[], boolean) IS
 'Make a longest-prefix map of a table: prefix is its column of networks (cidr or inet), label and labels are the columns that look-ups return (the first one when they name none).  The caller becomes its owner: he needs SELECT and TRIGGER on the table and USAGE on server backstream.  Members of the owner may look up, and everybody if public is true.  Later changes of the table take effect when they commit.';
+
+CREATE FUNCTION backstream.create_prefix_map_from_file(map text, file text, label text DEFAULT NULL,
+		labels text[] DEFAULT NULL, public boolean DEFAULT false) RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_create_prefix_map_from_file' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.create_prefix_map_from_file(text, text, text, text[], boolean) IS
+'Make a longest-prefix map of a file of the MaxMind DB format (.mmdb) on the server: label and labels are paths in its records, with dots between keys (country.iso_code, autonomous_system_number, subdivisions.0.names.en).  The caller becomes its owner: he must be a member of pg_read_server_files, and have USAGE on server backstream.  When the file changes the map follows within a second or two.';
 
 CREATE FUNCTION backstream.drop_prefix_map(map text, if_exists boolean DEFAULT false) RETURNS void
 	AS 'MODULE_PATHNAME', 'bs_drop_prefix_map' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
@@ -820,17 +830,18 @@ COMMENT ON FUNCTION backstream.prefix_map_counters() IS
 'Counters of prefix maps: see the view backstream.prefix_maps.';
 
 CREATE VIEW backstream.prefix_maps AS
-SELECT m.map, m.relation, m.prefix_column, m.label_columns, m.owner, m.public,
+SELECT m.map, m.relation, m.file, m.prefix_column, m.label_columns, m.owner, m.public,
 	COALESCE(c.state, 'waiting') AS state, c.table_rows, c.prefixes, c.duplicates, c.memory_bytes,
 	c.built_at, c.build_time, c.last_error, c.last_error_at
   FROM backstream.prefix_map m
   LEFT JOIN backstream.prefix_map_counters() c ON c.map OPERATOR(pg_catalog.=) m.map;
 COMMENT ON VIEW backstream.prefix_maps IS
-'Prefix maps: tables of prefixes in which addresses are looked up.';
+'Prefix maps: tables and files of prefixes in which addresses are looked up.';
 COMMENT ON COLUMN backstream.prefix_maps.map IS 'the name that look-ups use';
-COMMENT ON COLUMN backstream.prefix_maps.relation IS 'the table';
+COMMENT ON COLUMN backstream.prefix_maps.relation IS 'the table; NULL: it is of a file';
+COMMENT ON COLUMN backstream.prefix_maps.file IS 'the file, of the MaxMind DB format, on the server; NULL: it is of a table';
 COMMENT ON COLUMN backstream.prefix_maps.prefix_column IS 'its column of prefixes';
-COMMENT ON COLUMN backstream.prefix_maps.label_columns IS 'its columns that look-ups return';
+COMMENT ON COLUMN backstream.prefix_maps.label_columns IS 'its columns that look-ups return; of a file: paths in its records';
 COMMENT ON COLUMN backstream.prefix_maps.owner IS 'with whose rights the table is read, and whose members may look up';
 COMMENT ON COLUMN backstream.prefix_maps.public IS 'everybody may look up';
 COMMENT ON COLUMN backstream.prefix_maps.state IS 'built; waiting: to be built for the first time; failed: it cannot be built; outdated: it cannot be built anew and stays as it was (last_error says why)';

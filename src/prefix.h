@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * prefix.h: prefix maps: tables of prefixes as longest-prefix maps in shared memory.
+ * prefix.h: prefix maps: tables and files of prefixes as longest-prefix maps in shared memory.
  *
  *   prefixshared.c   shared memory: who is registered, the map in force, who is looking into it
  *   prefixkeeper.c   the keeper's part: follow the tables, build, put in force, free
- *   prefixread.c     a table's rows into a builder
+ *   prefixread.c     a table's rows into a builder; prefixfile.c the networks of a file
  *   prefixlookup.c   prefix_lookup() and its like, for SQL and for the native path
  *   prefixcreate.c   create_prefix_map() and its like, the trigger, the counters
  *
- * A map is registered by a row of backstream.prefix_map.  The keeper gives it a slot in shared memory
+ * A map is of a table, or of a file of the MaxMind DB format.  It is registered by a row of backstream.prefix_map.  The keeper gives it a slot in shared memory
  * and builds it (engine/prefixmap.h) into the arena that windows use.  When the table changes it builds
  * another one, exchanges the two at once, and frees the old one when nobody is in it any more: there is
  * always a whole map, of one state of the table.
@@ -40,10 +40,11 @@
 typedef struct BsPrefixDef
 {
 	char name[NAMEDATALEN];
-	Oid relid;
+	Oid relid;                /* InvalidOid: a file */
 	char prefix[NAMEDATALEN]; /* column of the prefixes */
+	char file[MAXPGPATH];     /* empty: a table */
 	int nlabels;
-	char labels[BS_PREFIX_MAX_LABELS][NAMEDATALEN];
+	char labels[BS_PREFIX_MAX_LABELS][NAMEDATALEN]; /* columns, or paths in the file */
 	Oid owner;
 	bool is_public; /* everybody may look up, else members of the owner */
 } BsPrefixDef;
@@ -172,5 +173,30 @@ extern void bs_prefix_columns(Relation table, const BsPrefixDef *def, BsLabelCol
 /* Read a checked table under the active snapshot; returns the number of rows with a prefix. */
 extern uint64 bs_prefix_read(Relation table, const BsPrefixDef *def, BsPrefixBuilder *builder,
 							 void (*breathe)(void));
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* What changes when a file does; all zero: it is not there. */
+typedef struct BsPrefixFileStamp
+{
+	uint64 device;
+	uint64 inode;
+	int64 size;
+	int64 changed_nsec;
+	uint64 young; /* 1: so lately changed that another change may have the same stamp: look again */
+} BsPrefixFileStamp;
+
+extern BsPrefixFileStamp bs_prefix_file_stamp(const char *path);
+
+/* Raises an error if the map's owner may not read files, or this one cannot be opened as what it should be. */
+extern void bs_prefix_file_check(const BsPrefixDef *def);
+
+/*
+ * Read the file into a new builder, in place of the one that is there; returns the number of networks.
+ * What an error leaves open is closed by bs_prefix_file_let_go().
+ */
+extern uint64 bs_prefix_file_read(const BsPrefixDef *def, BsPrefixBuilder **builder,
+								  void (*breathe)(void));
+extern void bs_prefix_file_let_go(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * prefixcreate.c: create_prefix_map(), drop_prefix_map(), refresh_prefix_map(), the trigger on registered
+ * prefixcreate.c: create_prefix_map() and its like, drop_prefix_map(), refresh_prefix_map(), the trigger on registered
  * tables, and the counters behind backstream.prefix_maps.  See prefix.h.
  *
  * The row of backstream.prefix_map is written as the owner of that table; all else, the trigger on the
@@ -32,6 +32,7 @@
 #include "refuse.h"
 
 BS_SQL_FUNCTION(bs_create_prefix_map);
+BS_SQL_FUNCTION(bs_create_prefix_map_from_file);
 BS_SQL_FUNCTION(bs_drop_prefix_map);
 BS_SQL_FUNCTION(bs_refresh_prefix_map);
 BS_SQL_FUNCTION(bs_prefix_map_changed);
@@ -204,9 +205,10 @@ make_trigger(Oid relid)
 static void
 register_map(const BsPrefixDef *def)
 {
-	Oid types[] = {TEXTOID, REGCLASSOID, NAMEOID, NAMEARRAYOID, REGROLEOID, BOOLOID};
+	Oid types[] = {TEXTOID, REGCLASSOID, NAMEOID, NAMEARRAYOID, REGROLEOID, BOOLOID, TEXTOID};
+	bool is_file = def->file[0] != '\0';
 	Datum labels[BS_PREFIX_MAX_LABELS];
-	Datum values[6];
+	Datum values[7];
 
 	for (int i = 0; i < def->nlabels; i++)
 		labels[i] = NameGetDatum((const NameData *) def->labels[i]);
@@ -217,8 +219,11 @@ register_map(const BsPrefixDef *def)
 		construct_array(labels, def->nlabels, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
 	values[4] = ObjectIdGetDatum(def->owner);
 	values[5] = BoolGetDatum(def->is_public);
-	run_on_config("INSERT INTO backstream.prefix_map VALUES ($1, $2, $3, $4, $5, $6)", 6, types,
-				  values);
+	values[6] = CStringGetTextDatum(def->file);
+	run_on_config(is_file
+					  ? "INSERT INTO backstream.prefix_map VALUES ($1, NULL, NULL, $4, $5, $6, $7)"
+					  : "INSERT INTO backstream.prefix_map VALUES ($1, $2, $3, $4, $5, $6, NULL)",
+				  7, types, values);
 }
 
 Datum
@@ -236,6 +241,56 @@ bs_create_prefix_map(PG_FUNCTION_ARGS)
 	SPI_connect();
 	check_free(&def);
 	make_trigger(def.relid);
+	register_map(&def);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* create_prefix_map_from_file(map, file, label, labels, public); label and labels may be NULL. */
+static void
+read_file_arguments(FunctionCallInfo fcinfo, BsPrefixDef *def)
+{
+	Datum *elements;
+	bool *nulls;
+	int n;
+	char *file;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(4))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("map, file and public cannot be NULL")));
+	copy_name(def->name, text_to_cstring(PG_GETARG_TEXT_PP(0)), "the name of a prefix map");
+	file = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	canonicalize_path(file);
+	if (!is_absolute_path(file) || strlen(file) >= sizeof(def->file))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME), errmsg("\"%s\" is not an absolute path", file),
+				 errdetail("The file is read by the server.")));
+	strlcpy(def->file, file, sizeof(def->file));
+	if (!PG_ARGISNULL(2))
+		add_label(def, text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	if (!PG_ARGISNULL(3))
+	{
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+						  &nulls, &n);
+		for (int i = 0; i < n; i++)
+			if (!nulls[i])
+				add_label(def, TextDatumGetCString(elements[i]));
+	}
+	def->is_public = PG_GETARG_BOOL(4);
+	def->owner = GetUserId();
+}
+
+Datum
+bs_create_prefix_map_from_file(PG_FUNCTION_ARGS)
+{
+	BsPrefixDef def;
+
+	memset(&def, 0, sizeof(def));
+	read_file_arguments(fcinfo, &def);
+	check_may_create();
+	bs_prefix_file_check(&def);
+	SPI_connect();
+	check_free(&def);
 	register_map(&def);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -347,7 +402,8 @@ bs_drop_prefix_map(PG_FUNCTION_ARGS)
 						errmsg("must be owner of prefix map \"%s\"", map)));
 	run_on_config("DELETE FROM backstream.prefix_map WHERE map OPERATOR(pg_catalog.=) $1", 1, types,
 				  values);
-	drop_trigger(relid);
+	if (OidIsValid(relid))
+		drop_trigger(relid);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -8,6 +8,8 @@
  * PostgreSQL by itself for ALTER, DROP, TRUNCATE, GRANT.  The keeper takes invalidations in ten times a
  * second and builds what they name.
  *
+ * Files are looked at once a second, and when somebody asks.
+ *
  * It waits for no lock: a table that is locked just now is looked at again in the next turn, and the
  * map that is in force stays.
  */
@@ -42,18 +44,25 @@ enum
 	CONFIG_PREFIX,
 	CONFIG_LABELS,
 	CONFIG_OWNER,
-	CONFIG_PUBLIC
+	CONFIG_PUBLIC,
+	CONFIG_FILE
 };
+
+/* How often files are looked at. */
+#define FILES_LOOK_MSEC 1000
 
 /* What the keeper knows of a slot. */
 typedef struct Kept
 {
-	bool dirty; /* to be built again */
+	bool dirty;              /* to be built again */
+	BsPrefixFileStamp stamp; /* of its file, when it was looked at last */
 } Kept;
 
 static Kept *kept; /* [bs_setting_max_prefix_maps] */
 static bool registrations_stale = true;
 static uint64 generation_seen;
+static TimestampTz files_looked_at;
+static uint64 files_request; /* the last one for which they were looked at */
 static Oid config_relid; /* backstream.prefix_map; InvalidOid: not there */
 
 /* Of the build in hand, which an error may leave behind. */
@@ -106,11 +115,18 @@ read_registration(TupleTableSlot *row)
 {
 	BsPrefixDef *def = palloc0(sizeof(BsPrefixDef));
 
-	/* None of the columns can be NULL. */
+	/* A table and its column, or a file: nothing else can be NULL. */
 	slot_getallattrs(row);
 	text_to_cstring_buffer(DatumGetTextPP(row->tts_values[CONFIG_MAP - 1]), def->name, NAMEDATALEN);
-	def->relid = DatumGetObjectId(row->tts_values[CONFIG_RELATION - 1]);
-	strlcpy(def->prefix, NameStr(*DatumGetName(row->tts_values[CONFIG_PREFIX - 1])), NAMEDATALEN);
+	if (row->tts_isnull[CONFIG_FILE - 1])
+	{
+		def->relid = DatumGetObjectId(row->tts_values[CONFIG_RELATION - 1]);
+		strlcpy(def->prefix, NameStr(*DatumGetName(row->tts_values[CONFIG_PREFIX - 1])),
+				NAMEDATALEN);
+	}
+	else
+		text_to_cstring_buffer(DatumGetTextPP(row->tts_values[CONFIG_FILE - 1]), def->file,
+							   sizeof(def->file));
 	read_labels(def, row->tts_values[CONFIG_LABELS - 1]);
 	def->owner = DatumGetObjectId(row->tts_values[CONFIG_OWNER - 1]);
 	def->is_public = DatumGetBool(row->tts_values[CONFIG_PUBLIC - 1]);
@@ -310,26 +326,39 @@ read_table(Relation table, const BsPrefixDef *def, void (*breathe)(void))
 	return rows;
 }
 
+/* False: the table is locked just now. */
+static bool
+open_and_read(const BsPrefixDef *def, void (*breathe)(void), uint64 *rows)
+{
+	Relation table;
+
+	if (!ConditionalLockRelationOid(def->relid, AccessShareLock))
+		return false;
+	table = try_relation_open(def->relid, NoLock);
+	if (table == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("its table does not exist")));
+	*rows = read_table(table, def, breathe);
+	table_close(table, NoLock);
+	return true;
+}
+
 static void
 build(BsSharedPrefixMap *slot, void (*breathe)(void), bool *locked)
 {
 	const BsPrefixDef *def = &slot->def;
 	TimestampTz started = GetCurrentTimestamp();
 	BsPrefixStatus status;
-	Relation table;
 	uint64 rows;
 	uint64 map = 0;
 
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(def->owner)))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("its owner does not exist")));
-	*locked = !ConditionalLockRelationOid(def->relid, AccessShareLock);
+	if (def->file[0] != '\0')
+		rows = bs_prefix_file_read(def, &builder, breathe);
+	else
+		*locked = !open_and_read(def, breathe, &rows);
 	if (*locked)
 		return;
-	table = try_relation_open(def->relid, NoLock);
-	if (table == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("its table does not exist")));
-	rows = read_table(table, def, breathe);
-	table_close(table, NoLock);
 	/* From here to publishing nothing is raised and no interrupt is served: nothing can be lost. */
 	status = bs_prefix_builder_finish(builder, bs_shared_arena(), &map);
 	if (status != BS_PREFIX_OK)
@@ -369,6 +398,7 @@ build_guarded(BsSharedPrefixMap *slot, void (*breathe)(void))
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
+	bs_prefix_file_let_go();
 	bs_prefix_builder_free(builder);
 	builder = NULL;
 	return done;
@@ -394,6 +424,30 @@ build_dirty(uint64 request, void (*breathe)(void))
 		}
 		if (!kept[i].dirty)
 			pg_atomic_write_u64(&slot->served, request);
+	}
+}
+
+static void
+look_at_files(uint64 request)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (request == files_request &&
+		!TimestampDifferenceExceeds(files_looked_at, now, FILES_LOOK_MSEC))
+		return;
+	files_looked_at = now;
+	files_request = request;
+	for (int i = 0; i < bs_setting_max_prefix_maps; i++)
+	{
+		const BsPrefixDef *def = &bs_prefix_slot(i)->def;
+		BsPrefixFileStamp stamp;
+
+		if (def->file[0] == '\0')
+			continue;
+		stamp = bs_prefix_file_stamp(def->file);
+		if (stamp.young || memcmp(&stamp, &kept[i].stamp, sizeof(stamp)) != 0)
+			kept[i].dirty = true;
+		kept[i].stamp = stamp;
 	}
 }
 
@@ -423,6 +477,7 @@ bs_prefix_keep(void (*breathe)(void))
 		registrations_stale = false;
 	}
 	PG_END_TRY();
+	look_at_files(request);
 	build_dirty(request, breathe);
 	if (followed)
 		bs_prefix_set_looked_at(request);

@@ -55,6 +55,8 @@ struct BsPrefixMap
 	BsPrefixMapInfo info;
 	uint32_t nsegments;
 	uint32_t ncolumns;
+	uint32_t aliases; /* BsPrefixAlias, or-ed */
+	uint32_t unused;
 	BsLabelColumn columns[BS_PREFIX_MAX_LABELS];
 	BsPrefixTree trees[2]; /* IPv4, IPv6 */
 	BsPrefixArray bits;
@@ -92,6 +94,30 @@ bs_prefix_bits(uint64_t high, uint64_t low, unsigned at, unsigned nbits)
 	else
 		word = high << at | low >> (64 - at);
 	return (uint32_t) (word >> (64 - nbits));
+}
+
+/*
+ * The IPv4 address in an IPv6 one, if it has one by these aliases; *before is the number of bits before
+ * it.
+ */
+static inline bool
+bs_prefix_alias(uint32_t aliases, uint64_t high, uint64_t low, uint32_t *address, unsigned *before)
+{
+	BsPrefixAlias alias;
+
+	if (high == 0 && low >> 32 == 0)
+		alias = BS_ALIAS_COMPATIBLE;
+	else if (high == 0 && low >> 32 == 0xffff)
+		alias = BS_ALIAS_MAPPED;
+	else if (high >> 32 == 0x20010000)
+		alias = BS_ALIAS_TEREDO;
+	else if (high >> 48 == 0x2002)
+		alias = BS_ALIAS_6TO4;
+	else
+		return false;
+	*before = alias == BS_ALIAS_TEREDO ? 32 : alias == BS_ALIAS_6TO4 ? 16 : 96;
+	*address = (uint32_t) (*before == 96 ? low : high >> (32 - *before));
+	return (aliases & alias) != 0;
 }
 
 #endif

@@ -62,6 +62,7 @@ struct BsPrefixBuilder
 	Growing interned; /* of uint32_t: refs by hash; a power of two, at most half full; 0: free */
 	uint64_t nlabels;
 	uint64_t duplicates;
+	uint32_t aliases;
 	Trie tries[2];
 };
 
@@ -602,6 +603,7 @@ map_plan(const BsPrefixBuilder *builder, BsPrefixMap *map)
 	memset(map, 0, sizeof(*map));
 	map->version = BS_PREFIX_VERSION;
 	map->ncolumns = builder->ncolumns;
+	map->aliases = builder->aliases;
 	memcpy(map->columns, builder->columns, sizeof(map->columns));
 	map->info.prefixes = nprefixes;
 	map->info.prefixes4 = builder->rows[0].nitems;
@@ -719,6 +721,12 @@ map_make(const BsPrefixBuilder *builder, BsArena *arena, uint64_t *offset)
 	}
 	map->magic = BS_PREFIX_MAGIC;
 	return BS_PREFIX_OK;
+}
+
+void
+bs_prefix_builder_set_aliases(BsPrefixBuilder *builder, uint32_t aliases)
+{
+	builder->aliases = aliases;
 }
 
 BsPrefixStatus

@@ -48,6 +48,20 @@ typedef struct Step
 	unsigned depth;
 } Step;
 
+/* Go on as an IPv4 address, if that is what it is here. */
+static ALWAYS_INLINE void
+follow_alias(const BsPrefixMap *map, Step *step)
+{
+	uint32_t address;
+	unsigned before;
+
+	if (!bs_prefix_alias(map->aliases, step->high, step->low, &address, &before))
+		return;
+	step->high = (uint64_t) address << 32;
+	step->low = 0;
+	step->tree = &map->trees[0];
+}
+
 /* IPv4 addresses have zeros behind them. */
 static ALWAYS_INLINE void
 begin(BsArena *arena, const BsPrefixMap *map, const BsInet *address, Step *step)
@@ -58,6 +72,8 @@ begin(BsArena *arena, const BsPrefixMap *map, const BsInet *address, Step *step)
 	step->high = be64toh(words[0]);
 	step->low = be64toh(words[1]);
 	step->tree = &map->trees[address->family != 4];
+	if (map->aliases != 0 && address->family != 4)
+		follow_alias(map, step);
 	step->depth = step->tree->direct_bits;
 	step->word = word_at(arena, map, &step->tree->direct, step->high >> (64 - step->depth));
 }
@@ -285,8 +301,14 @@ bs_prefixmap_network(BsArena *arena, const BsPrefixMap *map, uint32_t prefix, co
 	uint8_t len = bits[item & ((1u << BS_SHIFT_BYTE) - 1)];
 	BsInet network = {.family = address->family == 4 ? 4 : 6, .bits = len};
 	uint64_t words[2];
+	uint32_t inner;
+	unsigned before;
 
 	memcpy(words, address->address, sizeof(words));
+	/* An IPv4 prefix found for an IPv6 address: it lies behind the alias. */
+	if (network.family == 6 && prefix <= map->info.prefixes4 &&
+		bs_prefix_alias(map->aliases, be64toh(words[0]), be64toh(words[1]), &inner, &before))
+		network.bits = len = (uint8_t) (len + before);
 	words[0] &= htobe64(mask_of(len));
 	words[1] &= htobe64(mask_of(len > 64 ? len - 64u : 0));
 	memcpy(network.address, words, sizeof(words));

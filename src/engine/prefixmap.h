@@ -5,7 +5,7 @@
  * A map is made once from any number of prefixes (prefixbuild.c) and never changes after that.  It lies
  * in blocks of an arena, at most 1 MB each, and refers to its parts by offsets: shared memory may be
  * mapped anywhere.  IPv4 and IPv6 are two tries that share one numbering of prefixes; an IPv4 address is
- * never looked up as an IPv6 one (::ffff:a.b.c.d) or the other way round.
+ * never looked up as an IPv6 one (::ffff:a.b.c.d) or the other way round, unless the map has aliases.
  *
  * The trie is a poptrie (Asai and Ohara, "Poptrie: A Compressed Trie with Population Count for Fast and
  * Scalable Software IP Routing Table Lookup", SIGCOMM 2015) with two differences: a node decides 5 bits
@@ -64,6 +64,18 @@ typedef struct BsLabel
 	BsBytes text;
 } BsLabel;
 
+/*
+ * Where IPv4 addresses lie among those of IPv6: with such an alias a map looks up an IPv6 address as the
+ * IPv4 address in it.
+ */
+typedef enum BsPrefixAlias
+{
+	BS_ALIAS_COMPATIBLE = 1, /* ::a.b.c.d (RFC 4291, 2.5.5.1) */
+	BS_ALIAS_MAPPED = 2,     /* ::ffff:a.b.c.d (RFC 4291, 2.5.5.2) */
+	BS_ALIAS_TEREDO = 4,     /* 2001:0:AABB:CCDD:..., its server (RFC 4380) */
+	BS_ALIAS_6TO4 = 8        /* 2002:AABB:CCDD:... (RFC 3056) */
+} BsPrefixAlias;
+
 typedef struct BsPrefixMap BsPrefixMap;
 
 /* What is known of a map as a whole. */
@@ -96,6 +108,9 @@ extern void bs_prefix_builder_free(BsPrefixBuilder *builder);
  */
 extern BsPrefixStatus bs_prefix_builder_add(BsPrefixBuilder *builder, const BsInet *prefix,
 											const BsLabel *labels);
+
+/* The map is to have these aliases (BsPrefixAlias, or-ed). */
+extern void bs_prefix_builder_set_aliases(BsPrefixBuilder *builder, uint32_t aliases);
 
 /* Make the map: *map becomes its offset in the arena.  Nothing is left there on failure.  Once per builder. */
 extern BsPrefixStatus bs_prefix_builder_finish(BsPrefixBuilder *builder, BsArena *arena,

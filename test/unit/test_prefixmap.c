@@ -320,6 +320,83 @@ random_maps(void **state)
 	}
 }
 
+/* An IPv6 address with an IPv4 one behind these bits. */
+static BsInet
+with_inner(const uint8_t *before, int nbytes, const BsInet *inner)
+{
+	BsInet address = {.family = 6, .bits = 128};
+
+	memcpy(address.address, before, (size_t) nbytes);
+	memcpy(address.address + nbytes, inner->address, 4);
+	for (int i = nbytes + 4; i < 16; i++)
+		address.address[i] = (uint8_t) random_below(256);
+	return address;
+}
+
+/* With an alias the IPv4 address in it is what is looked up, and without it the IPv6 address. */
+static void
+aliases(void **state)
+{
+	static const struct
+	{
+		BsPrefixAlias alias;
+		int nbytes;
+		uint8_t before[12];
+	} kinds[] = {
+		{BS_ALIAS_COMPATIBLE, 12, {0}},
+		{BS_ALIAS_MAPPED, 12, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}},
+		{BS_ALIAS_TEREDO, 4, {0x20, 0x01}},
+		{BS_ALIAS_6TO4, 2, {0x20, 0x02}},
+	};
+
+	(void) state;
+	for (int i = 0; i < 500; i++)
+	{
+		BsInet prefix = random_inet(i % 5 == 0 ? 6 : 4, 3);
+
+		prefix.bits = (uint8_t) random_below(prefix.bits + 1u);
+		add(prefix, "x", i);
+	}
+	add(inet_of("2002:a00::/24"), "over the alias", 1);
+	for (uint32_t set = 0; set < 16; set++)
+	{
+		BsPrefixBuilder *builder = bs_prefix_builder_create(NCOLUMNS, columns, NO_BOUND);
+		const BsPrefixMap *map;
+		uint64_t offset;
+
+		for (int i = 0; i < nprefixes; i++)
+			assert_int_equal(bs_prefix_builder_add(builder, &prefixes[i], labels[i]), BS_PREFIX_OK);
+		bs_prefix_builder_set_aliases(builder, set);
+		assert_int_equal(bs_prefix_builder_finish(builder, arena, &offset), BS_PREFIX_OK);
+		bs_prefix_builder_free(builder);
+		map = bs_arena_at(arena, offset);
+		for (int i = 0; i < 2000; i++)
+		{
+			int kind = i % 4;
+			BsInet inner = random_inet(4, 3);
+			BsInet address = with_inner(kinds[kind].before, kinds[kind].nbytes, &inner);
+			uint32_t found = bs_prefixmap_find(arena, map, &address);
+			BsInet network;
+
+			check_address(map, &inner);
+			if ((set & kinds[kind].alias) == 0)
+			{
+				check_address(map, &address);
+				continue;
+			}
+			assert_int_equal(found, bs_prefixmap_find(arena, map, &inner));
+			if (found == 0)
+				continue;
+			network = bs_prefixmap_network(arena, map, found, &address);
+			assert_int_equal(network.family, 6);
+			assert_int_equal(network.bits, bs_prefixmap_network(arena, map, found, &inner).bits +
+											   kinds[kind].nbytes * 8);
+			assert_true(naive_holds(&network, &address));
+		}
+		bs_prefixmap_release(arena, offset);
+	}
+}
+
 /* Enough for several segments of every array. */
 static void
 many(void **state)
@@ -582,6 +659,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(duplicates, setup, teardown),
 		cmocka_unit_test_setup_teardown(kinds_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_maps, setup, teardown),
+		cmocka_unit_test_setup_teardown(aliases, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
 		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_labels, setup, teardown),

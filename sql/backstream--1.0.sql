@@ -725,6 +725,23 @@ CREATE FUNCTION backstream.keep_view(schema_name text, view_name text, query tex
 COMMENT ON FUNCTION backstream.keep_view(text, text, text, text[], text) IS
 'What a server that reads from this one as a node does to the definition of a continuous view here, with the caller''s rights: mode is check, create or replace; options are texts name=value. Returns missing, same, different, created or replaced.';
 
+CREATE FUNCTION backstream.node_windows(schema_name text, view_name text, fingerprint bigint,
+	OUT window_start bigint, OUT closed bigint, OUT records bigint, OUT late bigint, OUT overflowed bigint,
+	OUT errors bigint, OUT left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
+	OUT groups bigint, OUT bytes bigint,
+	OUT since bigint, OUT closed_before bigint, OUT dropped_before bigint, OUT state text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_node_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.node_windows(text, text, bigint) IS
+'What a server that reads from this one as a node is told of the windows of a continuous view here: first a row that says how far they reach, then one for each; times in microseconds since 2000-01-01 UTC. For who may read the view.';
+
+CREATE FUNCTION backstream.partials(schema_name text, view_name text, fingerprint bigint,
+									first_windows bigint[], last_windows bigint[])
+	RETURNS SETOF bytea
+	AS 'MODULE_PATHNAME', 'bs_partials' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.partials(text, text, bigint, bigint[], bigint[]) IS
+'What a server that reads from this one as a node gets of a continuous view here: the groups of each range of windows with the states of their aggregates, packed (docs/formats.md). For who may read the view.';
+
 CREATE FUNCTION backstream.importable(schema_name text)
 	RETURNS TABLE (name text, columns text, options text[])
 	LANGUAGE sql STABLE STRICT PARALLEL SAFE

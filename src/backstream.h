@@ -49,6 +49,7 @@
  *                   nodehello.c what comes before the first question
  *   nodedefine.c    views that nodes keep; nodekeep.c at the node, nodetext.c their text,
  *                   nodeimport.c IMPORT FOREIGN SCHEMA
+ *   noderead.c      windows that nodes have; nodefetch.c what they hold, nodeserve.c at the node
  *
  *   records by SQL
  *   insert.c        INSERT and COPY into streams; ingest.c export datagrams

@@ -24,18 +24,6 @@ BS_SQL_FUNCTION(bs_merged);
 
 /* ---------- the view ---------- */
 
-/* As SELECT * from it: on the view, or on each of its columns. */
-static void
-check_privileges(Oid relid)
-{
-	AclResult result = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
-
-	if (result != ACLCHECK_OK)
-		result = pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ALL);
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
-}
-
 /* The relation whose row type the first argument has. */
 static Oid
 relation_of_argument(FunctionCallInfo fcinfo, const char *function)
@@ -60,7 +48,7 @@ open_view(FunctionCallInfo fcinfo, const char *function, BsReader **reader)
 	Oid relid = relation_of_argument(fcinfo, function);
 	Relation relation = bs_viewdef_open(relid);
 
-	check_privileges(relid);
+	bs_viewdef_check_select(relid);
 	*reader = bs_reader_open(relid, RelationGetDescr(relation), NULL, CurrentMemoryContext);
 	if (!(*reader)->shape->windowed)
 		ereport(ERROR,

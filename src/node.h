@@ -66,6 +66,9 @@ extern List *bs_server_nodes(Oid server, Oid user);
 /* Does a relation (a stream or a view) live on nodes? */
 extern bool bs_relation_is_remote(Oid relid);
 
+/* Is this backstream.flow, or the stream that stands for that of nodes? */
+extern bool bs_stream_is_flow(Oid stream);
+
 /* Handlers of statements about servers (ddl.h). */
 extern void bs_ddl_create_server(BsUtilityCall *call); /* CreateForeignServerStmt */
 extern void bs_ddl_alter_server(BsUtilityCall *call);  /* AlterForeignServerStmt */

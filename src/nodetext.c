@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "node.h"
 #include "nodedefine.h"
 #include "pinned.h"
 #include "viewdef.h"
@@ -100,6 +101,18 @@ bs_node_stream_names(Oid stream, char **schema, char **name)
 
 	*schema = option_or(options, "schema_name", BS_EXTENSION);
 	*name = option_or(options, "table_name", "flow");
+}
+
+bool
+bs_stream_is_flow(Oid stream)
+{
+	char *schema;
+	char *name;
+
+	if (stream == bs_flow_relation() || !bs_relation_is_remote(stream))
+		return stream == bs_flow_relation();
+	bs_node_stream_names(stream, &schema, &name);
+	return strcmp(schema, BS_EXTENSION) == 0 && strcmp(name, "flow") == 0;
 }
 
 char *

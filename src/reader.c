@@ -11,6 +11,7 @@
 
 #include "columnstate.h"
 #include "engine/writer.h"
+#include "noderead.h"
 #include "reader.h"
 
 /* Records per batch of the program: for reading, the number of groups that are merged at a time. */
@@ -336,7 +337,9 @@ bs_reader_open_states(Oid relid, TupleDesc desc, const Bitmapset *needed, List *
 
 	reader->context = context;
 	reader->view = bs_view_compile(relid, READ_CAPACITY, &reader->def);
-	require_counting(reader->def);
+	reader->user = GetUserId();
+	if (!reader->def->on_nodes)
+		require_counting(reader->def);
 	reader->view->program.hash_seed = bs_shared_hash_seed();
 	reader->shape = bs_shape_make(reader->def, reader->view, context);
 	reader->rows = make_rows(reader);
@@ -373,11 +376,45 @@ bs_reader_in_settings(BsReader *reader)
 
 /* ---------- windows ---------- */
 
+/* Wherever they are. */
+static BsWindowInfo *
+list_windows(BsReader *reader, int *nwindows)
+{
+	if (!reader->def->on_nodes)
+		return bs_view_windows(reader->def->relid, reader->shape->fingerprint, reader->view, nwindows);
+	if (reader->nodes == NULL)
+		reader->nodes = bs_node_reading_open(reader->def, reader->view, reader->rows->writer,
+											 reader->user, reader->context);
+	return bs_node_reading_windows(reader->nodes, nwindows);
+}
+
+void
+bs_reader_expect(BsReader *reader, const BsWindowInfo *windows, int nwindows)
+{
+	if (reader->nodes != NULL)
+		bs_node_reading_expect(reader->nodes, windows, nwindows);
+}
+
+static BsWindowData *
+read_windows(BsReader *reader, int64 first, int64 last)
+{
+	BsReaderRows *rows = reader->rows;
+	BsWindowData *data;
+
+	if (reader->nodes != NULL)
+		data = bs_node_reading_load(reader->nodes, first, last, rows->window_context);
+	else
+		data = bs_view_read(reader->def->relid, reader->view, rows->writer, first, last,
+							rows->window_context);
+	if (data->table != NULL)
+		bs_table_fold_sets(data->arena, data->table, &reader->view->program, rows->writer);
+	return data;
+}
+
 BsWindowInfo *
 bs_reader_windows(BsReader *reader, int *nwindows)
 {
-	BsWindowInfo *windows =
-		bs_view_windows(reader->def->relid, reader->shape->fingerprint, reader->view, nwindows);
+	BsWindowInfo *windows = list_windows(reader, nwindows);
 	int shown = 0;
 
 	if (!reader->shape->windowed)
@@ -434,8 +471,7 @@ bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 	MemoryContextReset(rows->window_context);
 	rows->data = NULL;
 	outer = MemoryContextSwitchTo(rows->window_context);
-	rows->data = bs_view_read(reader->def->relid, reader->view, rows->writer, first, last,
-							  rows->window_context);
+	rows->data = read_windows(reader, first, last);
 	list_values(reader);
 	MemoryContextSwitchTo(outer);
 	rows->shown = shown;

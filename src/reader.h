@@ -34,6 +34,8 @@ typedef struct BsReader
 	BsViewProgram *view;
 	BsViewShape *shape;
 	struct BsReaderRows *rows; /* reader.c's */
+	Oid user;                  /* as whom nodes are asked */
+	struct BsNodeReading *nodes; /* NULL: the windows are in shared memory, or nobody has asked yet */
 	uint64 groups_read;
 	uint64 groups_not_accepted;
 	uint64 groups_without_having; /* HAVING was not true */
@@ -78,6 +80,9 @@ extern BsWindowInfo *bs_reader_windows(BsReader *reader, int *nwindows);
  */
 extern List *bs_reader_conditions(BsReader *reader, List *conditions, Index varno,
 								  BsReadLevel level);
+
+/* These windows will be loaded one by one in this order, unless something else is: nodes send them together. */
+extern void bs_reader_expect(BsReader *reader, const BsWindowInfo *windows, int nwindows);
 
 /* The scan tuple of a window's rows as far as conditions of level BS_LEVEL_WINDOW ask for it. */
 extern TupleTableSlot *bs_reader_window_tuple(BsReader *reader, int64 window);

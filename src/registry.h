@@ -358,6 +358,18 @@ typedef struct BsWindowInfo
 extern BsWindowInfo *bs_view_windows(Oid relid, uint64 fingerprint,
 									 const struct BsViewProgram *compiled, int *nwindows);
 
+/* How far a view's windows reach. */
+typedef struct BsViewExtent
+{
+	TimestampTz since; /* counted from then on */
+	BsViewState state;
+	int64 closed_before;  /* windows that start before this are closed */
+	int64 dropped_before; /* of those that start before this a part has gone, at least */
+} BsViewExtent;
+
+/* False when the view is not counted under this fingerprint. */
+extern bool bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent);
+
 /* How many of them start at first or later, and before end. */
 extern uint64 bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end);
 
@@ -376,13 +388,25 @@ typedef struct BsWindowData
 
 /*
  * Read the windows first .. last (starts, inclusive) of a view into one table: the panes from the start of
- * the first to the end of the last, each once, whatever windows are over it.  compiled is the reader's own;
- * writer is its program's scratch.  Interrupts are served between
+ * the first to the end of the last, each once, whatever windows are over it.  Sets are merged and not folded
+ * (bs_table_fold_sets).  compiled is the reader's own; writer is its program's scratch.  Interrupts are served between
  * chunks.  The result is freed with context or by bs_window_data_free(); raises an error only when
  * memory is out or on cancel.
  */
 extern BsWindowData *bs_view_read(Oid relid, const struct BsViewProgram *compiled, BsWriter *writer,
 								  int64 first, int64 last, MemoryContext context);
+
+/* The same; but of a rolling view the window that starts at first, and not that of now. */
+extern BsWindowData *bs_view_read_fixed(Oid relid, const struct BsViewProgram *compiled,
+										BsWriter *writer, int64 first, int64 last,
+										MemoryContext context);
 extern void bs_window_data_free(BsWindowData *data);
+
+/* An empty private table in data, which has none; an error when memory is out.  Room is touched as it is used. */
+extern void bs_window_data_make(BsWindowData *data, const BsProgram *program, uint64 usable_bytes,
+								uint64 expected_rows);
+
+/* Add what is known of a window, but its start and whether it is closed. */
+extern void bs_window_info_add(BsWindowInfo *sum, const BsWindowInfo *info);
 
 #endif

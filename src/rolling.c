@@ -9,6 +9,7 @@
 #include "utils/lsyscache.h"
 
 #include "query.h"
+#include "node.h"
 #include "rolling.h"
 #include "viewdef.h"
 #include "windowform.h"
@@ -19,7 +20,7 @@ column_name(Oid stream, const BsViewOptions *options)
 {
 	if (options->time_column != NULL)
 		return options->time_column;
-	return stream == bs_flow_relation() ? "time_received" : NULL;
+	return bs_stream_is_flow(stream) ? "time_received" : NULL;
 }
 
 static AttrNumber

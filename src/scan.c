@@ -11,6 +11,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "noderead.h"
 #include "reader.h"
 #include "scan.h"
 
@@ -90,6 +91,16 @@ set_up_conditions(ViewScan *scan, ForeignScanState *node, BsScanConditions which
 		bs_reader_conditions(scan->reader, conditions_of(plan, which), varno, level), &node->ss.ps);
 }
 
+/* Through an ordinary view, its owner. */
+static Oid
+reading_user(ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Oid user = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state)->checkAsUser;
+
+	return OidIsValid(user) ? user : GetUserId();
+}
+
 void
 bs_scan_begin(ForeignScanState *node, int eflags)
 {
@@ -104,6 +115,7 @@ bs_scan_begin(ForeignScanState *node, int eflags)
 		RelationGetRelid(relation), node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, needed_of(plan),
 		list_nth(plan->fdw_private, BS_SCAN_STATES), CurrentMemoryContext);
 	check_fingerprint(scan->reader, plan);
+	scan->reader->user = reading_user(node);
 	scan->econtext = node->ss.ps.ps_ExprContext;
 	scan->window_conditions = set_up_conditions(scan, node, BS_SCAN_WINDOW_CONDITIONS);
 	scan->key_conditions = set_up_conditions(scan, node, BS_SCAN_KEY_CONDITIONS);
@@ -181,6 +193,7 @@ start(ViewScan *scan)
 		scan->nwindows = chosen;
 	if (scan->backward)
 		reverse(scan->windows, scan->nwindows);
+	bs_reader_expect(scan->reader, scan->windows, scan->nwindows);
 	scan->next_window = 0;
 	scan->started = true;
 	scan->loaded = false;
@@ -289,4 +302,6 @@ bs_scan_explain(ForeignScanState *node, ExplainState *es)
 	}
 	if (es->analyze && scan != NULL)
 		explain_counts(scan, es);
+	if (es->analyze && scan != NULL && scan->reader->nodes != NULL)
+		bs_node_reading_explain(scan->reader->nodes, es);
 }

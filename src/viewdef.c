@@ -21,6 +21,7 @@
 #include "parser/analyze.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -162,6 +163,17 @@ bs_viewdef_open(Oid relid)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a continuous view", RelationGetRelationName(relation))));
 	return relation;
+}
+
+void
+bs_viewdef_check_select(Oid relid)
+{
+	AclResult result = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		result = pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ALL);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 }
 
 bool

@@ -58,6 +58,9 @@ extern List *bs_viewdef_list(void);
  */
 extern bool bs_viewdef_owner_may_read(const BsViewDef *def);
 
+/* Raise an error unless the current user may SELECT * from it: from the view, or from each of its columns. */
+extern void bs_viewdef_check_select(Oid relid);
+
 /* Open a continuous view for reading; an error when it is none, or has just been dropped. */
 extern Relation bs_viewdef_open(Oid relid);
 

@@ -36,8 +36,8 @@ typedef struct PaneList
 	int64 dropped_before; /* panes that start before this have gone, of some writer at least */
 } PaneList;
 
-static void
-info_add(BsWindowInfo *sum, const BsWindowInfo *info)
+void
+bs_window_info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 {
 	sum->records += info->records;
 	sum->late += info->late;
@@ -157,7 +157,7 @@ infos_unite(BsWindowInfo *infos, int ninfos)
 	for (int i = 0; i < ninfos; i++)
 	{
 		if (kept > 0 && infos[kept - 1].window == infos[i].window)
-			info_add(&infos[kept - 1], &infos[i]);
+			bs_window_info_add(&infos[kept - 1], &infos[i]);
 		else
 			infos[kept++] = infos[i];
 	}
@@ -213,7 +213,7 @@ window_add(WindowList *list, const PaneCopy *panes, int npanes, int64 window)
 	BsWindowInfo sum = {.window = window};
 
 	for (int i = 0; i < npanes; i++)
-		info_add(&sum, &panes[i].info);
+		bs_window_info_add(&sum, &panes[i].info);
 	sum.records_lost =
 		last->info.records_lost + (int32) (last->records_lost_before - panes[0].records_lost_before);
 	sum.datagrams_lost = last->info.datagrams_lost +
@@ -340,6 +340,29 @@ bs_view_windows(Oid relid, uint64 fingerprint, const BsViewProgram *compiled, in
 	return list.windows;
 }
 
+bool
+bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
+{
+	BsSharedView *view = bs_registry_find(relid, fingerprint);
+
+	if (view == NULL)
+		return false;
+	extent->since = view->since;
+	extent->state = (BsViewState) pg_atomic_read_u32(&view->state);
+	extent->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
+	extent->dropped_before = BS_TIME_NEG_INFINITY;
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		BsSharedPartial *shared = &view->partials[w];
+
+		bs_partial_lock_read(shared);
+		if (shared->partial.fingerprint == fingerprint)
+			extent->dropped_before = Max(extent->dropped_before, shared->partial.dropped_before);
+		bs_partial_unlock(shared);
+	}
+	return true;
+}
+
 uint64
 bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end)
 {
@@ -377,8 +400,8 @@ bs_window_data_free(BsWindowData *data)
 	free_arena(data);
 }
 
-static void
-make_table(BsWindowData *data, const BsProgram *program, uint64 usable_bytes, uint64 expected_rows)
+void
+bs_window_data_make(BsWindowData *data, const BsProgram *program, uint64 usable_bytes, uint64 expected_rows)
 {
 	uint64 table;
 
@@ -398,6 +421,7 @@ typedef struct Reading
 {
 	const BsProgram *program;
 	BsWriter *writer;
+	bool fixed; /* a rolling view as of another time than now */
 	BsViewPart parts[BS_MAX_PARTS];
 	BsTranslation *translations[BS_MAX_PARTS]; /* NULL: of the program itself */
 	int nparts;
@@ -538,15 +562,12 @@ try_read(Reading *reading, const BsWindowInfo *panes, int npanes, uint64 usable_
 {
 	BsWindowData *data = reading->data;
 
-	make_table(data, reading->program, usable_bytes, data->info.groups);
+	bs_window_data_make(data, reading->program, usable_bytes, data->info.groups);
 	reading->overflowed = 0;
 	for (int i = 0; i < npanes && reading->overflowed == 0; i++)
 		read_pane(reading, panes[i].window);
 	/* The private table's own left_out says whether it had room for all values. */
-	if (reading->overflowed > 0 || data->table->left_out > 0)
-		return false;
-	bs_table_fold_sets(data->arena, data->table, reading->program, reading->writer);
-	return true;
+	return reading->overflowed == 0 && data->table->left_out == 0;
 }
 
 static BsWindowData *
@@ -575,7 +596,7 @@ span_of(const Reading *reading, int64 first, int64 last)
 
 	if (!program->windowed)
 		return (Span){first, last + 1};
-	if (reading->nparts > 0 && reading->parts[0].view->timing.rolling)
+	if (!reading->fixed && reading->nparts > 0 && reading->parts[0].view->timing.rolling)
 	{
 		int64 now = bs_view_now(reading->parts[0].view);
 
@@ -617,11 +638,11 @@ columns_lacking(const Reading *reading, const bool *in_part, const BsViewProgram
 	return lacks;
 }
 
-BsWindowData *
-bs_view_read(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 first, int64 last,
-			 MemoryContext context)
+static BsWindowData *
+read_view(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 first, int64 last,
+		  bool fixed, MemoryContext context)
 {
-	Reading reading = {.writer = writer, .data = data_create(context)};
+	Reading reading = {.writer = writer, .fixed = fixed, .data = data_create(context)};
 	BsWindowData *data = reading.data;
 	bool in_part[BS_MAX_PARTS];
 	int npanes;
@@ -640,7 +661,7 @@ bs_view_read(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 f
 
 		data->info = (BsWindowInfo){.window = span.first};
 		for (int i = 0; i < nbefore; i++)
-			info_add(&data->info, &before[i]);
+			bs_window_info_add(&data->info, &before[i]);
 		if (reading.nparts == 0 || data->info.groups == 0)
 			break;
 		fitted =
@@ -660,4 +681,18 @@ bs_view_read(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 f
 	}
 	data->lacks = columns_lacking(&reading, in_part, compiled, context);
 	return data;
+}
+
+BsWindowData *
+bs_view_read(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 first, int64 last,
+			 MemoryContext context)
+{
+	return read_view(relid, compiled, writer, first, last, false, context);
+}
+
+BsWindowData *
+bs_view_read_fixed(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 first,
+				   int64 last, MemoryContext context)
+{
+	return read_view(relid, compiled, writer, first, last, true, context);
 }

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* noderead.c: which windows a view that nodes keep has, and what to do without some.  See noderead.h. */
+#include "backstream.h"
+
+#include <libpq-fe.h>
+
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "fingerprint.h"
+#include "nodedefine.h"
+#include "nodepartials.h"
+#include "noderead.h"
+#include "rolling.h"
+#include "viewshape.h"
+
+/* Clocks of servers are never quite the same. */
+#define BS_CLOCK_SLACK_USEC INT64CONST(1000000)
+#define MAX_ROLLING_TRIES   6
+
+/* ---------- opening ---------- */
+
+static void
+free_local(void *arg)
+{
+	bs_writer_free(arg);
+}
+
+/* The view that this server keeps as one of the nodes. */
+static void
+open_local(BsNodeReading *reading)
+{
+	Oid schema = get_namespace_oid(reading->schema, true);
+	Oid relid = OidIsValid(schema) ? get_relname_relid(reading->name, schema) : InvalidOid;
+	MemoryContextCallback *callback;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("node \"%s\": there is no continuous view \"%s.%s\"", BS_LOCAL_NODE,
+							   reading->schema, reading->name),
+						errhint("backstream.sync() makes it.")));
+	relation_close(bs_viewdef_open(relid), NoLock);
+	reading->local = bs_view_compile(relid, reading->view->program.capacity, &reading->local_def);
+	reading->local->program.hash_seed = bs_shared_hash_seed();
+	if (bs_fingerprint_portable(reading->local_def, reading->local) != reading->portable)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("node \"%s\": continuous view \"%s.%s\" has another definition than \"%s.%s\"",
+					BS_LOCAL_NODE, reading->schema, reading->name, reading->def->schema,
+					reading->def->name),
+			 errhint("backstream.sync() shows and mends it.")));
+	reading->local_writer = bs_writer_create(&reading->local->program);
+	if (reading->local_writer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	callback = palloc0(sizeof(*callback));
+	callback->func = free_local;
+	callback->arg = reading->local_writer;
+	MemoryContextRegisterResetCallback(reading->context, callback);
+}
+
+BsNodeReading *
+bs_node_reading_open(const BsViewDef *def, BsViewProgram *view, BsWriter *writer, Oid user,
+					 MemoryContext context)
+{
+	MemoryContext outer = MemoryContextSwitchTo(context);
+	BsNodeReading *reading = palloc0(sizeof(BsNodeReading));
+	List *nodes = bs_server_nodes(def->server, user);
+	BsKept *kept = bs_kept_of(def);
+
+	reading->context = context;
+	reading->def = def;
+	reading->view = view;
+	reading->writer = writer;
+	reading->user = user;
+	reading->portable = bs_fingerprint_portable(def, view);
+	reading->rolling = view->rolling;
+	reading->schema = kept->schema;
+	reading->name = kept->name;
+	reading->failure = bs_node_failure(&def->options, def->server);
+	reading->nparts = list_length(nodes);
+	reading->parts = palloc0(sizeof(BsNodePart) * (Size) reading->nparts);
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		reading->parts[i].node = list_nth(nodes, i);
+		if (!OidIsValid(reading->parts[i].node->server))
+			open_local(reading);
+	}
+	reading->list_context =
+		AllocSetContextCreate(context, "backstream windows of nodes", ALLOCSET_DEFAULT_SIZES);
+	reading->fetch_context =
+		AllocSetContextCreate(context, "backstream groups of nodes", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(outer);
+	return reading;
+}
+
+/* ---------- failures ---------- */
+
+/* May be done without: it is away, or does not have the view (any more). */
+static bool
+may_be_missing(const BsNodeRequest *request)
+{
+	return request->trouble == BS_NODE_UNREACHABLE ||
+		   (request->trouble == BS_NODE_REFUSED && request->sqlerrcode == ERRCODE_UNDEFINED_TABLE);
+}
+
+/* An error that names both definitions, where there are two. */
+static void
+raise_failure(const BsNodeReading *reading, const BsNodeRequest *request)
+{
+	if (request->trouble == BS_NODE_REFUSED &&
+		request->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+		ereport(
+			ERROR,
+			(errcode(request->sqlerrcode),
+			 errmsg("node \"%s\": continuous view \"%s.%s\" has another definition than \"%s.%s\"",
+					request->node->name, reading->schema, reading->name, reading->def->schema,
+					reading->def->name),
+			 errdetail_internal("%s", request->message),
+			 errhint("backstream.sync() shows and mends it.")));
+	bs_node_report(request, ERROR);
+}
+
+bool
+bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests)
+{
+	bool any = false;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		BsNodeRequest *request = &requests[i];
+
+		if (request->node == NULL || request->trouble == BS_NODE_FINE)
+			continue;
+		if (reading->failure != BS_NODE_FAILURE_PARTIAL || !may_be_missing(request))
+			raise_failure(reading, request);
+		reading->parts[i].left_out = true;
+		any = true;
+		ereport(WARNING,
+				(errcode(request->sqlerrcode),
+				 errmsg("the result lacks what node \"%s\" has counted", request->node->name),
+				 errdetail_internal("%s", request->message)));
+	}
+	return any;
+}
+
+/* ---------- windows ---------- */
+
+static void
+add_window(BsNodePart *part, const BsWindowInfo *info)
+{
+	if (part->nwindows == part->capacity)
+	{
+		part->capacity = part->capacity * 2 + 64;
+		part->windows =
+			part->windows == NULL
+				? palloc(sizeof(BsWindowInfo) * (Size) part->capacity)
+				: repalloc_huge(part->windows, sizeof(BsWindowInfo) * (Size) part->capacity);
+	}
+	part->windows[part->nwindows++] = *info;
+}
+
+static int64
+bigint_at(const PGresult *row, int column)
+{
+	return pg_strtoint64(PQgetvalue(row, 0, column));
+}
+
+static bool
+take_window(BsNodeRequest *request, const PGresult *row)
+{
+	BsNodePart *part = request->context;
+	BsWindowInfo info;
+
+	if (PQnfields(row) < BS_NODE_WINDOW_COLUMNS + 4)
+	{
+		bs_node_fail(request, BS_NODE_MISFIT, ERRCODE_PROTOCOL_VIOLATION,
+					 "its list of windows has other columns", NULL, NULL);
+		return false;
+	}
+	if (PQgetisnull(row, 0, 0))
+	{
+		part->extent.since = bigint_at(row, BS_NODE_WINDOW_COLUMNS);
+		part->extent.closed_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 1);
+		part->extent.dropped_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 2);
+		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 3));
+		return true;
+	}
+	info = (BsWindowInfo){
+		.window = bigint_at(row, 0),
+		.closed = bigint_at(row, 1) != 0,
+		.records = (uint64) bigint_at(row, 2),
+		.late = (uint64) bigint_at(row, 3),
+		.overflowed = (uint64) bigint_at(row, 4),
+		.errors = (uint64) bigint_at(row, 5),
+		.left_out = (uint64) bigint_at(row, 6),
+		.records_lost = bigint_at(row, 7),
+		.datagrams_lost = bigint_at(row, 8),
+		.groups = (uint64) bigint_at(row, 9),
+		.bytes = (uint64) bigint_at(row, 10),
+	};
+	add_window(part, &info);
+	return true;
+}
+
+/* The same of this server itself. */
+static void
+take_local(BsNodeReading *reading, BsNodePart *part)
+{
+	uint64 fingerprint = reading->local->program.fingerprint;
+
+	part->extent = (BsViewExtent){.closed_before = BS_TIME_NEG_INFINITY,
+								  .dropped_before = BS_TIME_NEG_INFINITY};
+	part->state = "not counted";
+	if (bs_view_extent(reading->local_def->relid, fingerprint, &part->extent))
+		part->state = part->extent.state == BS_VIEW_ACTIVE ? "active" : "suspended";
+	part->windows =
+		bs_view_windows(reading->local_def->relid, fingerprint, reading->local, &part->nwindows);
+}
+
+static void
+warn_of_states(const BsNodeReading *reading)
+{
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+
+		/* Who has no client has nobody to warn. */
+		if (!part->left_out && !IsBackgroundWorker && strncmp(part->state, "suspended", 9) == 0)
+			ereport(WARNING, (errmsg("continuous view \"%s.%s\" is suspended on node \"%s\"",
+									 reading->schema, reading->name, part->node->name),
+							  errdetail("It shows what was counted before."),
+							  errhint("backstream.views there says why.")));
+	}
+}
+
+static void
+ask_windows(BsNodeReading *reading)
+{
+	BsNodeRequest *requests = palloc0(sizeof(BsNodeRequest) * (Size) reading->nparts);
+	BsNodeRequest *asked = palloc0(sizeof(BsNodeRequest) * (Size) reading->nparts);
+	const char *values[] = {reading->schema, reading->name,
+							psprintf(INT64_FORMAT, (int64) reading->portable)};
+	int nasked = 0;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		BsNodePart *part = &reading->parts[i];
+
+		part->windows = NULL;
+		part->nwindows = 0;
+		part->capacity = 0;
+		part->state = "not counted";
+		if (!OidIsValid(part->node->server))
+			take_local(reading, part);
+		else if (!part->left_out)
+			asked[nasked++] =
+				(BsNodeRequest){.node = part->node,
+								.sql = "SELECT * FROM backstream.node_windows($1, $2, $3)",
+								.nparams = 3,
+								.values = values,
+								.take = take_window,
+								.context = part};
+	}
+	bs_nodes_ask(asked, nasked, 0);
+	for (int i = 0; i < nasked; i++)
+	{
+		BsNodePart *part = asked[i].context;
+
+		part->usec += asked[i].usec;
+		requests[part - reading->parts] = asked[i];
+	}
+	(void) bs_node_reading_failures(reading, requests);
+}
+
+static int
+window_compare(const void *a, const void *b)
+{
+	int64 x = ((const BsWindowInfo *) a)->window;
+	int64 y = ((const BsWindowInfo *) b)->window;
+
+	return (x > y) - (x < y);
+}
+
+/* How far all of them reach together. */
+static void
+unite_extents(BsNodeReading *reading)
+{
+	bool any = false;
+
+	reading->closed_before = BS_TIME_INFINITY;
+	reading->dropped_before = BS_TIME_NEG_INFINITY;
+	reading->first_since = BS_TIME_INFINITY;
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+
+		if (part->left_out)
+			continue;
+		any = true;
+		reading->closed_before = Min(reading->closed_before, part->extent.closed_before);
+		reading->dropped_before = Max(reading->dropped_before, part->extent.dropped_before);
+		if (part->extent.since != 0)
+			reading->first_since = Min(reading->first_since, part->extent.since);
+	}
+	if (!any)
+		reading->closed_before = BS_TIME_NEG_INFINITY;
+}
+
+/*
+ * The one window of a rolling view: as of the latest time of any node.  By the clock on the wall that is one that is
+ * ahead; by how little there is no harm, but of what others have counted in the last hour a clock that is an hour
+ * ahead would leave nothing.
+ */
+static void
+unite_rolling(BsNodeReading *reading)
+{
+	const BsWindowing *windowing = &reading->view->program.windowing;
+	int64 latest = BS_TIME_NEG_INFINITY;
+	int64 ours = bs_rolling_start(windowing, GetCurrentTimestamp());
+
+	reading->windows = palloc0(sizeof(BsWindowInfo));
+	reading->nwindows = 0;
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+
+		if (part->left_out || part->nwindows == 0)
+			continue;
+		if (reading->def->options.clock == BS_CLOCK_WALL &&
+			part->windows[0].window - ours > 2 * windowing->slide_usec + BS_CLOCK_SLACK_USEC)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the clock of node \"%s\" is ahead of this server's by some %lld s",
+						part->node->name,
+						(long long) ((part->windows[0].window - ours) / USECS_PER_SEC)),
+				 errdetail("A rolling view shows what was counted until now: what is now there is "
+						   "the future here."),
+				 errhint("Set the clocks by NTP.")));
+		latest = Max(latest, part->windows[0].window);
+		bs_window_info_add(&reading->windows[0], &part->windows[0]);
+		reading->nwindows = 1;
+	}
+	reading->windows[0].window = latest;
+}
+
+static void
+unite_windows(BsNodeReading *reading)
+{
+	bool windowed = reading->view->program.windowed;
+	Size n = 0;
+	int kept = 0;
+
+	for (int i = 0; i < reading->nparts; i++)
+		n += (Size) reading->parts[i].nwindows;
+	reading->windows = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(BsWindowInfo) * (n + 1));
+	n = 0;
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+
+		for (int w = 0; w < part->nwindows && !part->left_out; w++)
+			if (!windowed || part->windows[w].window >= reading->dropped_before)
+				reading->windows[n++] = part->windows[w];
+	}
+	qsort(reading->windows, n, sizeof(BsWindowInfo), window_compare);
+	for (Size i = 0; i < n; i++)
+	{
+		if (kept > 0 && reading->windows[kept - 1].window == reading->windows[i].window)
+			bs_window_info_add(&reading->windows[kept - 1], &reading->windows[i]);
+		else
+			reading->windows[kept++] = reading->windows[i];
+	}
+	for (int i = 0; i < kept; i++)
+		reading->windows[i].closed =
+			windowed && reading->windows[i].window < reading->closed_before;
+	reading->nwindows = kept;
+}
+
+BsWindowInfo *
+bs_node_reading_windows(BsNodeReading *reading, int *nwindows)
+{
+	BsWindowInfo *copy;
+	MemoryContext outer;
+
+	MemoryContextReset(reading->list_context);
+	MemoryContextReset(reading->fetch_context);
+	reading->nfetched = 0;
+	reading->nexpected = 0;
+	outer = MemoryContextSwitchTo(reading->list_context);
+	ask_windows(reading);
+	unite_extents(reading);
+	if (reading->rolling)
+		unite_rolling(reading);
+	else
+		unite_windows(reading);
+	MemoryContextSwitchTo(outer);
+	warn_of_states(reading);
+	copy = MemoryContextAllocHuge(CurrentMemoryContext,
+								  sizeof(BsWindowInfo) * (Size) (reading->nwindows + 1));
+	memcpy(copy, reading->windows, sizeof(BsWindowInfo) * (Size) reading->nwindows);
+	*nwindows = reading->nwindows;
+	return copy;
+}
+
+/* ---------- windows that a node has counted in part only ---------- */
+
+/*
+ * It began to count when the window had begun, and another one had been counting before: it was started again, or is
+ * new.  Times of records say nothing of that where they are not of now.
+ */
+static bool
+has_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window)
+{
+	return reading->view->program.windowed && reading->def->options.clock == BS_CLOCK_WALL &&
+		   part->extent.since > window && reading->first_since <= window;
+}
+
+void
+bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected, int *answered)
+{
+	*expected = reading->nparts;
+	*answered = 0;
+	for (int i = 0; i < reading->nparts; i++)
+		if (!reading->parts[i].left_out && !has_missed(reading, &reading->parts[i], window))
+			(*answered)++;
+}
+
+static void
+check_missed(BsNodeReading *reading, int64 window)
+{
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		BsNodePart *part = &reading->parts[i];
+
+		if (part->left_out || part->warned || !has_missed(reading, part, window))
+			continue;
+		part->warned = true;
+		ereport(
+			reading->failure == BS_NODE_FAILURE_PARTIAL ? WARNING : ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("windows of continuous view \"%s\" lack what node \"%s\" counted before %s",
+					reading->def->name, part->node->name, timestamptz_to_str(part->extent.since)),
+			 errdetail("The node was started then, or the view made there."),
+			 reading->failure == BS_NODE_FAILURE_PARTIAL
+				 ? 0
+				 : errhint("Read windows from then on, or set on_node_failure to partial.")));
+	}
+}
+
+/* ---------- what they hold ---------- */
+
+void
+bs_node_reading_expect(BsNodeReading *reading, const BsWindowInfo *windows, int nwindows)
+{
+	reading->expected =
+		MemoryContextAllocHuge(reading->list_context, sizeof(int64) * (Size) (nwindows + 1));
+	for (int i = 0; i < nwindows; i++)
+		reading->expected[i] = windows[i].window;
+	reading->nexpected = nwindows;
+}
+
+static uint64
+bytes_of(const BsNodeReading *reading, int64 window)
+{
+	BsWindowInfo key = {.window = window};
+	const BsWindowInfo *found = reading->nwindows > 0
+									? bsearch(&key, reading->windows, (size_t) reading->nwindows,
+											  sizeof(BsWindowInfo), window_compare)
+									: NULL;
+
+	return found != NULL ? found->bytes : 0;
+}
+
+/* This window and those expected behind it, as many as may come together. */
+static void
+fetch_from(BsNodeReading *reading, int64 window)
+{
+	int64 *windows;
+	int from = 0;
+	int n = 0;
+	uint64 bytes = 0;
+
+	while (from < reading->nexpected && reading->expected[from] != window)
+		from++;
+	windows = palloc(sizeof(int64) * (Size) (Max(reading->nexpected - from, 0) + 1));
+	windows[n++] = window;
+	bytes = bytes_of(reading, window);
+	for (int i = from + 1; i < reading->nexpected && n < BS_FETCH_WINDOWS; i++)
+	{
+		bytes += bytes_of(reading, reading->expected[i]);
+		if (bytes > BS_FETCH_BYTES)
+			break;
+		windows[n++] = reading->expected[i];
+	}
+	bs_node_reading_fetch(reading, windows, windows, n);
+	pfree(windows);
+}
+
+static BsFetched *
+find_fetched(BsNodeReading *reading, int64 first, int64 last)
+{
+	for (int i = 0; i < reading->nfetched; i++)
+		if (reading->fetched[i].first == first && reading->fetched[i].last == last &&
+			reading->fetched[i].data != NULL)
+			return &reading->fetched[i];
+	return NULL;
+}
+
+static void
+free_fetched(void *arg)
+{
+	bs_window_data_free(arg);
+}
+
+/* From now on it is the caller's. */
+static BsWindowData *
+take_fetched(BsFetched *fetched, MemoryContext context)
+{
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
+	BsWindowData *data = MemoryContextAllocZero(context, sizeof(*data));
+
+	callback->func = free_fetched;
+	callback->arg = data;
+	MemoryContextRegisterResetCallback(context, callback);
+	*data = *fetched->data;
+	fetched->data->arena = NULL;
+	fetched->data->table = NULL;
+	fetched->data = NULL;
+	return data;
+}
+
+/* Time goes on: when a node has dropped the beginning of the window meanwhile, there is a later one. */
+static BsWindowData *
+load_rolling(BsNodeReading *reading, MemoryContext context)
+{
+	for (int tries = 1;; tries++)
+	{
+		int nwindows;
+
+		if (reading->nwindows == 0)
+			return MemoryContextAllocZero(context, sizeof(BsWindowData));
+		bs_node_reading_fetch(reading, &reading->windows[0].window, &reading->windows[0].window, 1);
+		if (!reading->fetched[0].gone)
+			return take_fetched(&reading->fetched[0], context);
+		if (tries == MAX_ROLLING_TRIES)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the window of continuous view \"%s\" goes on faster than it is read",
+							reading->def->name),
+					 errhint("Give it a longer slide.")));
+		(void) bs_node_reading_windows(reading, &nwindows);
+	}
+}
+
+BsWindowData *
+bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last, MemoryContext context)
+{
+	BsFetched *fetched = find_fetched(reading, first, last);
+
+	if (reading->rolling)
+		return load_rolling(reading, context);
+	check_missed(reading, first);
+	if (fetched == NULL && first == last)
+		fetch_from(reading, first);
+	else if (fetched == NULL)
+		bs_node_reading_fetch(reading, &first, &last, 1);
+	return take_fetched(find_fetched(reading, first, last), context);
+}
+
+/* ---------- EXPLAIN ---------- */
+
+void
+bs_node_reading_explain(const BsNodeReading *reading, ExplainState *es)
+{
+	ExplainOpenGroup("Nodes", "Nodes", false, es);
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+		double msec = (double) part->usec / 1000.0;
+
+		ExplainOpenGroup("Node", NULL, true, es);
+		if (es->format == EXPLAIN_FORMAT_TEXT)
+		{
+			appendStringInfoSpaces(es->str, es->indent * 2);
+			appendStringInfo(es->str, "Node %s: ", part->node->name);
+			if (part->left_out)
+				appendStringInfoString(es->str, "no answer");
+			else
+				appendStringInfo(es->str, "groups=" UINT64_FORMAT " bytes=" UINT64_FORMAT,
+								 part->groups, part->bytes);
+			if (es->timing)
+				appendStringInfo(es->str, " time=%.3f ms", msec);
+			appendStringInfoChar(es->str, '\n');
+		}
+		else
+		{
+			ExplainPropertyText("Node", part->node->name, es);
+			ExplainPropertyBool("Answered", !part->left_out, es);
+			ExplainPropertyUInteger("Groups", NULL, part->groups, es);
+			ExplainPropertyUInteger("Bytes", NULL, part->bytes, es);
+			if (es->timing)
+				ExplainPropertyFloat("Time", "ms", msec, 3, es);
+		}
+		ExplainCloseGroup("Node", NULL, true, es);
+	}
+	ExplainCloseGroup("Nodes", "Nodes", false, es);
+}

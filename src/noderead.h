@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * noderead.h: the windows of a view that nodes keep, as those of a view in shared memory are read (registry.h).
+ *
+ *   noderead.c   which windows there are, on how many nodes; what to do without some
+ *   nodefetch.c  what they hold: asked of all nodes at once, and merged as it comes
+ *
+ * One reading belongs to one reader (reader.h).  Its nodes are asked twice or more: once for the windows that there
+ * are, then for what the chosen ones hold, as many at a time as fit BS_FETCH_BYTES.  A node that fails is left out from then
+ * on, if that is allowed; what came of it in this fetch is thrown away with the rest, which is asked again.
+ */
+#ifndef BS_NODEREAD_H
+#define BS_NODEREAD_H
+
+#include "postgres.h"
+
+#include "commands/explain.h"
+
+#include "nodeconn.h"
+#include "query.h"
+#include "registry.h"
+#include "viewdef.h"
+
+/* Windows are fetched together as long as the nodes have said that they take no more than this. */
+#define BS_FETCH_BYTES   (INT64CONST(16) * 1024 * 1024)
+#define BS_FETCH_WINDOWS 256
+
+typedef struct BsNodeReading BsNodeReading;
+
+/* What one node has to do with a reading. */
+typedef struct BsNodePart
+{
+	const BsNode *node;
+	bool left_out;       /* it has failed, and that is allowed */
+	BsViewExtent extent; /* as of the last list of windows */
+	const char *state;   /* of the view there, as backstream.views says it */
+	BsWindowInfo *windows;
+	int nwindows;
+	int capacity;
+	/* For EXPLAIN: */
+	uint64 rows;
+	uint64 bytes;
+	int64 usec;
+	uint64 groups;
+	uint64 groups_before; /* a fetch that is done again */
+	bool warned;          /* of windows that it has counted in part only */
+} BsNodePart;
+
+/* A range of windows, merged; its table grows while nodes answer. */
+typedef struct BsFetched
+{
+	int64 first;
+	int64 last;
+	bool gone; /* dropped meanwhile on some node */
+	BsWindowData *data;
+} BsFetched;
+
+struct BsNodeReading
+{
+	MemoryContext context;
+	const BsViewDef *def;
+	BsViewProgram *view;
+	BsWriter *writer;
+	Oid user;
+	uint64 portable; /* fingerprint */
+	bool rolling;    /* one window, as of now */
+	char *schema;    /* of the view on the nodes */
+	char *name;
+	BsNodeFailure failure;
+	int nparts;
+	BsNodePart *parts;
+	BsViewDef *local_def; /* of the view that is kept here, when this server is one of them */
+	BsViewProgram *local;
+	BsWriter *local_writer;
+
+	/* The windows of all. */
+	MemoryContext list_context;
+	BsWindowInfo *windows;
+	int nwindows;
+	int64 closed_before;
+	int64 dropped_before;
+	TimestampTz first_since; /* the first node began to count then */
+
+	/* Those that will be asked for, in this order. */
+	int64 *expected;
+	int nexpected;
+
+	MemoryContext fetch_context;
+	BsFetched *fetched;
+	int nfetched;
+};
+
+/* Everything lies in context and goes with it. */
+extern BsNodeReading *bs_node_reading_open(const BsViewDef *def, BsViewProgram *view,
+										   BsWriter *writer, Oid user, MemoryContext context);
+
+/* As bs_view_windows(), of all nodes together: closed where every one has closed it. */
+extern BsWindowInfo *bs_node_reading_windows(BsNodeReading *reading, int *nwindows);
+
+/* These windows will be read one by one, in this order: they may be fetched together. */
+extern void bs_node_reading_expect(BsNodeReading *reading, const BsWindowInfo *windows,
+								   int nwindows);
+
+/* As bs_view_read(). */
+extern BsWindowData *bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last,
+										  MemoryContext context);
+
+/* How many nodes should have told of a window, and have told all of it. */
+extern void bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected,
+								  int *answered);
+
+/* EXPLAIN ANALYZE. */
+extern void bs_node_reading_explain(const BsNodeReading *reading, ExplainState *es);
+
+/* ---- between the two files --------------------------------------------------------------------- */
+
+/*
+ * Do without the nodes whose requests have failed, with a warning, or raise an error.  Returns whether any was left
+ * out.  requests[i] belongs to parts[i]; node NULL: it was not asked.
+ */
+extern bool bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests);
+
+/* Ask for these ranges; fills reading->fetched. */
+extern void bs_node_reading_fetch(BsNodeReading *reading, const int64 *firsts, const int64 *lasts,
+								  int n);
+
+#endif

@@ -338,7 +338,7 @@ stream_alter(BsUtilityCall *call, Oid relid)
 	bs_views_changed();
 }
 
-/* A continuous view whose query uses this column; InvalidOid if none does. */
+/* The oldest continuous view whose query uses this column; InvalidOid if none does. */
 static Oid
 view_using_column(Oid relid, AttrNumber column)
 {
@@ -355,11 +355,12 @@ view_using_column(Oid relid, AttrNumber column)
 	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(column));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 3, keys);
-	while (!OidIsValid(found) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (row->classid == RelationRelationId && bs_relation_is_view(row->objid))
+		if (row->classid == RelationRelationId && (!OidIsValid(found) || row->objid < found) &&
+			bs_relation_is_view(row->objid))
 			found = row->objid;
 	}
 	systable_endscan(scan);

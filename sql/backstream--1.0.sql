@@ -363,6 +363,21 @@ CREATE FUNCTION backstream.merged(continuous_view anyelement, "from" timestamptz
 COMMENT ON FUNCTION backstream.merged(anyelement, timestamptz, timestamptz) IS
 'The windows of a continuous view that start in [from, to) merged into one answer, as if they had been one window: averages, minima and distinct counts are exact.  from is taken down to the start of its window, which is also what the window column shows.  NULL leaves an end open; with an open start the window column shows the oldest window that there is.  Open windows are among them unless the view has show = ''closed''.';
 
+CREATE FUNCTION backstream.is_final(continuous_view regclass, "time" timestamptz) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'bs_is_final' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.is_final(regclass, timestamptz) IS
+'Is the window of a continuous view that a time falls into closed, so that nothing changes it any more?  Of several (hop) all of them.  False for infinity, and where nothing is counted yet; an error for views without windows.';
+
+CREATE FUNCTION backstream.history(continuous_view anyelement) RETURNS SETOF anyelement
+	AS 'MODULE_PATHNAME', 'bs_history' LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.history(anyelement) IS
+'Rows of a continuous view, which is named by its type, from its archive and from memory, each window once: backstream.history(NULL::v).  In FROM it is planned as the UNION ALL that it is, so that conditions reach both.';
+
+CREATE FUNCTION backstream.archived_before(continuous_view oid, archive oid) RETURNS timestamptz
+	AS 'MODULE_PATHNAME', 'bs_archived_before' LANGUAGE C STRICT STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.archived_before(oid, oid) IS
+'What backstream.history() is made of: windows that start before this are in the archive, as the snapshot has it.  An error when some that it does not have there have left the memory already.';
+
 -- combine(column): what stands there is planned as combine_states() over the states that a scan of the
 -- view gives beside its columns.
 CREATE FUNCTION backstream.combine_transition(state internal, value anyelement) RETURNS internal

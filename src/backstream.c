@@ -13,6 +13,7 @@
 #include "combine.h"
 #include "ddl.h"
 #include "feed.h"
+#include "history.h"
 #include "literal.h"
 #include "nodeconn.h"
 #include "nodedefine.h"
@@ -228,6 +229,7 @@ _PG_init(void)
 	bs_feed_init();
 	bs_literal_init();
 	bs_active_init();
+	bs_history_init();
 	bs_nodeconn_init();
 	bs_nodedefine_init();
 	bs_workers_register();

@@ -61,6 +61,7 @@
  *   viewshape.c     what a planner must know of a view; scanplan.c planning a scan of it
  *   scan.c          running and explaining it; reader.c rows of groups
  *   latest.c        backstream.latest() and merged()
+ *   history.c       backstream.history(): live and archived windows; final.c backstream.is_final()
  *   statviews.c     what can be seen of the system itself
  */
 #ifndef BACKSTREAM_H

@@ -370,6 +370,9 @@ typedef struct BsViewExtent
 /* False when the view is not counted under this fingerprint. */
 extern bool bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent);
 
+/* The start of the newest pane with records that has left the memory; BS_TIME_NEG_INFINITY: none has. */
+extern int64 bs_view_last_dropped(Oid relid);
+
 /* How many of them start at first or later, and before end. */
 extern uint64 bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end);
 

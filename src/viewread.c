@@ -363,6 +363,24 @@ bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 	return true;
 }
 
+int64
+bs_view_last_dropped(Oid relid)
+{
+	int64 last = BS_TIME_NEG_INFINITY;
+	BsSharedView *view;
+
+	bs_registry_lock_shared();
+	for (view = bs_registry_slot_of(relid); view != NULL; view = bs_registry_predecessor(view))
+		for (int w = 0; w < bs_nwriters(); w++)
+		{
+			bs_partial_lock_read(&view->partials[w]);
+			last = Max(last, view->partials[w].partial.last_dropped);
+			bs_partial_unlock(&view->partials[w]);
+		}
+	bs_registry_unlock();
+	return last;
+}
+
 uint64
 bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end)
 {

@@ -21,6 +21,7 @@ bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_group
 	partial->max_groups = max_groups;
 	partial->closed_before = BS_TIME_NEG_INFINITY;
 	partial->dropped_before = BS_TIME_NEG_INFINITY;
+	partial->last_dropped = BS_TIME_NEG_INFINITY;
 }
 
 /* ---- panes ------------------------------------------------------------------------------------ */
@@ -161,6 +162,8 @@ bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before)
 	panes = panes_of(partial, arena);
 	while (ndropped < partial->npanes && panes[ndropped].start < before)
 		pane_release(partial, arena, &panes[ndropped++]);
+	if (ndropped > 0)
+		partial->last_dropped = panes[ndropped - 1].start;
 	partial->npanes -= ndropped;
 	memmove(panes, panes + ndropped, partial->npanes * sizeof(BsPane));
 }

@@ -67,6 +67,7 @@ typedef struct BsPartial
 	uint32_t last_rows;    /* groups of the newest pane that filled: the next one's size */
 	int64_t closed_before; /* panes that start before this take no more records */
 	int64_t dropped_before; /* panes that start before this have been given back */
+	int64_t last_dropped;   /* start of the newest one that there was */
 	uint64_t max_groups;   /* in one pane */
 	uint64_t bytes;        /* taken from the arena, tables included */
 	/* Since the view began to count: */

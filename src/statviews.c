@@ -284,7 +284,7 @@ add_partial(ViewCounters *counters, BsSharedPartial *shared)
 	panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
 	for (uint32 i = 0; i < partial->npanes; i++)
 		if (panes[i].table != 0)
-			counters->groups += bs_pane_groups(&panes[i], bs_arena_at(arena, panes[i].table));
+			counters->groups += bs_table_groups(arena, bs_arena_at(arena, panes[i].table));
 	sum->npanes = Max(sum->npanes, partial->npanes);
 	sum->bytes += partial->bytes;
 	sum->records += partial->records;

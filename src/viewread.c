@@ -67,8 +67,8 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 		.records_lost = pane->records_lost,
 		.datagrams_lost = pane->datagrams_lost,
 		.left_out = table != NULL ? table->left_out : 0,
-		.other = pane->other,
-		.groups = table != NULL ? bs_pane_groups(pane, table) : 0,
+		.other = table != NULL ? bs_table_other_records(arena, table) : 0,
+		.groups = table != NULL ? bs_table_groups(arena, table) : 0,
 		.bytes = table != NULL ? table->bytes : 0,
 	};
 	copy->records_lost_before = pane->records_lost_before;

@@ -269,7 +269,6 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 	into->overflowed += overflowed;
 	mine->records += pane->records - overflowed;
 	mine->overflowed += pane->overflowed + overflowed;
-	mine->other += writer->ngathered;
 	mine->errors += pane->errors;
 }
 

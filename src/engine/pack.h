@@ -69,7 +69,7 @@ typedef struct BsPackedPane
 	uint64_t records;
 	uint64_t late;
 	uint64_t overflowed;
-	uint64_t other; /* as in BsPane: of the records */
+	uint64_t other; /* of the records, those of the other group (table.h) */
 	uint64_t errors;
 	uint64_t left_out;
 	int64_t records_lost;

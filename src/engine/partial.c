@@ -615,7 +615,6 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 	partial->overflowed += rows.nrows - nadded;
 	pane->records += nadded;
 	pane->overflowed += rows.nrows - nadded;
-	pane->other += writer->ngathered;
 	if (table->nrows > partial->last_rows || pane == &panes_of(partial, arena)[partial->npanes - 1])
 		partial->last_rows = table->nrows;
 }

@@ -25,7 +25,6 @@ typedef struct BsPane
 	uint64_t overflowed;
 	uint64_t errors : 63;
 	uint64_t gap : 1; /* while it was open the server was down */
-	uint64_t other; /* of the records, those in the other group (table.h) */
 	/* Lost on the way to this writer while the pane was open, by the exporters' sequence numbers. */
 	int32_t records_lost;
 	int32_t datagrams_lost;
@@ -44,13 +43,6 @@ typedef struct BsSource
 	int64_t highest;   /* highest time of its records, future ones not among them */
 	int64_t last_heard; /* by the view's clock */
 } BsSource;
-
-/* Groups of a pane with its table; the other one is there, reserved, before it has a record. */
-static inline uint32_t
-bs_pane_groups(const BsPane *pane, const BsTable *table)
-{
-	return table->nrows - (table->other != 0 && pane->other == 0);
-}
 
 #define BS_MAX_SOURCES 16384u /* beyond them the time of further sources is not followed */
 

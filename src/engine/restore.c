@@ -18,7 +18,7 @@ bs_packed_pane(const BsPane *pane, BsArena *arena)
 						  .records = pane->records,
 						  .late = pane->late,
 						  .overflowed = pane->overflowed,
-						  .other = pane->other,
+						  .other = table != NULL ? bs_table_other_records(arena, table) : 0,
 						  .errors = pane->errors,
 						  .left_out = table != NULL ? table->left_out : 0,
 						  .records_lost = pane->records_lost,
@@ -100,8 +100,6 @@ restore_rows(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWri
 		overflowed = bs_unpacked_merge(unpacker, arena, table, writer, partial->max_groups);
 		partial->bytes += table->bytes - bytes;
 		partial->last_rows = table->nrows;
-		/* Counted by the rows: groups may have been gathered now that had a row before. */
-		pane->other += writer->ngathered;
 		writer->gather_other = false;
 	}
 	partial->overflowed += overflowed;

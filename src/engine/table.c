@@ -177,9 +177,9 @@ chunk0_grow(BsArena *arena, BsTable *table, const BsProgram *program)
 	}
 	table->chunks = chunk;
 	table->nchunks = 1;
-	table->chunk0_rows = (uint32_t) (bytes / program->row_bytes);
+	table->chunk0_rows = (uint16_t) (bytes / program->row_bytes);
 	if (table->chunk0_rows > per_chunk)
-		table->chunk0_rows = per_chunk;
+		table->chunk0_rows = (uint16_t) per_chunk;
 	return true;
 }
 
@@ -378,6 +378,8 @@ create(BsArena *arena, const BsProgram *program, uint32_t expected_rows, bool us
 	table->magic = TABLE_MAGIC;
 	table->serial = bs_arena_serial(arena);
 	table->uses_kept = uses_kept ? 1 : 0;
+	table->row_bytes = (uint16_t) program->row_bytes;
+	table->count_offset = (uint16_t) program->count_offset;
 	table->self_bytes = self_bytes;
 	table->bytes = bs_arena_block_bytes(self_bytes);
 	if (program->nkeys == 0)

@@ -43,10 +43,12 @@ typedef struct BsTable
 	uint32_t nchunks;
 	uint32_t other;       /* row number of the other group, counted from 1; 0: none */
 	uint32_t serial;      /* no other table of this arena has had it */
-	uint32_t uses_kept;   /* 1 while it is made: what the arena keeps back serves it too */
+	uint16_t row_bytes;    /* as in the layout: for whoever has no program */
+	uint16_t count_offset; /* of the number of records in a row */
 	uint64_t chunks;      /* nchunks <= 1: the chunk; else the directory, uint64_t[dir_capacity] */
 	uint32_t dir_capacity;
-	uint32_t chunk0_rows; /* room in chunk 0 */
+	uint16_t chunk0_rows; /* room in chunk 0 */
+	uint16_t uses_kept;   /* 1 while it is made: what the arena keeps back serves it too */
 	uint64_t index;       /* slots <= BS_INDEX_BLOCK: the slots; else the directory of blocks */
 	uint32_t index_slots; /* a power of two; 0: no index (a table without keys) */
 	uint32_t self_bytes;  /* of this struct's block */
@@ -114,6 +116,26 @@ static inline uint32_t
 bs_table_ngroups(const BsTable *table)
 {
 	return table->nrows - (table->other != 0);
+}
+
+/* Records of the other group. */
+static inline uint64_t
+bs_table_other_records(BsArena *arena, const BsTable *table)
+{
+	uint32_t number = table->other - 1;
+
+	if (table->other == 0)
+		return 0;
+	return *(const uint64_t *) (bs_table_chunk(arena, table, number >> BS_ROW_SHIFT) +
+								(size_t) (number & BS_ROW_MASK) * table->row_bytes +
+								table->count_offset);
+}
+
+/* Groups that have records: the other one is there, reserved, before it has any. */
+static inline uint32_t
+bs_table_groups(BsArena *arena, const BsTable *table)
+{
+	return table->nrows - (table->other != 0 && bs_table_other_records(arena, table) == 0);
 }
 
 /* The row number of the other group, made when there is none; BS_NO_ROW: no room, or no keys. */

@@ -300,7 +300,7 @@ stage_make(BsUnpacker *unpacker, const BsProgram *program)
 	}
 	table->bytes += BS_CHUNK_BYTES;
 	table->nchunks = 1;
-	table->chunk0_rows = bs_rows_per_chunk(&program->layout);
+	table->chunk0_rows = (uint16_t) bs_rows_per_chunk(&program->layout);
 	return offset;
 }
 

@@ -314,11 +314,11 @@ check_gathered(BsPartial *partial, BsArena *arena, const BsProgram *program, uin
 			continue;
 		nothers++;
 		assert_int_equal(table->other, i + 1);
-		assert_int_equal(count, pane->other);
+		assert_int_equal(count, bs_table_other_records(arena, table));
 		assert_int_equal(row[program->null_offset], 3);
 	}
 	assert_int_equal(nothers, 1);
-	assert_true(pane->other > 0);
+	assert_true(bs_table_other_records(arena, table) > 0);
 	assert_int_equal(records, pane->records);
 	assert_int_equal(pane->overflowed, 0);
 }

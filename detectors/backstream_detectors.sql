@@ -9,11 +9,15 @@
 -- signature is, what it takes for one by mistake, and where it comes from.
 --
 --     -v stream=backbone.flow     another stream with the columns of backstream.flow
+--     -v notify=security          another channel than detectors for notifications of what is found
 --     -v clock=data               for history and captures: the records' own time moves windows
 
 \set ON_ERROR_STOP on
 \if :{?stream} \else
 \set stream backstream.flow
+\endif
+\if :{?notify} \else
+\set notify detectors
 \endif
 \if :{?clock} \else
 \set clock wall
@@ -86,13 +90,13 @@ SELECT tumble(time_event, '1 min') AS time, src_addr, dst_addr, proto, dst_port,
 COMMENT ON FOREIGN TABLE detectors.probes IS
 'Small flows that look like attempts: TCP of up to three packets without an ACK, UDP of up to three packets that is not the answer of a service.';
 
-CREATE VIEW detectors.port_scan WITH (continuous) AS
+CREATE VIEW detectors.port_scan WITH (continuous, notify = :'notify') AS
 SELECT time, src_addr, dst_addr, proto, count(DISTINCT dst_port) AS ports, sum(flows) AS flows
   FROM detectors.probes GROUP BY 1, 2, 3, 4
 HAVING count(DISTINCT dst_port) >= detectors.threshold('port_scan', 'ports');
 COMMENT ON FOREIGN TABLE detectors.port_scan IS 'src_addr tries many ports of dst_addr.';
 
-CREATE VIEW detectors.host_scan WITH (continuous) AS
+CREATE VIEW detectors.host_scan WITH (continuous, notify = :'notify') AS
 SELECT time, src_addr, proto, dst_port, count(DISTINCT dst_addr) AS hosts, sum(flows) AS flows
   FROM detectors.probes GROUP BY 1, 2, 3, 4
 HAVING count(DISTINCT dst_addr) >= detectors.threshold('host_scan', 'hosts');
@@ -104,7 +108,7 @@ SELECT time, src_addr, proto, dst_port, count(DISTINCT dst_addr) AS hosts
 HAVING count(DISTINCT dst_addr) >= detectors.threshold('worm_spread', 'hosts');
 COMMENT ON FOREIGN TABLE detectors.spreaders IS 'Hosts that would be infected, if there were many: see detectors.worm_spread.';
 
-CREATE VIEW detectors.worm_spread WITH (continuous) AS
+CREATE VIEW detectors.worm_spread WITH (continuous, notify = :'notify') AS
 SELECT time, proto, dst_port, count(*) AS sources, sum(hosts) AS hosts
   FROM detectors.spreaders GROUP BY 1, 2, 3
 HAVING count(*) >= detectors.threshold('worm_spread', 'sources');
@@ -113,7 +117,7 @@ COMMENT ON FOREIGN TABLE detectors.worm_spread IS
 
 /* ---------- floods ---------- */
 
-CREATE VIEW detectors.syn_flood WITH (continuous, clock = :'clock') AS
+CREATE VIEW detectors.syn_flood WITH (continuous, clock = :'clock', notify = :'notify') AS
 SELECT tumble(time_event, '10 s') AS time, dst_addr, dst_port,
 	   sum(scaled(packets, sampling_rate)) FILTER (WHERE tcp_flags & 18 = 2) / 10 AS syn_per_second,
 	   count(*) FILTER (WHERE tcp_flags & 18 = 2) AS unanswered,
@@ -129,7 +133,7 @@ HAVING sum(scaled(packets, sampling_rate)) FILTER (WHERE tcp_flags & 18 = 2) / 1
 COMMENT ON FOREIGN TABLE detectors.syn_flood IS
 'Many TCP connections to dst_port of dst_addr are begun and not established.';
 
-CREATE VIEW detectors.ddos WITH (continuous, clock = :'clock') AS
+CREATE VIEW detectors.ddos WITH (continuous, clock = :'clock', notify = :'notify') AS
 SELECT tumble(time_event, '10 s') AS time, dst_addr, approx_count_distinct(src_addr) AS sources,
 	   sum(scaled(bytes, sampling_rate)) * 8 / 10 AS bits_per_second,
 	   sum(scaled(packets, sampling_rate)) / 10 AS packets_per_second
@@ -142,7 +146,7 @@ HAVING (sum(scaled(bytes, sampling_rate)) * 8 / 10 >= detectors.threshold('ddos'
 COMMENT ON FOREIGN TABLE detectors.ddos IS 'Many sources together send much to dst_addr.';
 
 -- Ports of services that answer more than they are asked, and believe whose address is on the question.
-CREATE VIEW detectors.reflection WITH (continuous, clock = :'clock') AS
+CREATE VIEW detectors.reflection WITH (continuous, clock = :'clock', notify = :'notify') AS
 SELECT tumble(time_event, '10 s') AS time, dst_addr, src_port AS service,
 	   approx_count_distinct(src_addr) AS reflectors,
 	   sum(scaled(bytes, sampling_rate)) * 8 / 10 AS bits_per_second,
@@ -163,7 +167,7 @@ COMMENT ON FOREIGN TABLE detectors.reflection IS
 /* ---------- what is large, what is many ---------- */
 
 -- Records of less than a megabyte are no part of an elephant; so there are never more groups than megabytes.
-CREATE VIEW detectors.elephant WITH (continuous, clock = :'clock') AS
+CREATE VIEW detectors.elephant WITH (continuous, clock = :'clock', notify = :'notify') AS
 SELECT tumble(time_event, '1 min') AS time, src_addr, dst_addr, proto, src_port, dst_port,
 	   sum(scaled(bytes, sampling_rate)) AS bytes, sum(scaled(packets, sampling_rate)) AS packets
   FROM :stream
@@ -182,7 +186,7 @@ SELECT tumble(time_event, '1 min') AS time, src_addr, dst_addr,
  GROUP BY 1, 2, 3;
 COMMENT ON FOREIGN TABLE detectors.peers IS 'Pairs of hosts that talk with high ports on both sides.';
 
-CREATE VIEW detectors.p2p WITH (continuous) AS
+CREATE VIEW detectors.p2p WITH (continuous, notify = :'notify') AS
 SELECT time, src_addr, count(*) AS peers, sum(tcp + udp) AS flows
   FROM detectors.peers WHERE tcp > 0 AND udp > 0 GROUP BY 1, 2
 HAVING count(*) >= detectors.threshold('p2p', 'peers');

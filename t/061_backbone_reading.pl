@@ -68,6 +68,12 @@ for my $name (sort keys %views)
 	cmp_ok(query("SELECT count(*) FROM backbone.$name"), '>', 0, "$name has rows") unless $name eq 'nothing';
 	is(differ($name, $views{$name}), 0, "$name is the SELECT over all records");
 }
+# States of all nodes go on into combine(), over fewer keys and all windows.
+is(query(q{SET search_path = plain, backstream, public;
+	SELECT count(*) FROM (SELECT src, combine(ports), combine(port_mean), combine(names) FROM backbone.distinct_values GROUP BY 1
+		EXCEPT ALL SELECT src, count(DISTINCT port), avg(DISTINCT port), count(DISTINCT name) FROM s GROUP BY 1) d}), 0, 'combined sets');
+is(query(q{SET search_path = plain, backstream, public;
+	SELECT combine(bytes), combine(price) FROM backbone.averages EXCEPT ALL SELECT avg(bytes), avg(price) FROM s}), '', 'combined averages');
 # The comparison finds what differs.
 query("DELETE FROM plain.s WHERE ctid = (SELECT min(ctid) FROM plain.s)");
 cmp_ok(differ('plain_sums', $views{plain_sums}), '>', 0, 'one record less would be noticed');

@@ -29,7 +29,7 @@ check:
 	@scripts/check.sh $(PARTS)
 bench:
 	@scripts/deps.sh bench
-	+@$(MAKE) --no-print-directory tools yards >/dev/null
+	+@$(MAKE) --no-print-directory tools yards benches >/dev/null
 	@bench/run.py $(if $(QUICK),--quick) $(ARGS)
 
 clean:

@@ -20,6 +20,7 @@ class Report:
         self.titles = {}
         self.facts = {}
         self.bars = []
+        self.parts = []  # (kind, what, ns per record) of code alone, from memory
 
     def sample(self, row, nsec):
         self.titles[row.name] = row.title
@@ -59,6 +60,9 @@ class Report:
         self.bar("v9 / v5", self.ratio("matrix_v9", "matrix"), 1.4)
         self.bar("IPFIX / v5", self.ratio("matrix_ipfix", "matrix"), 1.4)
         self.bar("sixteen views / one (traffic matrix)", self.ratio("sixteen", "matrix"), 6)
+        for name, n in (("views_4", 4), ("views_16", 16), ("views_64", 64)):
+            if self.median(name) is not None:
+                self.note(f"{n} views over the keys of the traffic matrix / one", self.ratio(name, "matrix"))
 
     def table(self):
         yield "| | ns per record | of each round |"
@@ -67,6 +71,15 @@ class Report:
             median = self.median(name)
             each = ", ".join("lost" if x is None else f"{x:.1f}" for x in samples)
             yield f"| {self.titles[name]} | {'' if median is None else f'{median:.1f}'} | {each} |"
+
+    def part_table(self):
+        if not self.parts:
+            return
+        yield "| from memory | | ns per record |"
+        yield "|--|--|--|"
+        for kind, what, nsec in self.parts:
+            yield f"| {kind} | {what} | {nsec:.1f} |"
+        yield ""
 
     def bar_table(self):
         yield "| bar | limit | measured | |"
@@ -84,7 +97,7 @@ class Report:
         rows = {name: {"title": self.titles[name], "ns_per_record": self.median(name), "rounds": samples}
                 for name, samples in self.samples.items()}
         with open(path, "w") as f:
-            json.dump({"rows": rows, "bars": self.bars, "facts": self.facts}, f, indent=1)
+            json.dump({"rows": rows, "parts": self.parts, "bars": self.bars, "facts": self.facts}, f, indent=1)
             f.write("\n")
 
     def missed(self):

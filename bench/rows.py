@@ -33,6 +33,23 @@ COMPUTED = """CREATE CONTINUOUS VIEW v AS
          sum(bytes) AS bytes, sum(packets) AS packets, count(*) AS records
     FROM backstream.flow GROUP BY 1, 2"""
 
+# By PostgreSQL's functions, or by ours called as such: a state is made for each batch and group, and merged.
+NUMERIC = """CREATE CONTINUOUS VIEW v AS
+  SELECT tumble(time_flow_end, '5 min') AS time, proto, stddev(bytes) AS deviation
+    FROM backstream.flow GROUP BY 1, 2"""
+SKETCHES = """CREATE CONTINUOUS VIEW v AS
+  SELECT tumble(time_received, '1 min') AS time, %s AS sketch FROM backstream.flow GROUP BY 1"""
+
+
+def same_keys(n):
+    """Views over the keys of the traffic matrix: widths, aggregates, and every fourth with a filter."""
+    widths = ("10 s", "1 min", "5 min")
+    states = ("sum(bytes) AS bytes, sum(packets) AS packets", "count(*) AS records", "max(bytes) AS largest")
+    return ";\n".join(
+        f"""CREATE CONTINUOUS VIEW v{i or ''} AS
+  SELECT tumble(time_flow_end, '{widths[i % 3]}') AS time, src_as, dst_as, {states[i // 3 % 3]}
+    FROM backstream.flow {'WHERE packets > 4' if i % 4 == 3 else ''} GROUP BY 1, 2, 3""" for i in range(n))
+
 
 def file(name):
     with open(os.path.join(HERE, name)) as f:
@@ -69,12 +86,23 @@ ROWS = [
     Row("matrix_ipfix", "traffic matrix, IPFIX", MATRIX, traffic=IPFIX),
     # All that one core can do at 3 M/s.
     Row("sixteen", "sixteen views, v5, 1.5 M/s", file("sixteen.sql"), rate=1500000, checked=False),
+    Row("views_4", "4 views over the keys of the traffic matrix, v5", same_keys(4), checked=False, every_round=False),
+    Row("views_16", "16 such views, v5, 1 M/s", same_keys(16), rate=1000000, checked=False, every_round=False),
+    Row("views_64", "64 such views, v5, 300 k/s", same_keys(64), rate=300000, checked=False, every_round=False),
     Row("scaled", "traffic matrix of the case studies (scaled), v5", SCALED, checked=False, every_round=False),
     Row("zipf", "traffic matrix, Zipf 1.1, v5", MATRIX, traffic={"keys": "zipf:1.1"}, every_round=False),
     Row("tenth", "traffic matrix, filter keeps 9.4 %, v5", TENTH, checked=False, every_round=False),
     Row("pairs", "address pairs, 65,536 groups, v5", PAIRS, every_round=False),
     Row("million", "address pairs, 1,000,000 groups, v5", PAIRS, traffic=MILLION, every_round=False),
     Row("computed", "one computed column, v5, 1 M/s", COMPUTED, rate=1000000, every_round=False),
+    Row("numeric", "stddev(bigint) by PostgreSQL, v5, 500 k/s", NUMERIC, rate=500000, checked=False,
+        every_round=False),
+    Row("approx_count", "approx_count_distinct(src_addr), v5, 500 k/s", SKETCHES % "approx_count_distinct(src_addr)",
+        rate=500000, checked=False, every_round=False),
+    Row("approx_percentile", "approx_percentile(0.95, bytes), v5, 500 k/s",
+        SKETCHES % "approx_percentile(0.95, bytes)", rate=500000, checked=False, every_round=False),
+    Row("approx_top_k", "approx_top_k(dst_addr, 10, bytes), v5, 500 k/s", SKETCHES % "approx_top_k(dst_addr, 10, bytes)",
+        rate=500000, checked=False, every_round=False),
     Row("drain_one", "bare loop, one record per datagram, 300 k/s", yard="yard_drain", rate=LOW, traffic=ONE,
         every_round=False),
     Row("one", "traffic matrix, one record per datagram, 300 k/s", MATRIX, rate=LOW, traffic=ONE,

@@ -145,7 +145,7 @@ def main():
     report.facts["seconds"] = round(time.monotonic() - started)
     report.write(os.path.join(ROOT, "build", "bench.json"))
     say("")
-    for line in [*report.table(), "", *report.bar_table()]:
+    for line in [*report.table(), "", *report.part_table(), *report.bar_table()]:
         say(line)
     for line in complaints[:10]:
         say(f"log: {line}")

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from harness import (BUFFER_BYTES, PORT, RECEIVER_CPU, Traffic, cpu_nsec, interrupt, pin)
+from harness import (BUILD, BUFFER_BYTES, PORT, RECEIVER_CPU, Traffic, cpu_nsec, interrupt, pin)
 from rows import MATRIX, file
 
 READ_GROUPS = 65536
@@ -278,7 +278,28 @@ def pmacct(server, report, quick):
                 statistics.median(a / b for a, b in zip(theirs, ours)))
 
 
+# ---- parts of the way, from memory ---------------------------------------------------------------
+
+def lines_of(program, *arguments):
+    result = subprocess.run([os.path.join(BUILD, program), *arguments], capture_output=True, text=True, check=True,
+                            preexec_fn=pin(RECEIVER_CPU))
+    return [line.split("\t") for line in result.stdout.splitlines() if line.count("\t") == 2]
+
+
+def parts(server, report, quick):
+    """A row per aggregate, per kind of expression and of keys, and views over the same keys."""
+    rows = lines_of("bench_views") + lines_of("bench_expr", "20" if quick else "100")
+    report.parts = [(kind, what, float(nsec)) for kind, what, nsec in rows]
+    of_views = {(kind, int(what)): nsec for kind, what, nsec in report.parts if kind.startswith("views")}
+    first = of_views["views alone", 1]
+    report.bar("a second view over the same keys / the first, from memory",
+               (of_views["views sharing", 2] - first) / first, 0.8)
+    report.note("sixteen views over the same keys / one, from memory", of_views["views sharing", 16] / first)
+    report.note("the same, each alone", of_views["views alone", 16] / first)
+
+
 JOBS = [
+    Job("parts", "parts of the way, from memory", parts, True),
     Job("memory", "memory per group", memory_per_group, True),
     Job("reading", "reading a closed window", reading, True),
     Job("readers", "2 M records/s with ten readers", readers, True),

@@ -10,6 +10,7 @@ TOOL_NAMES = $(patsubst receiver/tools/%.c,%,$(wildcard receiver/tools/bs-*.c))
 # What the tools share; unit tests may use it too.
 TOOL_SRCS = $(filter-out receiver/tools/bs-%,$(wildcard receiver/tools/*.c))
 YARD_NAMES = $(patsubst bench/%.c,%,$(wildcard bench/yard_*.c))
+BENCH_NAMES = $(patsubst bench/%.c,%,$(wildcard bench/bench_*.c))
 UNIT_NAMES = $(patsubst test/unit/%.c,%,$(wildcard test/unit/test_*.c))
 FUZZ_NAMES = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -60,9 +61,10 @@ build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libinner.a
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/*/*/*.d)
 
 .PRECIOUS: build/%.o
-.PHONY: tools yards unit unit-asan fuzzers check-rings
+.PHONY: tools yards benches unit unit-asan fuzzers check-rings
 tools: $(TOOL_NAMES:%=build/release/%)
 yards: $(YARD_NAMES:%=build/release/%)
+benches: $(BENCH_NAMES:%=build/release/%)
 unit: $(UNIT_NAMES:%=build/release/%)
 unit-asan: $(UNIT_NAMES:%=build/asan/%)
 fuzzers: $(FUZZ_NAMES:%=build/fuzz/%)

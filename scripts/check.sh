@@ -55,7 +55,7 @@ part_deps() { case_run "deps/check" scripts/deps.sh check; }
 part_build() {
 	local make="make --no-print-directory -k -j$jobs" names name
 	# Warnings are errors here, and nowhere else: a newer compiler must not keep users from building.
-	case_run "build/release" $make INNER_WERROR=-Werror tools yards unit
+	case_run "build/release" $make INNER_WERROR=-Werror tools yards benches unit
 	case_run "build/asan" $make INNER_WERROR=-Werror unit-asan
 	case_run "build/fuzz" $make INNER_WERROR=-Werror fuzzers
 	case_run "build/extension" env COPT=-Werror BS_ASSERT=1 MAKEFLAGS="-j$jobs" \

@@ -53,6 +53,7 @@ typedef struct Column
 	BsLane kept;
 	uint32_t kept_rows;
 	bool shared;
+	bool plain; /* BS_COMPUTED_ARGUMENTS of columns and constants: nothing is left to compute */
 } Column;
 
 struct BsComputed
@@ -163,6 +164,20 @@ lane_of_form(BsComputedForm form, Oid type)
 	return form == BS_COMPUTED_PLAIN ? bs_type_of(type) : BS_BYTES;
 }
 
+/* Arguments that need only be fetched. */
+static bool
+plain_arguments(BsComputedForm form, List *exprs)
+{
+	ListCell *lc;
+
+	if (form != BS_COMPUTED_ARGUMENTS)
+		return false;
+	foreach (lc, exprs)
+		if (!IsA(lfirst(lc), Var) && !IsA(lfirst(lc), Const))
+			return false;
+	return true;
+}
+
 uint32_t
 bs_computed_add_form(BsComputed *set, BsComputedForm form, List *exprs, BsType *type)
 {
@@ -184,6 +199,7 @@ bs_computed_add_form(BsComputed *set, BsComputedForm form, List *exprs, BsType *
 	column->exprs = copyObject(exprs);
 	column->type = exprType(linitial(exprs));
 	column->lane = lane_of_form(form, column->type);
+	column->plain = plain_arguments(form, exprs);
 	set->columns = lappend(set->columns, column);
 	MemoryContextSwitchTo(old);
 	*type = column->lane;
@@ -242,6 +258,12 @@ int
 bs_computed_count(const BsComputed *set)
 {
 	return list_length(set->columns);
+}
+
+bool
+bs_computed_is_plain(const BsComputed *set, uint32_t number)
+{
+	return ((Column *) list_nth(set->columns, (int) number))->plain;
 }
 
 Expr *
@@ -551,6 +573,43 @@ put_arguments(BsComputed *set, Column *column, BsLane *out, uint32_t row)
 	out->bytes[row] = (BsBytes){.data = (const uint8_t *) arguments, .len = (uint32_t) size};
 }
 
+/* The same where they are columns and constants: without expressions, so that nothing can fail. */
+static void
+fetch_arguments(BsComputed *set, Column *column, const BsBatch *batch, BsRows rows, BsLane *out)
+{
+	MemoryContext old = MemoryContextSwitchTo(set->batch_context);
+	int nargs = list_length(column->exprs);
+	Size size = offsetof(BsArguments, args) + sizeof(NullableDatum) * (Size) nargs;
+	char *all = palloc(MAXALIGN(size) * rows.nrows);
+
+	for (uint32_t i = 0; i < rows.nrows; i++)
+	{
+		BsArguments *arguments = (BsArguments *) (all + MAXALIGN(size) * i);
+
+		arguments->nargs = nargs;
+		out->nulls[rows.rows[i]] = 0;
+		out->bytes[rows.rows[i]] = (BsBytes){.data = (const uint8_t *) arguments, .len = (uint32_t) size};
+	}
+	for (int a = 0; a < nargs; a++)
+	{
+		const Expr *expr = list_nth(column->exprs, a);
+		const Const *constant = IsA(expr, Const) ? (const Const *) expr : NULL;
+		const BsLane *lane =
+			constant == NULL ? &batch->columns[((const Var *) expr)->varattno - 1] : NULL;
+
+		for (uint32_t i = 0; i < rows.nrows; i++)
+		{
+			NullableDatum *arg = &((BsArguments *) (all + MAXALIGN(size) * i))->args[a];
+
+			if (constant != NULL)
+				*arg = (NullableDatum){.value = constant->constvalue, .isnull = constant->constisnull};
+			else
+				arg->value = bs_lane_get(lane, rows.rows[i], ((const Var *) expr)->vartype, &arg->isnull);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
 static void
 put_value(BsComputed *set, Column *column, BsLane *out, uint32_t row)
 {
@@ -698,7 +757,9 @@ bs_computed_evaluate(void *context, uint32_t number, const BsBatch *batch, BsRow
 
 	if (rows.nrows == 0)
 		return;
-	if (column->shared)
+	if (column->plain)
+		fetch_arguments(set, column, batch, rows, out);
+	else if (column->shared)
 		evaluate_kept(set, column, batch, rows, out, errors);
 	else
 		evaluate(set, column, batch, rows, out, errors);

@@ -75,6 +75,8 @@ extern void bs_computed_verify(BsComputed *set);
 extern int bs_computed_count(const BsComputed *set);
 /* The expression of a column, for EXPLAIN: ROW(...) where there are several. */
 extern Expr *bs_computed_expr(const BsComputed *set, uint32_t number);
+/* Are these only columns and constants, which are fetched and not computed? */
+extern bool bs_computed_is_plain(const BsComputed *set, uint32_t number);
 /* Sets wanted[] for each column of the stream that is read. */
 extern void bs_computed_columns(const BsComputed *set, bool *wanted);
 

@@ -164,8 +164,9 @@ put_program(Explain *explain)
 			put_aggregate(explain, column);
 	}
 	for (int i = 0; i < bs_computed_count(view->computed); i++)
-		put_row(explain, "computed per record",
-				(Node *) bs_computed_expr(view->computed, (uint32_t) i), "PostgreSQL", -1);
+		if (!bs_computed_is_plain(view->computed, (uint32_t) i))
+			put_row(explain, "computed per record",
+					(Node *) bs_computed_expr(view->computed, (uint32_t) i), "PostgreSQL", -1);
 	put_remembered(explain);
 	put_row(explain, "group", NULL, NULL, (int) view->program.row_bytes);
 }

@@ -349,7 +349,7 @@ CREATE FUNCTION backstream.explain(query text,
 		OUT part text, OUT expression text, OUT evaluated text, OUT bytes integer) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.explain(text) IS
-'How a continuous view of this query would be kept: what the engine evaluates by itself (native), what PostgreSQL computes for it record by record (computed), and bytes per group: of each key and state, and of a whole group without what is of variable length.';
+'How a continuous view of this query would be kept: what the engine evaluates by itself (native), what PostgreSQL computes for it record by record (computed), bytes per group: of each key and state, and of a whole group without what is of variable length; and with which views that run already it would share the work of its filter or keys.';
 /* ---------- reading windows ---------- */
 
 CREATE FUNCTION backstream.latest(continuous_view anyelement) RETURNS SETOF anyelement
@@ -549,7 +549,8 @@ CREATE FUNCTION backstream.view_counters(
 	OUT last_error_at timestamptz, OUT state text, OUT groups bigint, OUT memory_bytes bigint,
 	OUT since timestamptz, OUT received bigint, OUT skipped bigint, OUT unknown_rate bigint,
 	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz,
-	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz)
+	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz, OUT group_bytes integer,
+	OUT computed integer)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.view_counters() IS
@@ -559,7 +560,7 @@ CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
 	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
 	s.memory_bytes, s.since, s.kept_since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
-	s.closed_before, s.fed_before, s.windows_missed, s.last_error_at,
+	s.closed_before, s.fed_before, s.windows_missed, s.last_error_at, s.group_bytes, s.computed,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 	     THEN o.option_value END AS query
@@ -596,6 +597,8 @@ COMMENT ON COLUMN backstream.views.closed_before IS 'windows that start before t
 COMMENT ON COLUMN backstream.views.fed_before IS 'of a view over a view: windows of that view that start before this have been read; NULL: none has, or it is over a stream';
 COMMENT ON COLUMN backstream.views.windows_missed IS 'of a view over a view: windows of that view that were not read, because this one was suspended or too far behind (backstream.level_wait)';
 COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
+COMMENT ON COLUMN backstream.views.group_bytes IS 'bytes of a group, without what is of variable length; the index takes 16 to 32 more where there are keys';
+COMMENT ON COLUMN backstream.views.computed IS 'expressions that PostgreSQL computes, record by record; 0: all are native (backstream.explain() says which)';
 COMMENT ON COLUMN backstream.views.query IS 'the definition; shown to the owner and to pg_read_all_stats';
 
 CREATE TABLE backstream.archived (

@@ -64,3 +64,38 @@ SELECT pg_temp.show($$ SELECT bytes / 2.0, bytes::float8, time_flow_end - time_f
 SELECT * FROM backstream.explain('SELECT 1; SELECT 2');
 SELECT * FROM backstream.explain('SELECT nothing FROM backstream.flow');
 SELECT * FROM backstream.explain('SELECT count(*) FROM backstream.flow ORDER BY 1');
+-- the other case studies; what PostgreSQL's way of calling aggregates is fed with is native too
+\set VERBOSITY terse
+SELECT pg_temp.show($$
+  SELECT tumble(time_received, '1 min') AS time, approx_count_distinct(src_addr) AS clients,
+         approx_percentile(0.95, bytes) AS p95_bytes, avg(bytes) AS mean_bytes,
+         approx_top_k(dst_addr, 10, bytes) AS top_servers
+    FROM backstream.flow WHERE dst_port = 53 GROUP BY 1 $$);
+SELECT pg_temp.show($$
+  SELECT hop(time_received, '2 s', '10 s') AS time, dst_addr, approx_count_distinct(src_addr) AS sources,
+         sum(scaled(bytes, sampling_rate)) * 8 / 10 AS bps, sum(scaled(packets, sampling_rate)) / 10 AS pps
+    FROM backstream.flow GROUP BY 1, 2
+  HAVING approx_count_distinct(src_addr) >= 500 AND sum(scaled(bytes, sampling_rate)) * 8 / 10 >= 1e8 $$);
+SELECT pg_temp.show($$
+  SELECT tumble(time_flow_end, '10 s') AS time, src_addr, sum(bytes) AS bytes, sum(bytes) FILTER (WHERE dst_port = 443) AS https
+    FROM backstream.flow GROUP BY 1, 2 $$);
+-- with which views work is shared
+CREATE SCHEMA explained;
+CREATE VIEW explained.small_flows WITH (continuous) AS
+  SELECT tumble(time_flow_end, '1 min') AS time, src_addr, dst_addr, proto, dst_port, count(*) AS flows
+    FROM backstream.flow WHERE packets <= 3 AND proto IN (6, 17) GROUP BY 1, 2, 3, 4, 5;
+CREATE VIEW explained.same_keys WITH (continuous) AS
+  SELECT tumble(time_received, '5 min') AS time, src_addr, dst_addr, proto, dst_port, sum(bytes) AS bytes, max(length(flow_type)) AS l
+    FROM backstream.flow GROUP BY 1, 2, 3, 4, 5;
+CREATE VIEW explained."Same filter" WITH (continuous) AS
+  SELECT count(*) AS flows FROM backstream.flow WHERE packets <= 3 AND proto IN (17, 6);
+CREATE VIEW explained.neither WITH (continuous) AS
+  SELECT dst_addr, src_addr, proto, dst_port, count(*) AS flows FROM backstream.flow WHERE packets < 4 GROUP BY 1, 2, 3, 4;
+SELECT pg_temp.show($$
+  SELECT tumble(time_flow_end, '10 s') AS time, src_addr, dst_addr, proto, dst_port, sum(packets) AS packets
+    FROM backstream.flow WHERE packets <= 3 AND proto IN (6, 17) GROUP BY 1, 2, 3, 4, 5 $$);
+SELECT pg_temp.show($$
+  SELECT time, src_addr, dst_addr, count(DISTINCT dst_port) AS ports FROM explained.small_flows GROUP BY 1, 2, 3
+  HAVING count(DISTINCT dst_port) >= 100 $$);
+SELECT view, group_bytes, computed, groups FROM backstream.views ORDER BY 1;
+DROP SCHEMA explained CASCADE;

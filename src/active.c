@@ -138,6 +138,8 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	timing.arrival = program->windowed && compiled->stream == bs_flow_relation() &&
 					 program->time_column == BS_FLOW_TIME_RECEIVED;
 	timing.rolling = compiled->rolling;
+	for (int i = 0; i < bs_computed_count(compiled->computed); i++)
+		timing.computed += !bs_computed_is_plain(compiled->computed, (uint32) i);
 	timing.clock = options->clock;
 	timing.lower = compiled->over_view ? compiled->stream : InvalidOid;
 	timing.windowing = program->windowing;

@@ -80,7 +80,8 @@ typedef struct BsViewTiming
 	uint8 overflow; /* BsViewOverflow (timings are compared as bytes: no gaps) */
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
-	uint32 outputs; /* a bit for each BsOutput that the view has */
+	uint16 outputs; /* a bit for each BsOutput that the view has */
+	uint16 computed; /* expressions that PostgreSQL computes per record */
 	BsWindowing windowing;
 	int64 retain_usec;
 	int64 lateness_usec;

@@ -35,7 +35,7 @@ BS_SQL_FUNCTION(bs_memory);
 
 /* ---------- rows ---------- */
 
-#define MAX_COLUMNS 24
+#define MAX_COLUMNS 32
 
 /* A row being made; columns are added in the order in which the function declares them. */
 typedef struct Row
@@ -270,6 +270,7 @@ typedef struct ViewCounters
 	Oid lower; /* InvalidOid: over a stream */
 	int64 fed_before;
 	uint64 windows_missed;
+	int computed;
 } ViewCounters;
 
 static void
@@ -286,6 +287,7 @@ add_partial(ViewCounters *counters, BsSharedPartial *shared)
 		if (panes[i].table != 0)
 			counters->groups += bs_table_groups(arena, bs_arena_at(arena, panes[i].table));
 	sum->npanes = Max(sum->npanes, partial->npanes);
+	sum->layout.row_bytes = Max(sum->layout.row_bytes, partial->layout.row_bytes);
 	sum->bytes += partial->bytes;
 	sum->records += partial->records;
 	sum->received += partial->received;
@@ -346,6 +348,7 @@ read_slot(int i, ViewCounters *counters)
 		counters->relid = view->relid;
 		counters->since = view->since;
 		counters->windowed = view->timing.windowed && !view->timing.rolling;
+		counters->computed = view->timing.computed;
 		counters->fingerprint = view->fingerprint;
 		counters->one_pane = view->timing.windowing.size_usec == view->timing.windowing.slide_usec &&
 							 view->predecessor < 0;
@@ -434,6 +437,8 @@ view_row(Row *row, const ViewCounters *counters)
 	else
 		put_null(row);
 	put_time(row, counters->kept_since);
+	put(row, Int32GetDatum((int32) sum->layout.row_bytes));
+	put(row, Int32GetDatum(counters->computed));
 	row_end(row);
 }
 

@@ -342,6 +342,22 @@ has_common_keys(const BsProgram *program, uint64_t *hash)
 	return program->nkeys > 0 && program->layout.nforeign == 0;
 }
 
+bool
+bs_share_same_filter(const BsProgram *a, const BsProgram *b)
+{
+	return a->where != NULL && b->where != NULL && may_be_shared(a->where) &&
+		   bs_expr_equal(a->where, b->where);
+}
+
+bool
+bs_share_same_keys(const BsProgram *a, const BsProgram *b)
+{
+	uint64_t hash_a;
+	uint64_t hash_b;
+
+	return has_common_keys(a, &hash_a) && has_common_keys(b, &hash_b) && keys_equal(a, b);
+}
+
 /* The followers of the first of these, in followers; returns their number. */
 static uint32_t
 followers_of(const Keyed *keyed, uint32_t n, BsProgram **followers)

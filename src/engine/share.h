@@ -55,6 +55,10 @@ typedef struct BsShareCounts
 
 extern BsShareCounts bs_share_counts(const BsShare *share);
 
+/* Have two programs a filter, or keys, that they would share? */
+extern bool bs_share_same_filter(const BsProgram *a, const BsProgram *b);
+extern bool bs_share_same_keys(const BsProgram *a, const BsProgram *b);
+
 /* ---- for expr.c: what several trees compute --------------------------------------------------- */
 
 typedef struct BsCommon BsCommon;

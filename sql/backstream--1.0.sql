@@ -499,6 +499,27 @@ COMMENT ON COLUMN backstream.exporters.counter_samples IS 'sFlow: samples of cou
 COMMENT ON COLUMN backstream.exporters.other_samples IS 'sFlow: samples of formats that are not known';
 COMMENT ON COLUMN backstream.exporters.worker IS 'receiver that hears it';
 
+CREATE FUNCTION backstream.tail_counters(
+	OUT pid integer, OUT role oid, OUT stream oid, OUT since timestamptz, OUT records bigint,
+	OUT dropped bigint)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_tails' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.tail_counters() IS
+'Statements that read streams: see the view backstream.tails.';
+
+CREATE VIEW backstream.tails AS
+SELECT t.pid, pg_catalog.pg_get_userbyid(t.role) AS role, t.stream::pg_catalog.regclass AS stream, t.since,
+	t.records, t.dropped
+  FROM backstream.tail_counters() t;
+COMMENT ON VIEW backstream.tails IS
+'Statements that read a stream at this moment (SELECT ... FROM backstream.flow), one row each.';
+COMMENT ON COLUMN backstream.tails.pid IS 'of the session';
+COMMENT ON COLUMN backstream.tails.role IS 'that reads';
+COMMENT ON COLUMN backstream.tails.stream IS 'that is read';
+COMMENT ON COLUMN backstream.tails.since IS 'it listens since then';
+COMMENT ON COLUMN backstream.tails.records IS 'given to it';
+COMMENT ON COLUMN backstream.tails.dropped IS 'not given to it, because they came faster than it took them (backstream.tail_buffer)';
+
 CREATE FUNCTION backstream.listener_counters(
 	OUT address text, OUT worker integer, OUT datagrams bigint, OUT bytes bigint,
 	OUT kernel_drops bigint, OUT rejected bigint, OUT state text, OUT error text,
@@ -681,7 +702,7 @@ COMMENT ON COLUMN backstream.memory.peak IS 'most that was ever taken';
 COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; what they were for is counted as overflowed';
 
 GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.receivers, backstream.views,
-	backstream.outputs, backstream.memory TO PUBLIC;
+	backstream.outputs, backstream.tails, backstream.memory TO PUBLIC;
 
 /* ---- suspended views ------------------------------------------------------------------------- */
 

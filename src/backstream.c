@@ -20,6 +20,7 @@
 #include "prefix.h"
 #include "remember.h"
 #include "registry.h"
+#include "tails.h"
 #include "views.h"
 #include "worker.h"
 
@@ -41,6 +42,8 @@ int bs_setting_max_exporters;
 int bs_setting_max_templates;
 int bs_setting_max_flow_duration_sec;
 int bs_setting_listen_for_msec;
+int bs_setting_max_tails;
+int bs_setting_tail_buffer_kb;
 int bs_setting_level_wait_msec;
 int bs_setting_archive_timeout_msec;
 int bs_setting_remember_msec;
@@ -151,6 +154,13 @@ static const IntSetting int_settings[] = {
 	 "With all triggers and locks.  It is tried again later, and says so in backstream.outputs.  Other "
 	 "archives wait meanwhile, nobody else does.  0: no limit.",
 	 &bs_setting_archive_timeout_msec, 10 * 1000, 0, 3600 * 1000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"backstream.max_tails", "Number of statements that can read streams at the same time.",
+	 "Sets the size of a table in shared memory.", &bs_setting_max_tails, 128, 1, 4096,
+	 PGC_POSTMASTER, 0},
+	{"backstream.tail_buffer",
+	 "Memory in which records wait for a statement that reads a stream, for each worker.",
+	 "What finds no room is not returned, and counted: the statement says so at its end.",
+	 &bs_setting_tail_buffer_kb, 1024, 64, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB},
 	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},
@@ -224,6 +234,7 @@ _PG_init(void)
 	bs_views_init();
 	bs_registry_init();
 	bs_prefix_init();
+	bs_tails_init();
 	bs_ddl_init();
 	bs_combine_init();
 	bs_feed_init();

@@ -62,6 +62,7 @@
  *   scan.c          running and explaining it; reader.c rows of groups
  *   latest.c        backstream.latest() and merged()
  *   history.c       backstream.history(): live and archived windows; final.c backstream.is_final()
+ *   tailscan.c      SELECT from a stream; tails.c who listens; tailfeed.c records to them
  *   statviews.c     what can be seen of the system itself
  */
 #ifndef BACKSTREAM_H
@@ -94,6 +95,8 @@ extern int bs_setting_max_exporters;
 extern int bs_setting_max_templates;
 extern int bs_setting_max_flow_duration_sec;
 extern int bs_setting_listen_for_msec;
+extern int bs_setting_max_tails;
+extern int bs_setting_tail_buffer_kb;
 extern int bs_setting_level_wait_msec;
 extern int bs_setting_archive_timeout_msec;
 extern int bs_setting_remember_msec;

@@ -15,6 +15,7 @@
 #include "active.h"
 #include "backstream.h"
 #include "delta.h"
+#include "tails.h"
 
 typedef struct Delta
 {
@@ -65,14 +66,19 @@ bs_delta_begin(void)
 const bool *
 bs_delta_wanted(Oid stream, int ncolumns)
 {
+	bool any;
+
 	/* Once per transaction: deltas refer to the list of views. */
 	if (!refreshed)
 		bs_active_refresh(false);
 	refreshed = true;
+	bs_tails_refresh(false);
 	if (wanted_columns != NULL)
 		pfree(wanted_columns);
 	wanted_columns = MemoryContextAllocZero(TopMemoryContext, ncolumns + 1);
-	return bs_active_wanted(stream, wanted_columns) ? wanted_columns : NULL;
+	any = bs_active_wanted(stream, wanted_columns);
+	any |= bs_tails_wanted(stream, wanted_columns);
+	return any ? wanted_columns : NULL;
 }
 
 static Delta *
@@ -131,6 +137,7 @@ bs_delta_add(Oid stream, BsBatch *batch)
 			bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
 	}
 	bs_active_end(stream);
+	bs_tails_keep(stream, batch);
 }
 
 /* The highest time among a transaction's records. */
@@ -176,6 +183,7 @@ static void
 forget(void)
 {
 	bs_active_end_tidying();
+	bs_tails_discard();
 	while (deltas != NULL)
 	{
 		Delta *delta = deltas;
@@ -199,6 +207,7 @@ bs_delta_publish(void)
 {
 	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
 		publish(delta);
+	bs_tails_publish();
 	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
 		bs_view_advance(delta->view->shared);
 	forget();

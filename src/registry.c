@@ -277,21 +277,6 @@ bs_sockets_changed(void)
 	pg_atomic_fetch_add_u64(&shared->sockets_generation, 1);
 }
 
-void
-bs_registry_bump(void)
-{
-	if (shared == NULL)
-		return;
-	pg_atomic_fetch_add_u64(&shared->generation, 1);
-	for (int w = 0; w < bs_setting_workers + 2; w++)
-	{
-		pid_t pid = (pid_t) pg_atomic_read_u32(&bs_shared_worker(w)->pid);
-
-		if (pid != 0)
-			kill(pid, SIGUSR1);
-	}
-}
-
 static void
 wake(BsSharedWorker *worker)
 {
@@ -299,6 +284,23 @@ wake(BsSharedWorker *worker)
 
 	if (pid != 0 && pid != MyProcPid)
 		kill(pid, SIGUSR1);
+}
+
+void
+bs_receivers_wake(void)
+{
+	for (int w = 0; w < bs_setting_workers; w++)
+		wake(bs_shared_worker(w));
+}
+
+void
+bs_registry_bump(void)
+{
+	if (shared == NULL)
+		return;
+	pg_atomic_fetch_add_u64(&shared->generation, 1);
+	for (int w = 0; w < bs_setting_workers + 2; w++)
+		wake(bs_shared_worker(w));
 }
 
 void

@@ -323,6 +323,9 @@ bs_view_has_output(const BsSharedView *view, BsOutput output)
 	return (view->timing.outputs & (1u << output)) != 0;
 }
 
+/* Wake the receivers.  Cannot fail. */
+extern void bs_receivers_wake(void);
+
 /* Wake the keeper or the archiver, unless that is who calls.  Cannot fail. */
 extern void bs_keeper_wake(void);
 extern void bs_archiver_wake(void);

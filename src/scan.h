@@ -10,8 +10,6 @@
  * user's expressions, evaluated as they stand by PostgreSQL's executor, so any operator and any
  * expression will do.  What is in them that changes (parameters, now()) is looked at when the scan
  * starts or is started again.
- *
- * Streams cannot be read yet: an error with a hint.
  */
 #ifndef BS_SCAN_H
 #define BS_SCAN_H

@@ -182,10 +182,6 @@ bs_scan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	List *others = NIL;
 	ListCell *cell;
 
-	if (!bs_relation_is_view(relid))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("reading stream \"%s\" is not supported yet", get_rel_name(relid)),
-						errhint("Create a continuous view over the stream and read that.")));
 	info->shape = bs_view_shape(relid);
 	foreach (cell, rel->baserestrictinfo)
 	{

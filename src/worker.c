@@ -32,6 +32,7 @@
 #include "backstream.h"
 #include "exporterconfig.h"
 #include "faultlog.h"
+#include "tails.h"
 #include "viewdef.h"
 #include "archive.h"
 #include "worker.h"
@@ -267,7 +268,9 @@ read_definitions(void)
 	{
 		complete = bs_active_refresh(true);
 		complete &= bs_exporter_config_load(receiver.decoder);
+		bs_tails_refresh(true);
 		bs_active_wanted(receiver.flow, wanted);
+		bs_tails_wanted(receiver.flow, wanted);
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -300,7 +303,8 @@ static void
 follow_definitions(void)
 {
 	take_invalidations();
-	if (receiver.incomplete || receiver.generation != bs_registry_generation() || bs_active_stale())
+	if (receiver.incomplete || receiver.generation != bs_registry_generation() || bs_active_stale() ||
+		bs_tails_stale())
 		read_definitions();
 }
 
@@ -310,7 +314,10 @@ static void
 flush_batch(void *context, BsBatch *batch)
 {
 	if (batch->nrows > 0 && OidIsValid(receiver.flow))
+	{
 		bs_active_feed(receiver.flow, batch, receiver.number);
+		bs_tails_feed(receiver.flow, batch, receiver.number);
+	}
 	bs_batch_reset(batch);
 }
 

@@ -373,6 +373,15 @@ CREATE FUNCTION backstream.history(continuous_view anyelement) RETURNS SETOF any
 COMMENT ON FUNCTION backstream.history(anyelement) IS
 'Rows of a continuous view, which is named by its type, from its archive and from memory, each window once: backstream.history(NULL::v).  In FROM it is planned as the UNION ALL that it is, so that conditions reach both.';
 
+CREATE FUNCTION backstream.tail(continuous_view anyelement, since timestamptz DEFAULT NULL) RETURNS SETOF anyelement
+	AS 'MODULE_PATHNAME', 'bs_tail' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.tail(anyelement, timestamptz) IS
+'Rows of a continuous view, which is named by its type, as its windows close: those that close from now on, or those that start after since.  Ends after backstream.listen_for.  In FROM rows come one by one, through a cursor or COPY.';
+CREATE FUNCTION backstream.following("time" timestamptz, since timestamptz) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'bs_following' LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.following(timestamptz, timestamptz) IS
+'A part of backstream.tail(): not to be called.';
+
 CREATE FUNCTION backstream.archived_before(continuous_view oid, archive oid) RETURNS timestamptz
 	AS 'MODULE_PATHNAME', 'bs_archived_before' LANGUAGE C STRICT STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.archived_before(oid, oid) IS

@@ -182,6 +182,7 @@ advance_locked(BsSharedView *view)
 		return;
 	close_and_drop(view, timing, closed_before);
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+	ConditionVariableBroadcast(&view->window_closed);
 	if (needed_still(view, &needed))
 		bs_keeper_wake();
 	if (bs_view_has_output(view, BS_OUTPUT_ARCHIVE))

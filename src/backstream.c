@@ -161,7 +161,7 @@ static const IntSetting int_settings[] = {
 	 "Memory in which records wait for a statement that reads a stream, for each worker.",
 	 "What finds no room is not returned, and counted: the statement says so at its end.",
 	 &bs_setting_tail_buffer_kb, 1024, 64, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB},
-	{"backstream.listen_for", "Time after which a SELECT from a stream ends.",
+	{"backstream.listen_for", "Time after which a SELECT from a stream, or from backstream.tail(), ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},
 };

@@ -61,7 +61,8 @@
  *   viewshape.c     what a planner must know of a view; scanplan.c planning a scan of it
  *   scan.c          running and explaining it; reader.c rows of groups
  *   latest.c        backstream.latest() and merged()
- *   history.c       backstream.history(): live and archived windows; final.c backstream.is_final()
+ *   history.c       backstream.history(): live and archived windows, tail(): windows as they close,
+ *                   follow.c waits for them; final.c backstream.is_final()
  *   tailscan.c      SELECT from a stream; tails.c who listens; tailfeed.c records to them
  *   statviews.c     what can be seen of the system itself
  */

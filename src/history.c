@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * history.c: backstream.history(NULL::v), live and archived windows in one relation.  See history.h.
+ * history.c: backstream.history(NULL::v), live and archived windows in one relation, and backstream.tail(NULL::v),
+ * windows as they close.  See history.h.
  *
  * The boundary is the mark of the archive (archive.h) as the statement's own snapshot sees it: rows and mark are
  * committed together, so the archive has all windows before it, and no other.  Windows from it on are read from
@@ -14,14 +15,19 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -35,6 +41,7 @@
 #include "viewshape.h"
 
 BS_SQL_FUNCTION(bs_history);
+BS_SQL_FUNCTION(bs_tail);
 BS_SQL_FUNCTION(bs_archived_before);
 
 /* Rows fetched at a time where no hook has put the subquery in. */
@@ -128,8 +135,8 @@ history_query(Oid view)
 
 /* ---------- the hook ---------- */
 
-static bool
-is_our_function(Oid function, const char *name)
+bool
+bs_is_our_function(Oid function, const char *name)
 {
 	Oid schema = get_func_namespace(function);
 	char *found;
@@ -150,11 +157,58 @@ view_of_function(const RangeTblEntry *rte, const char *name)
 	if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1 || rte->funcordinality)
 		return InvalidOid;
 	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-	if (!IsA(call, FuncExpr) || !is_our_function(call->funcid, name) ||
+	if (!IsA(call, FuncExpr) || !bs_is_our_function(call->funcid, name) ||
 		pg_proc_aclcheck(call->funcid, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		return InvalidOid;
-	relid = get_typ_typrelid(exprType(linitial(call->args)));
+	relid = get_typ_typrelid(call->funcresulttype);
 	return OidIsValid(relid) && bs_relation_is_view(relid) ? relid : InvalidOid;
+}
+
+/* ---------- backstream.tail() ---------- */
+
+/* Its second argument, however it is given; the planner has not put in defaults yet. */
+static Node *
+since_of_tail(const FuncExpr *call)
+{
+	ListCell *cell;
+
+	foreach (cell, call->args)
+	{
+		NamedArgExpr *named = lfirst(cell);
+		int number = IsA(named, NamedArgExpr) ? named->argnumber : foreach_current_index(cell);
+
+		if (number == 1)
+			return IsA(named, NamedArgExpr) ? (Node *) named->arg : (Node *) named;
+	}
+	return (Node *) makeNullConst(TIMESTAMPTZOID, -1, InvalidOid);
+}
+
+/* What stands for since must mean the same inside of a subquery. */
+static bool
+may_be_moved(Node *since)
+{
+	return !contain_var_clause(since) && !checkExprHasSubLink(since) && !contain_volatile_functions(since);
+}
+
+/* The scan of the view finds the mark, and follows (scan.h). */
+static Query *
+tail_query(Oid view, Node *since)
+{
+	BsViewShape *shape = bs_view_shape(view);
+	char *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
+	FuncExpr *mark;
+	Query *query;
+
+	if (!shape->windowed || shape->window_attno == 0)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("windows of continuous view \"%s\" cannot be followed", get_rel_name(view)),
+						shape->windowed ? errdetail("None of its columns is the start of the window.")
+										: errdetail("It has none that close.")));
+	query = analyse_text(psprintf("SELECT %s FROM %s WHERE backstream.following(%s, NULL)", column_list(view), name,
+								  quote_identifier(get_attname(view, shape->window_attno, false))));
+	mark = castNode(FuncExpr, query->jointree->quals);
+	mark->args = list_make2(linitial(mark->args), copyObject(since));
+	return linitial_node(Query, QueryRewrite(query));
 }
 
 static void
@@ -166,6 +220,26 @@ put_subquery(RangeTblEntry *rte, Query *query)
 	rte->functions = NIL;
 }
 
+static void
+replace_function(RangeTblEntry *rte)
+{
+	Oid view = view_of_function(rte, "history");
+
+	if (OidIsValid(view))
+	{
+		put_subquery(rte, history_query(view));
+		return;
+	}
+	view = view_of_function(rte, "tail");
+	if (OidIsValid(view))
+	{
+		Node *since = since_of_tail((FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr);
+
+		if (may_be_moved(since))
+			put_subquery(rte, tail_query(view, since));
+	}
+}
+
 static bool
 replace_functions(Node *node, void *context)
 {
@@ -175,10 +249,7 @@ replace_functions(Node *node, void *context)
 		return query_tree_walker((Query *) node, replace_functions, context, QTW_EXAMINE_RTES_BEFORE);
 	if (IsA(node, RangeTblEntry))
 	{
-		Oid view = view_of_function((RangeTblEntry *) node, "history");
-
-		if (OidIsValid(view))
-			put_subquery((RangeTblEntry *) node, history_query(view));
+		replace_function((RangeTblEntry *) node);
 		return false;
 	}
 	return expression_tree_walker(node, replace_functions, context);
@@ -206,20 +277,23 @@ bs_history_init(void)
  * Where PostgreSQL has the function run after all (in a select list, WITH ORDINALITY, in a function that it
  * inlines itself): all rows at once.
  */
-Datum
-bs_history(PG_FUNCTION_ARGS)
+static void
+run_as_function(FunctionCallInfo fcinfo, const char *name, const char *arguments, int nargs, Datum since,
+				bool since_is_null)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Oid relid = get_typ_typrelid(get_fn_expr_argtype(fcinfo->flinfo, 0));
+	Oid types[] = {TIMESTAMPTZOID};
+	char nulls[] = {since_is_null ? 'n' : ' '};
 	char *sql;
 	Portal portal;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
 	relation_close(bs_viewdef_open(relid), NoLock);
-	sql = psprintf("SELECT * FROM backstream.history(NULL::%s)",
-				   quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)));
+	sql = psprintf("SELECT * FROM backstream.%s(NULL::%s%s)", name,
+				   quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)), arguments);
 	SPI_connect();
-	portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL, true, 0);
+	portal = SPI_cursor_open_with_args(NULL, sql, nargs, types, &since, nulls, true, 0);
 	do
 	{
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
@@ -229,6 +303,19 @@ bs_history(PG_FUNCTION_ARGS)
 	} while (SPI_processed > 0);
 	SPI_cursor_close(portal);
 	SPI_finish();
+}
+
+Datum
+bs_history(PG_FUNCTION_ARGS)
+{
+	run_as_function(fcinfo, "history", "", 0, (Datum) 0, true);
+	return (Datum) 0;
+}
+
+Datum
+bs_tail(PG_FUNCTION_ARGS)
+{
+	run_as_function(fcinfo, "tail", ", $1", 1, PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1), PG_ARGISNULL(1));
 	return (Datum) 0;
 }
 

@@ -120,6 +120,7 @@ init_view(BsSharedView *view)
 	pg_atomic_init_u64(&view->windows_missed, 0);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 		init_output(&view->outputs[i]);
+	ConditionVariableInit(&view->window_closed);
 	LWLockInitialize(&view->advance_lock, shared->tranche_id);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{

@@ -29,6 +29,7 @@
 #include "postgres.h"
 
 #include "port/atomics.h"
+#include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
@@ -155,6 +156,7 @@ typedef struct BsSharedView
 	pg_atomic_uint64 fed_before;
 	pg_atomic_uint64 windows_missed; /* closed windows of the lower view that were passed over */
 	BsSharedOutput outputs[BS_NOUTPUTS];
+	ConditionVariable window_closed; /* broadcast when closed_before has moved: follow.h */
 	LWLock advance_lock; /* one process at a time moves the watermark */
 
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */

@@ -12,6 +12,7 @@
 #include "utils/ruleutils.h"
 
 #include "noderead.h"
+#include "follow.h"
 #include "reader.h"
 #include "scan.h"
 
@@ -23,6 +24,9 @@ typedef struct ViewScan
 	ExprState *window_conditions;
 	ExprState *key_conditions;
 	bool backward;
+	ExprState *since; /* of a scan that follows; NULL: it does not */
+	BsFollow follow;
+	uint64 groups_before; /* groups_read when the window was loaded */
 
 	bool started;
 	MemoryContext list_context; /* of windows */
@@ -119,6 +123,8 @@ bs_scan_begin(ForeignScanState *node, int eflags)
 	scan->econtext = node->ss.ps.ps_ExprContext;
 	scan->window_conditions = set_up_conditions(scan, node, BS_SCAN_WINDOW_CONDITIONS);
 	scan->key_conditions = set_up_conditions(scan, node, BS_SCAN_KEY_CONDITIONS);
+	if (conditions_of(plan, BS_SCAN_FOLLOW) != NIL)
+		scan->since = ExecInitExpr(linitial(conditions_of(plan, BS_SCAN_FOLLOW)), &node->ss.ps);
 	scan->backward = boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD));
 	scan->list_context =
 		AllocSetContextCreate(scan->reader->context, "backstream windows", ALLOCSET_SMALL_SIZES);
@@ -168,19 +174,35 @@ reverse(BsWindowInfo *windows, int nwindows)
 	}
 }
 
-/* List the windows that the conditions choose, by the values that parameters have now. */
+/* The value of since now. */
 static void
-start(ViewScan *scan)
+start_following(ViewScan *scan)
+{
+	bool isnull;
+	TimestampTz since;
+
+	ResetExprContext(scan->econtext);
+	since = DatumGetTimestampTz(ExecEvalExprSwitchContext(scan->since, scan->econtext, &isnull));
+	bs_follow_start(&scan->follow, scan->reader, isnull ? NULL : &since);
+}
+
+/* List the windows that the conditions choose, by the values that parameters have now.  Returns whether there are any. */
+static bool
+list_windows(ViewScan *scan)
 {
 	MemoryContext outer;
 	int chosen = 0;
 
 	MemoryContextReset(scan->list_context);
 	outer = MemoryContextSwitchTo(scan->list_context);
-	scan->windows = bs_reader_windows(scan->reader, &scan->nwindows);
+	scan->windows = scan->since != NULL ? bs_follow_windows(&scan->follow, &scan->nwindows)
+										: bs_reader_windows(scan->reader, &scan->nwindows);
 	MemoryContextSwitchTo(outer);
 
 	scan->windows_seen += scan->nwindows;
+	scan->next_window = 0;
+	if (scan->nwindows == 0)
+		return false;
 	for (int i = 0; scan->window_conditions != NULL && i < scan->nwindows; i++)
 	{
 		int64 window = scan->windows[i].window;
@@ -194,8 +216,48 @@ start(ViewScan *scan)
 	if (scan->backward)
 		reverse(scan->windows, scan->nwindows);
 	bs_reader_expect(scan->reader, scan->windows, scan->nwindows);
-	scan->next_window = 0;
+	return true;
+}
+
+static void
+start(ViewScan *scan)
+{
 	scan->started = true;
+	scan->loaded = false;
+	scan->next_window = 0;
+	scan->nwindows = 0;
+	if (scan->since != NULL)
+		start_following(scan);
+	else
+		(void) list_windows(scan);
+}
+
+/* The next window of the list; a scan that follows waits for others when there are none.  False: that was all. */
+static bool
+load_next(ViewScan *scan)
+{
+	const BsWindowInfo *window;
+
+	CHECK_FOR_INTERRUPTS();
+	while (scan->next_window == scan->nwindows)
+		if (scan->since == NULL || !list_windows(scan))
+			return false;
+	window = &scan->windows[scan->next_window++];
+	bs_reader_load(scan->reader, window->window, window->window, window->window);
+	scan->groups_before = scan->reader->groups_read;
+	scan->windows_read++;
+	scan->loaded = true;
+	return true;
+}
+
+/* All rows of a window have been returned: were there any to return? */
+static void
+end_window(ViewScan *scan)
+{
+	const BsWindowInfo *window = &scan->windows[scan->next_window - 1];
+
+	if (scan->since != NULL && window->groups > 0 && scan->reader->groups_read == scan->groups_before)
+		bs_follow_lost(&scan->follow, window->window);
 	scan->loaded = false;
 }
 
@@ -217,19 +279,15 @@ bs_scan_next(ForeignScanState *node)
 	for (;;)
 	{
 		TupleTableSlot *slot = NULL;
-		int64 window;
 
 		if (scan->loaded)
 			slot = bs_reader_next(scan->reader, scan->key_conditions ? accept : NULL, scan);
 		if (slot != NULL)
 			return slot;
-		if (scan->next_window == scan->nwindows)
+		if (scan->loaded)
+			end_window(scan);
+		if (!load_next(scan))
 			return ExecClearTuple(node->ss.ss_ScanTupleSlot);
-		CHECK_FOR_INTERRUPTS();
-		window = scan->windows[scan->next_window++].window;
-		bs_reader_load(scan->reader, window, window, window);
-		scan->windows_read++;
-		scan->loaded = true;
 	}
 }
 
@@ -290,6 +348,7 @@ bs_scan_explain(ForeignScanState *node, ExplainState *es)
 
 	explain_conditions(node, "Window Cond", conditions_of(plan, BS_SCAN_WINDOW_CONDITIONS), es);
 	explain_conditions(node, "Key Cond", conditions_of(plan, BS_SCAN_KEY_CONDITIONS), es);
+	explain_conditions(node, "Following Since", conditions_of(plan, BS_SCAN_FOLLOW), es);
 	if (boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD)))
 		ExplainPropertyText("Window Order", "newest first", es);
 	explain_states(node, es);

@@ -10,6 +10,9 @@
  * user's expressions, evaluated as they stand by PostgreSQL's executor, so any operator and any
  * expression will do.  What is in them that changes (parameters, now()) is looked at when the scan
  * starts or is started again.
+ *
+ * A scan for backstream.tail() (history.h) has backstream.following(window, since) among its conditions: it gives
+ * windows as they close (follow.h).
  */
 #ifndef BS_SCAN_H
 #define BS_SCAN_H
@@ -34,7 +37,8 @@ typedef enum BsScanPrivate
 typedef enum BsScanConditions
 {
 	BS_SCAN_WINDOW_CONDITIONS,
-	BS_SCAN_KEY_CONDITIONS
+	BS_SCAN_KEY_CONDITIONS,
+	BS_SCAN_FOLLOW /* of backstream.tail(): windows as they close; one expression: since when.  NIL: no */
 } BsScanConditions;
 
 extern void bs_scan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid);

@@ -21,6 +21,7 @@
 #include "utils/typcache.h"
 
 #include "combine.h"
+#include "history.h"
 #include "reader.h"
 #include "scan.h"
 
@@ -75,6 +76,24 @@ static Var *
 window_var(const BsViewShape *shape, RelOptInfo *rel)
 {
 	return makeVar(rel->relid, shape->window_attno, TIMESTAMPTZOID, -1, InvalidOid, 0);
+}
+
+/* Is this what backstream.tail() leaves of itself? */
+static bool
+is_following(Node *clause)
+{
+	return IsA(clause, FuncExpr) && bs_is_our_function(((FuncExpr *) clause)->funcid, "following");
+}
+
+static bool
+follows(RelOptInfo *rel)
+{
+	ListCell *cell;
+
+	foreach (cell, rel->baserestrictinfo)
+		if (is_following((Node *) lfirst_node(RestrictInfo, cell)->clause))
+			return true;
+	return false;
 }
 
 /* The operator family of timestamptz, with its cross-type operators. */
@@ -312,6 +331,9 @@ bs_scan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		wanted = wanted_order(root, rel, info->shape);
 	}
 	add_scan(root, rel, NULL, rel->lateral_relids, natural, false);
+	/* Windows close in one order, and for one scan. */
+	if (follows(rel))
+		return;
 	if (wanted != NULL && !list_member_ptr(natural, wanted))
 		add_scan(root, rel, NULL, rel->lateral_relids, list_make1(wanted),
 				 wanted->pk_strategy == BTGreaterStrategyNumber);
@@ -421,6 +443,7 @@ bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, L
 {
 	PlanInfo *info = rel->fdw_private;
 	List *by_level[BS_NLEVELS] = {NIL, NIL, NIL};
+	List *follow = NIL;
 	List *states = needed_states(rel);
 	bool all;
 	List *needed;
@@ -432,8 +455,10 @@ bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, L
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
 		List **list = &by_level[clause_level(info->shape, rel, rinfo)];
 
+		if (is_following((Node *) rinfo->clause))
+			follow = list_make1(lsecond(((FuncExpr *) rinfo->clause)->args));
 		/* Pseudoconstant ones are checked once, above the scan. */
-		if (!rinfo->pseudoconstant)
+		else if (!rinfo->pseudoconstant)
 			*list = lappend(*list, rinfo->clause);
 	}
 	root->glob->relationOids = list_concat(root->glob->relationOids, info->shape->relations);
@@ -445,7 +470,7 @@ bs_scan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, L
 		list_make5(makeString(psprintf(UINT64_FORMAT, info->shape->definition)),
 				   linitial(best->fdw_private), needed, makeBoolean(all), state_columns(states));
 	return make_foreignscan(tlist, by_level[BS_LEVEL_ALL], rel->relid,
-							list_make2(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]), private,
+							list_make3(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS], follow), private,
 							scan_columns(root, rel, info->shape, states),
 							list_concat_copy(by_level[BS_LEVEL_WINDOW], by_level[BS_LEVEL_KEYS]),
 							outer_plan);

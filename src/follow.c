@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* follow.c: the windows of a view as they close.  See follow.h. */
+#include "backstream.h"
+
+/* Of libpq.h only the way to the client is wanted, not the headers of Kerberos that it asks for. */
+#undef ENABLE_GSS
+#include "libpq/libpq.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/condition_variable.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/timestamp.h"
+
+#include "follow.h"
+
+/* A view that nobody has taken up yet has nothing to wait at. */
+#define LOOK_MSEC 20
+/* Otherwise one is woken; this is for what cannot happen. */
+#define MAX_WAIT_MSEC 1000
+
+BS_SQL_FUNCTION(bs_following);
+
+/* following(time, since): the mark that backstream.tail() leaves for the planner of scans. */
+Datum
+bs_following(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("backstream.following() is a part of backstream.tail()"),
+					errhint("SELECT * FROM backstream.tail(NULL::name_of_the_view).")));
+	PG_RETURN_NULL();
+}
+
+static BsSharedView *
+view_of(const BsFollow *follow)
+{
+	return bs_registry_find_any(follow->reader->def->relid);
+}
+
+static int64
+closed_before(const BsFollow *follow)
+{
+	BsSharedView *view = view_of(follow);
+
+	return view != NULL ? (int64) pg_atomic_read_u64(&view->closed_before) : BS_TIME_NEG_INFINITY;
+}
+
+void
+bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since)
+{
+	follow->reader = reader;
+	if (since == NULL)
+		follow->position = closed_before(follow);
+	else
+		follow->position = TIMESTAMP_NOT_FINITE(*since) ? *since : *since + 1;
+	follow->until = DT_NOEND;
+	if (bs_setting_listen_for_msec > 0)
+		follow->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), bs_setting_listen_for_msec);
+}
+
+void
+bs_follow_lost(const BsFollow *follow, int64 before)
+{
+	ereport(NOTICE, (errmsg("windows of continuous view \"%s\" up to the one of %s were dropped before they could be read",
+							follow->reader->def->name, timestamptz_to_str(before)),
+					 errhint("Let the view retain windows for longer.")));
+}
+
+/* Those that are closed and have not been given. */
+static BsWindowInfo *
+new_windows(BsFollow *follow, int *nwindows)
+{
+	int64 closed = closed_before(follow);
+	int64 dropped = bs_view_last_dropped(follow->reader->def->relid);
+	int nall;
+	BsWindowInfo *windows = bs_reader_windows(follow->reader, &nall);
+
+	*nwindows = 0;
+	for (int i = 0; i < nall; i++)
+		if (windows[i].closed && windows[i].window >= follow->position && windows[i].window < closed)
+			windows[(*nwindows)++] = windows[i];
+	if (dropped != BS_TIME_NEG_INFINITY && dropped >= follow->position)
+		bs_follow_lost(follow, dropped);
+	follow->position = Max(follow->position, closed);
+	return windows;
+}
+
+static long
+remaining_msec(const BsFollow *follow)
+{
+	if (follow->until == DT_NOEND)
+		return MAX_WAIT_MSEC;
+	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), follow->until), MAX_WAIT_MSEC);
+}
+
+/* Until a window closes, or for a while; serves interrupts. */
+static void
+wait_for_window(BsFollow *follow)
+{
+	BsSharedView *view = view_of(follow);
+	long msec = remaining_msec(follow);
+
+	if (view == NULL)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(msec, LOOK_MSEC),
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		return;
+	}
+	ConditionVariablePrepareToSleep(&view->window_closed);
+	while (closed_before(follow) <= follow->position &&
+		   !ConditionVariableTimedSleep(&view->window_closed, msec, PG_WAIT_EXTENSION))
+		;
+	ConditionVariableCancelSleep();
+}
+
+BsWindowInfo *
+bs_follow_windows(BsFollow *follow, int *nwindows)
+{
+	for (;;)
+	{
+		BsWindowInfo *windows = new_windows(follow, nwindows);
+
+		if (*nwindows > 0 || remaining_msec(follow) == 0)
+			return windows;
+		if (windows != NULL)
+			pfree(windows);
+		/* Rows that it has returned may still be in the buffer. */
+		if (whereToSendOutput == DestRemote)
+			pq_flush();
+		wait_for_window(follow);
+	}
+}

@@ -178,10 +178,18 @@ sub random_combined
 		'SELECT ' . join(', ', (map { "c$_" } @kept), map { "backstream.combine($_)" } @columns) . ' FROM VIEW' . $by->(@kept));
 }
 
+my (@some_keys, @some_conjuncts);
+
 sub random_query
 {
 	my @keys = map { expression(any(sort keys %leaves), any(0, 1, 1, 2)) } 1 .. int rand 4;
 	my @conjuncts = map { expression('bool', any(1, 2, 3)) } 1 .. int rand 3;
+
+	# Some have keys or filters that others have too, so that they share that work.
+	@keys = @some_keys if rand() < 0.3;
+	@conjuncts = @some_conjuncts if rand() < 0.3;
+	@some_keys = @keys if rand() < 0.3;
+	@some_conjuncts = @conjuncts if rand() < 0.3;
 	my (@columns, @evaluated);
 	my $window = any('', '', "backstream.tumble(t, '1 min')", "date_bin('7 s', t, '2026-03-01 00:00:03+00')", "date_trunc('minute', t)");
 

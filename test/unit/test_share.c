@@ -107,6 +107,7 @@ assert_same_partial(Runner *a, Runner *b)
 	assert_int_equal(a->partial.records, b->partial.records);
 	assert_int_equal(a->partial.late, b->partial.late);
 	assert_int_equal(a->partial.overflowed, b->partial.overflowed);
+	assert_int_equal(a->partial.gather_other, b->partial.gather_other);
 	assert_int_equal(a->partial.bytes, b->partial.bytes);
 	for (uint32_t i = 0; i < a->partial.npanes; i++)
 	{
@@ -268,7 +269,21 @@ typedef struct Seen
 	uint64_t unknown;
 	uint64_t overflowed;
 	uint64_t late;
+	uint64_t gathered;
 } Seen;
+
+/* Records in the other group. */
+static uint64_t
+gathered(Runner *runner)
+{
+	const BsPane *panes = bs_arena_at(runner->arena, runner->partial.panes);
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < runner->partial.npanes; i++)
+		if (panes[i].table != 0)
+			n += bs_table_other_records(runner->arena, bs_arena_at(runner->arena, panes[i].table));
+	return n;
+}
 
 static void
 run_batches(Trial *trial, Source *source, BsShare *share, Runner *shared, Runner *alone, uint32_t n,
@@ -312,6 +327,7 @@ run_set(Source *source, Seen *seen)
 	uint32_t n = 2 + draw(source, MAX_PROGRAMS - 1);
 	size_t arena_bytes = draw(source, 4) ? ARENA_BYTES : 1u << 20;
 	uint64_t max_groups = draw(source, 4) ? UINT64_MAX : 50;
+	bool gather = draw(source, 2);
 	BsShare *share;
 
 	assert_true(trial_create(&trial, source, BS_BOOL, 0));
@@ -324,6 +340,7 @@ run_set(Source *source, Seen *seen)
 		draw_program(&pool, &again, &alone[p].program);
 		runner_start(&shared[p], arena_bytes, max_groups);
 		runner_start(&alone[p], arena_bytes, max_groups);
+		shared[p].partial.gather_other = alone[p].partial.gather_other = gather && max_groups == 50;
 		programs[p] = &shared[p].program;
 	}
 	share = bs_share_create(programs, n, draw(source, 4) > 0);
@@ -339,6 +356,7 @@ run_set(Source *source, Seen *seen)
 		assert_same_partial(&shared[p], &alone[p]);
 		seen->overflowed += shared[p].partial.overflowed;
 		seen->late += shared[p].partial.late;
+		seen->gathered += gathered(&shared[p]);
 		runner_stop(&shared[p]);
 		runner_stop(&alone[p]);
 	}
@@ -371,6 +389,7 @@ random_sets(void **state)
 	/* The sets have met what they are for. */
 	assert_true(seen.trees > ntrials && seen.keys > ntrials / 4);
 	assert_true(seen.failed > 0 && seen.unknown > 0 && seen.overflowed > 0 && seen.late > 0);
+	assert_true(seen.gathered > 0);
 }
 
 /* ---- panes that come and go --------------------------------------------------------------------- */

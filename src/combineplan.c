@@ -272,10 +272,10 @@ rewrite(Rewriting *rewriting, Aggref *aggref)
 }
 
 static bool
-is_ours(const RelOptInfo *rel)
+is_ours(const RelOptInfo *rel, Oid relid)
 {
 	return rel->reloptkind == RELOPT_BASEREL && rel->fdwroutine != NULL &&
-		   rel->fdwroutine->GetForeignRelSize == bs_scan_rel_size;
+		   (bs_relation_is_view(relid) || bs_relation_is_stream(relid));
 }
 
 static void
@@ -286,7 +286,7 @@ relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 
 	if (previous_relation_info)
 		previous_relation_info(root, relid, inhparent, rel);
-	if (!root->parse->hasAggs || !is_ours(rel))
+	if (!root->parse->hasAggs || !is_ours(rel, relid))
 		return;
 	rewriting.names = look_up_names();
 	foreach (cell, calls_of(root, rewriting.names.combine))

@@ -443,11 +443,11 @@ CREATE FUNCTION backstream.windows(continuous_view regclass,
 	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT groups bigint,
 	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT other bigint, OUT errors bigint,
 	OUT distinct_left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
-	OUT memory_bytes bigint)
+	OUT memory_bytes bigint, OUT nodes_expected integer, OUT nodes_answered integer)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.windows(regclass) IS
-'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.';
+'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted since the window began.';
 
 CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -776,7 +776,7 @@ COMMENT ON FUNCTION backstream.keep_view(text, text, text, text[], text) IS
 CREATE FUNCTION backstream.node_windows(schema_name text, view_name text, fingerprint bigint,
 	OUT window_start bigint, OUT closed bigint, OUT records bigint, OUT late bigint, OUT overflowed bigint,
 	OUT errors bigint, OUT left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
-	OUT groups bigint, OUT bytes bigint,
+	OUT groups bigint, OUT bytes bigint, OUT other bigint,
 	OUT since bigint, OUT closed_before bigint, OUT dropped_before bigint, OUT state text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_node_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -789,6 +789,39 @@ CREATE FUNCTION backstream.partials(schema_name text, view_name text, fingerprin
 	AS 'MODULE_PATHNAME', 'bs_partials' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.partials(text, text, bigint, bigint[], bigint[]) IS
 'What a server that reads from this one as a node gets of a continuous view here: the groups of each range of windows with the states of their aggregates, packed (docs/formats.md). For who may read the view.';
+
+CREATE FUNCTION backstream.sync(server text,
+	OUT node text, OUT view text, OUT found text, OUT done text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_sync' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.sync(text) IS
+'Bring the nodes of a server into step with the continuous views that are defined on it here: what a node lacks is made, what differs replaced, each by itself and at once, whatever becomes of this transaction. Says what was found at each node (same, missing, different, or no answer) and what was done (created, replaced, refused and why). Imported views (nodes_follow = off) are only compared.';
+
+CREATE FUNCTION backstream.node_states(
+	OUT node text, OUT groups text, OUT state text, OUT problem text, OUT last_contact timestamptz,
+	OUT latency interval, OUT clock_ahead interval, OUT version text, OUT server_version integer,
+	OUT watermark timestamptz, OUT views integer, OUT views_in_step integer)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_node_states' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.node_states() IS
+'Asks all nodes: see the view backstream.nodes.';
+
+CREATE VIEW backstream.nodes AS SELECT * FROM backstream.node_states();
+COMMENT ON VIEW backstream.nodes IS
+'Other servers that this one reads from. Reading this view asks all of them, with the mappings of the current user.';
+COMMENT ON COLUMN backstream.nodes.node IS 'the foreign server';
+COMMENT ON COLUMN backstream.nodes.groups IS 'the groups that it is in';
+COMMENT ON COLUMN backstream.nodes.state IS 'in step: it has all views as they are defined here; out of step: backstream.sync() mends it; unreachable; misfit: of another version; refused: it answers with an error; no user mapping';
+COMMENT ON COLUMN backstream.nodes.problem IS 'why it is unreachable, a misfit, or refuses';
+COMMENT ON COLUMN backstream.nodes.last_contact IS 'last answer to any session, since this server was started';
+COMMENT ON COLUMN backstream.nodes.latency IS 'from a question to its answer';
+COMMENT ON COLUMN backstream.nodes.clock_ahead IS 'how far its clock is ahead of this server''s, give or take half the latency';
+COMMENT ON COLUMN backstream.nodes.version IS 'of BackStream there';
+COMMENT ON COLUMN backstream.nodes.server_version IS 'of PostgreSQL there, as server_version_num';
+COMMENT ON COLUMN backstream.nodes.watermark IS 'windows that start before this are closed there, of all views of this server''s that have windows; NULL: of none';
+COMMENT ON COLUMN backstream.nodes.views IS 'continuous views defined here that it should keep';
+COMMENT ON COLUMN backstream.nodes.views_in_step IS 'those that it has, with the same definition';
+GRANT SELECT ON backstream.nodes TO PUBLIC;
 
 CREATE FUNCTION backstream.importable(schema_name text)
 	RETURNS TABLE (name text, columns text, options text[])

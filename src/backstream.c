@@ -241,6 +241,7 @@ _PG_init(void)
 	bs_literal_init();
 	bs_active_init();
 	bs_history_init();
+	bs_nodeshared_init();
 	bs_nodeconn_init();
 	bs_nodedefine_init();
 	bs_workers_register();

@@ -46,9 +46,10 @@
  *   other servers
  *   nodeoptions.c   their options, and who must give a password; nodeserver.c groups of them
  *   nodeconn.c      connections of a session; noderun.c waiting for nodes, noderesolve.c and
- *                   nodehello.c what comes before the first question
+ *                   nodehello.c what comes before the first question, nodeshared.c who was heard
  *   nodedefine.c    views that nodes keep; nodekeep.c at the node, nodetext.c their text,
- *                   nodeimport.c IMPORT FOREIGN SCHEMA
+ *                   nodeportable.c what can travel, nodeimport.c IMPORT FOREIGN SCHEMA,
+ *                   nodesync.c bringing nodes into step
  *   noderead.c      windows that nodes have; nodefetch.c what they hold, nodeserve.c at the node
  *
  *   records by SQL

@@ -42,6 +42,7 @@ typedef struct ConnEntry
 #define LOOK_FOR_READER "200ms"
 
 static HTAB *connections;
+static bool any_stale;
 
 static ConnEntry *
 entry_of(BsNodeConn *conn)
@@ -63,7 +64,7 @@ invalidated(Datum argument, int cacheid, uint32 hash)
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if (hash == 0 ||
 			hash == (cacheid == FOREIGNSERVEROID ? entry->server_hash : entry->mapping_hash))
-			entry->conn.stale = true;
+			entry->conn.stale = any_stale = true;
 }
 
 static UserMapping *
@@ -132,6 +133,33 @@ bs_conn_close(BsNodeConn *conn)
 	entry_of(conn)->pending[0] = '\0';
 }
 
+/* Those whose server or mapping is another one now. */
+static void
+close_stale(void)
+{
+	HASH_SEQ_STATUS scan;
+	ConnEntry *entry;
+
+	if (connections == NULL || !any_stale)
+		return;
+	any_stale = false;
+	hash_seq_init(&scan, connections);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (!entry->conn.stale)
+			continue;
+		/* What is under way is in its old way. */
+		if ((entry->conn.phase != BS_CONN_READY && entry->conn.phase != BS_CONN_CLOSED) ||
+			entry->conn.xact_level > 0 || entry->conn.xact_lost)
+		{
+			any_stale = true;
+			continue;
+		}
+		bs_conn_close(&entry->conn);
+		(void) hash_search(connections, &entry->key, HASH_REMOVE, NULL);
+	}
+}
+
 /* ---------- connecting ---------- */
 
 void
@@ -148,6 +176,7 @@ bs_conn_attach(BsNodeRequest *request)
 	if (conn->phase == BS_CONN_READY && conn->xact_level == 0 &&
 		(conn->stale || PQstatus(conn->pg) != CONNECTION_OK))
 		bs_conn_close(conn);
+	request->reused = conn->phase == BS_CONN_READY && conn->xact_level == 0;
 	if (conn->phase == BS_CONN_CLOSED)
 	{
 		ForeignServer *server = GetForeignServer(request->node->server);
@@ -470,8 +499,12 @@ at_transaction_end(XactEvent event, void *arg)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot PREPARE a transaction that has changed something on nodes")));
 			break;
+		case XACT_EVENT_COMMIT:
+			close_stale();
+			break;
 		case XACT_EVENT_ABORT:
 			abort_all();
+			close_stale();
 			break;
 		default:
 			break;

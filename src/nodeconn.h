@@ -15,6 +15,7 @@
  *   noderun.c      the loop
  *   noderesolve.c  names of hosts, without waiting for them
  *   nodehello.c    what nodes say of themselves
+ *   nodeshared.c   when they were last heard
  *
  * One connection has at most one transaction, which is that of the session: opened by the first statement that
  * changes something on the node, committed just before the session's own (all nodes at once), ended with it
@@ -77,7 +78,7 @@ typedef struct BsNodeConn
 	bool more;        /* libpq holds rows that have not been looked at */
 	int xact_level;   /* nest level of the transaction that is open there; 0: none */
 	bool xact_lost;   /* there was one, and the connection went */
-	instr_time asked; /* the hello */
+	instr_time asked; /* the last question */
 	BsNodeHello hello;
 } BsNodeConn;
 
@@ -125,6 +126,7 @@ struct BsNodeRequest
 	BsNodeConn *conn;
 	bool done;
 	bool change; /* part of the session's transaction */
+	bool reused; /* the connection is an old one: it may have broken long ago */
 	instr_time began;
 	instr_time heard; /* from it */
 	int64 timeout_usec;
@@ -145,6 +147,11 @@ extern void bs_node_fail(BsNodeRequest *request, BsNodeTrouble trouble, int sqle
 
 /* Why what this node sends cannot be merged here, or NULL. */
 extern char *bs_hello_misfit(const BsNodeHello *hello);
+
+/* When any session last heard from a node: 0 if never, since this server was started.  nodeshared.c */
+extern void bs_node_heard(Oid server);
+extern TimestampTz bs_node_last_heard(Oid server);
+extern void bs_nodeshared_init(void);
 
 /* How long one waits for a node. */
 extern int64 bs_node_timeout_usec(const BsNode *node);
@@ -171,6 +178,7 @@ extern void bs_conn_close(BsNodeConn *conn);
 extern void bs_conn_greet(BsNodeRequest *request);
 /* The statements of a change, after those that bring the transaction over there to our nest level. */
 extern char *bs_conn_change_statements(BsNodeConn *conn, const char *sql);
+extern void bs_conn_read_hello(BsNodeConn *conn, const struct pg_result *row);
 extern void bs_conn_greeted(BsNodeRequest *request, const struct pg_result *result);
 /* The wait set of the loop: freed when an error has left it. */
 extern void bs_nodes_wait_end(void);

@@ -251,6 +251,7 @@ bs_node_view_defined(Oid relid, BsKeepMode mode, bool tolerant)
 	if (!bs_relation_is_remote(relid))
 		return;
 	def = bs_viewdef_load(relid, false);
+	bs_node_require_portable(def->query);
 	if (!def->options.nodes_follow)
 		return;
 	refuse_outputs(bs_viewdef_stored_options(relid));

@@ -11,6 +11,7 @@
  *   nodesync.c    bringing nodes into step: backstream.sync()
  *   nodeimport.c  IMPORT FOREIGN SCHEMA
  *   nodetext.c    the query's text
+ *   nodeportable.c  whether its keys and states can travel
  */
 #ifndef BS_NODEDEFINE_H
 #define BS_NODEDEFINE_H
@@ -75,6 +76,9 @@ extern void bs_node_view_dropping(Oid relid);
 extern void bs_node_drop_views(void);
 /* Transactions that end without it. */
 extern void bs_nodedefine_init(void);
+
+/* Raise an error if keys or states of this query would not mean the same on every node. */
+extern void bs_node_require_portable(Query *query);
 
 /* What becomes of a statement when a node does not answer: by the view's options, or those of its server. */
 extern BsNodeFailure bs_node_failure(const BsViewOptions *options, Oid server);

@@ -40,8 +40,8 @@ bs_hello(PG_FUNCTION_ARGS)
 
 /* ---------- at the other end ---------- */
 
-static void
-read_hello(BsNodeConn *conn, const PGresult *row)
+void
+bs_conn_read_hello(BsNodeConn *conn, const PGresult *row)
 {
 	BsNodeHello *hello = &conn->hello;
 	int64 now = GetCurrentTimestamp();
@@ -94,7 +94,7 @@ bs_conn_greeted(BsNodeRequest *request, const PGresult *result)
 		case PGRES_TUPLES_OK:
 			if (PQntuples(result) != 1 || PQnfields(result) < NCOLUMNS)
 				break;
-			read_hello(request->conn, result);
+			bs_conn_read_hello(request->conn, result);
 			return;
 		case PGRES_COMMAND_OK:
 			return;

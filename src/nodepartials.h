@@ -30,6 +30,6 @@ typedef enum BsPartialsKind
  * Columns of node_windows(): first those of a window, NULL in the first row; then, in that row alone, since,
  * closed_before, dropped_before and state.  All but the last are bigint.
  */
-#define BS_NODE_WINDOW_COLUMNS 11
+#define BS_NODE_WINDOW_COLUMNS 12
 
 #endif

@@ -203,6 +203,7 @@ take_window(BsNodeRequest *request, const PGresult *row)
 		.datagrams_lost = bigint_at(row, 8),
 		.groups = (uint64) bigint_at(row, 9),
 		.bytes = (uint64) bigint_at(row, 10),
+		.other = (uint64) bigint_at(row, 11),
 	};
 	add_window(part, &info);
 	return true;

@@ -155,6 +155,7 @@ send_question(BsNodeRequest *request)
 		request->change ? bs_conn_change_statements(conn, request->sql) : request->sql;
 	int sent;
 
+	INSTR_TIME_SET_CURRENT(conn->asked);
 	if (request->nparams < 0)
 		sent = PQsendQuery(conn->pg, sql);
 	else
@@ -170,6 +171,7 @@ static void
 finish(BsNodeRequest *request)
 {
 	request->conn->phase = BS_CONN_READY;
+	bs_node_heard(request->node->server);
 	request->usec = usec_since(request->began);
 	request->done = true;
 }
@@ -318,6 +320,20 @@ fits(BsNodeRequest *request)
 	return misfit == NULL;
 }
 
+/* A connection that was kept from before may have broken meanwhile, as when the node was started again. */
+static void
+ask_again(BsNodeRequest *request)
+{
+	bs_node_forget(request);
+	request->trouble = BS_NODE_FINE;
+	request->message = NULL;
+	request->detail = NULL;
+	request->hint = NULL;
+	request->done = false;
+	request->reused = false;
+	bs_conn_attach(request);
+}
+
 /* Do what can be done without waiting; ready: its socket is. */
 static void
 turn(BsNodeRequest *request, bool ready)
@@ -334,6 +350,9 @@ turn(BsNodeRequest *request, bool ready)
 		take_answer(request);
 	if (!request->done && conn->phase == BS_CONN_READY && fits(request))
 		send_question(request);
+	if (request->done && request->reused && request->trouble == BS_NODE_UNREACHABLE &&
+		request->rows == 0)
+		ask_again(request);
 }
 
 /* ---------- the loop ---------- */

@@ -106,7 +106,7 @@ static const char *const state_names[] = {
 	[BS_SUSPENDED_RIGHTS] = "suspended: rights",
 };
 
-#define NWINDOW_COLUMNS 15
+#define NWINDOW_COLUMNS 16
 
 static void
 put_values(ReturnSetInfo *result, const int64 *values, bool head, const char *state)
@@ -163,6 +163,7 @@ bs_node_windows(PG_FUNCTION_ARGS)
 			window->datagrams_lost,
 			(int64) window->groups,
 			(int64) window->bytes,
+			(int64) window->other,
 		};
 
 		memset(values, 0, sizeof(values));

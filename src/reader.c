@@ -376,9 +376,8 @@ bs_reader_in_settings(BsReader *reader)
 
 /* ---------- windows ---------- */
 
-/* Wherever they are. */
-static BsWindowInfo *
-list_windows(BsReader *reader, int *nwindows)
+BsWindowInfo *
+bs_reader_all_windows(BsReader *reader, int *nwindows)
 {
 	if (!reader->def->on_nodes)
 		return bs_view_windows(reader->def->relid, reader->shape->fingerprint, reader->view, nwindows);
@@ -414,7 +413,7 @@ read_windows(BsReader *reader, int64 first, int64 last)
 BsWindowInfo *
 bs_reader_windows(BsReader *reader, int *nwindows)
 {
-	BsWindowInfo *windows = list_windows(reader, nwindows);
+	BsWindowInfo *windows = bs_reader_all_windows(reader, nwindows);
 	int shown = 0;
 
 	if (!reader->shape->windowed)

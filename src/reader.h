@@ -81,6 +81,9 @@ extern BsWindowInfo *bs_reader_windows(BsReader *reader, int *nwindows);
 extern List *bs_reader_conditions(BsReader *reader, List *conditions, Index varno,
 								  BsReadLevel level);
 
+/* The same with those that the view does not show, and without one that is not there. */
+extern BsWindowInfo *bs_reader_all_windows(BsReader *reader, int *nwindows);
+
 /* These windows will be loaded one by one in this order, unless something else is: nodes send them together. */
 extern void bs_reader_expect(BsReader *reader, const BsWindowInfo *windows, int nwindows);
 

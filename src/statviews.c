@@ -20,9 +20,11 @@
 #include "utils/rel.h"
 
 #include "lanes.h"
+#include "noderead.h"
 #include "outputs.h"
 #include "reader.h"
 #include "rolling.h"
+#include "statrow.h"
 #include "viewdef.h"
 
 BS_SQL_FUNCTION(bs_exporter_counters);
@@ -33,133 +35,56 @@ BS_SQL_FUNCTION(bs_output_counters);
 BS_SQL_FUNCTION(bs_windows);
 BS_SQL_FUNCTION(bs_memory);
 
-/* ---------- rows ---------- */
-
-#define MAX_COLUMNS 32
-
-/* A row being made; columns are added in the order in which the function declares them. */
-typedef struct Row
-{
-	ReturnSetInfo *result;
-	int ncolumns;
-	Datum values[MAX_COLUMNS];
-	bool nulls[MAX_COLUMNS];
-} Row;
-
-static Row
-row_begin(FunctionCallInfo fcinfo)
-{
-	return (Row){.result = (ReturnSetInfo *) fcinfo->resultinfo};
-}
-
-static void
-put(Row *row, Datum value)
-{
-	row->values[row->ncolumns] = value;
-	row->nulls[row->ncolumns++] = false;
-}
-
-static void
-put_null(Row *row)
-{
-	row->values[row->ncolumns] = (Datum) 0;
-	row->nulls[row->ncolumns++] = true;
-}
-
-static void
-put_count(Row *row, uint64 count)
-{
-	put(row, Int64GetDatum((int64) count));
-}
-
-static void
-put_time(Row *row, TimestampTz time)
-{
-	if (time != 0)
-		put(row, TimestampTzGetDatum(time));
-	else
-		put_null(row);
-}
-
-static void
-put_text(Row *row, const char *text)
-{
-	if (text != NULL)
-		put(row, CStringGetTextDatum(text));
-	else
-		put_null(row);
-}
-
-static void
-row_end(Row *row)
-{
-	if (row->ncolumns != row->result->setDesc->natts)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the extension's objects are of another version than its library"),
-						errhint("ALTER EXTENSION backstream UPDATE.")));
-	tuplestore_putvalues(row->result->setResult, row->result->setDesc, row->values, row->nulls);
-	row->ncolumns = 0;
-}
-
 /* ---------- receivers ---------- */
 
 static void
-put_interval(Row *row, int64 usec)
-{
-	Interval *interval = palloc0(sizeof(Interval));
-
-	interval->time = usec;
-	put(row, IntervalPGetDatum(interval));
-}
-
-static void
-put_inet(Row *row, const BsInet *address)
+put_inet(BsRow *row, const BsInet *address)
 {
 	BsValue value = {.inet = *address};
 
-	put(row, bs_value_to_datum(BS_INET, &value, INETOID));
+	bs_row_put(row, bs_value_to_datum(BS_INET, &value, INETOID));
 }
 
 static void
-exporter_row(Row *row, const BsExporterStats *stats, int worker)
+exporter_row(BsRow *row, const BsExporterStats *stats, int worker)
 {
 	put_inet(row, &stats->exporter);
-	put(row, Int64GetDatum(stats->obs_domain));
-	put_text(row, bs_flow_type_name((BsFlowType) stats->flow_type));
-	put_count(row, stats->datagrams);
-	put_count(row, stats->records);
-	put_count(row, stats->records_lost);
-	put_count(row, stats->datagrams_lost);
-	put_count(row, stats->unknown_template);
-	put_count(row, stats->decode_errors);
-	put_time(row, stats->last_seen_usec);
+	bs_row_put(row, Int64GetDatum(stats->obs_domain));
+	bs_row_put_text(row, bs_flow_type_name((BsFlowType) stats->flow_type));
+	bs_row_put_count(row, stats->datagrams);
+	bs_row_put_count(row, stats->records);
+	bs_row_put_count(row, stats->records_lost);
+	bs_row_put_count(row, stats->datagrams_lost);
+	bs_row_put_count(row, stats->unknown_template);
+	bs_row_put_count(row, stats->decode_errors);
+	bs_row_put_time(row, stats->last_seen_usec);
 	if (stats->last_seen_usec != 0)
-		put_interval(row, stats->clock_skew_usec);
+		bs_row_put_interval(row, stats->clock_skew_usec);
 	else
-		put_null(row);
+		bs_row_put_null(row);
 	if (stats->sampling_rate != 0)
-		put_count(row, (uint64) stats->sampling_rate);
+		bs_row_put_count(row, (uint64) stats->sampling_rate);
 	else
-		put_null(row);
-	put_count(row, stats->bytes);
-	put_count(row, stats->option_records);
-	put_count(row, stats->resyncs);
-	put_count(row, stats->template_errors);
-	put_count(row, stats->templates_refused_full);
-	put_count(row, stats->withdrawals_ignored);
-	put_count(row, stats->untimed);
-	put_count(row, stats->totals_used);
-	put_count(row, stats->templates);
-	put_count(row, stats->counter_samples);
-	put_count(row, stats->other_samples);
-	put(row, Int32GetDatum(worker));
-	row_end(row);
+		bs_row_put_null(row);
+	bs_row_put_count(row, stats->bytes);
+	bs_row_put_count(row, stats->option_records);
+	bs_row_put_count(row, stats->resyncs);
+	bs_row_put_count(row, stats->template_errors);
+	bs_row_put_count(row, stats->templates_refused_full);
+	bs_row_put_count(row, stats->withdrawals_ignored);
+	bs_row_put_count(row, stats->untimed);
+	bs_row_put_count(row, stats->totals_used);
+	bs_row_put_count(row, stats->templates);
+	bs_row_put_count(row, stats->counter_samples);
+	bs_row_put_count(row, stats->other_samples);
+	bs_row_put(row, Int32GetDatum(worker));
+	bs_row_end(row);
 }
 
 Datum
 bs_exporter_counters(PG_FUNCTION_ARGS)
 {
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int worker = 0; worker < bs_setting_workers; worker++)
@@ -184,31 +109,31 @@ static const char *const listener_states[] = {
 };
 
 static void
-listener_row(Row *row, const BsListenerStats *stats, int worker)
+listener_row(BsRow *row, const BsListenerStats *stats, int worker)
 {
 	BsListenerStats copy = *stats;
 	bool known = copy.state < lengthof(listener_states);
 
 	copy.address[sizeof(copy.address) - 1] = '\0';
-	put_text(row, copy.address);
-	put(row, Int32GetDatum(worker));
-	put_count(row, copy.datagrams);
-	put_count(row, copy.bytes);
-	put_count(row, copy.kernel_drops);
-	put_count(row, copy.rejected);
-	put_text(row, known ? listener_states[copy.state] : NULL);
-	put_text(row, copy.state == BS_LISTENER_FAILED ? strerror(copy.last_errno) : NULL);
-	put_count(row, copy.receive_buffer_bytes);
-	put_count(row, copy.not_export);
-	put_count(row, copy.truncated);
-	put_count(row, copy.receive_errors);
-	row_end(row);
+	bs_row_put_text(row, copy.address);
+	bs_row_put(row, Int32GetDatum(worker));
+	bs_row_put_count(row, copy.datagrams);
+	bs_row_put_count(row, copy.bytes);
+	bs_row_put_count(row, copy.kernel_drops);
+	bs_row_put_count(row, copy.rejected);
+	bs_row_put_text(row, known ? listener_states[copy.state] : NULL);
+	bs_row_put_text(row, copy.state == BS_LISTENER_FAILED ? strerror(copy.last_errno) : NULL);
+	bs_row_put_count(row, copy.receive_buffer_bytes);
+	bs_row_put_count(row, copy.not_export);
+	bs_row_put_count(row, copy.truncated);
+	bs_row_put_count(row, copy.receive_errors);
+	bs_row_end(row);
 }
 
 Datum
 bs_listener_counters(PG_FUNCTION_ARGS)
 {
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int worker = 0; worker < bs_setting_workers; worker++)
@@ -225,7 +150,7 @@ bs_listener_counters(PG_FUNCTION_ARGS)
 Datum
 bs_receiver_counters(PG_FUNCTION_ARGS)
 {
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < bs_setting_workers; i++)
@@ -233,17 +158,17 @@ bs_receiver_counters(PG_FUNCTION_ARGS)
 		BsSharedWorker *worker = bs_shared_worker(i);
 		uint32 pid = pg_atomic_read_u32(&worker->pid);
 
-		put(&row, Int32GetDatum(i));
+		bs_row_put(&row, Int32GetDatum(i));
 		if (pid != 0)
-			put(&row, Int32GetDatum((int32) pid));
+			bs_row_put(&row, Int32GetDatum((int32) pid));
 		else
-			put_null(&row);
-		put_time(&row, worker->started);
-		put_time(&row, (TimestampTz) pg_atomic_read_u64(&worker->applied_until));
-		put_count(&row, worker->decoder.datagrams);
-		put_count(&row, worker->decoder.not_export);
-		put_count(&row, worker->decoder.exporters_refused);
-		row_end(&row);
+			bs_row_put_null(&row);
+		bs_row_put_time(&row, worker->started);
+		bs_row_put_time(&row, (TimestampTz) pg_atomic_read_u64(&worker->applied_until));
+		bs_row_put_count(&row, worker->decoder.datagrams);
+		bs_row_put_count(&row, worker->decoder.not_export);
+		bs_row_put_count(&row, worker->decoder.exporters_refused);
+		bs_row_end(&row);
 	}
 	return (Datum) 0;
 }
@@ -387,65 +312,65 @@ may_see_texts(Oid relid)
 }
 
 static void
-put_last_error(Row *row, const ViewCounters *counters)
+put_last_error(BsRow *row, const ViewCounters *counters)
 {
 	bool visible = may_see_texts(counters->relid);
 
 	if (visible && counters->last_error[0] != '\0')
-		put_text(row, counters->last_error);
+		bs_row_put_text(row, counters->last_error);
 	else if (visible && counters->sum.last_error != BS_ERROR_NONE)
-		put_text(row, bs_error_message((BsError) counters->sum.last_error));
+		bs_row_put_text(row, bs_error_message((BsError) counters->sum.last_error));
 	else
-		put_null(row);
-	put_time(row, counters->last_error_at);
+		bs_row_put_null(row);
+	bs_row_put_time(row, counters->last_error_at);
 }
 
 static void
-view_row(Row *row, const ViewCounters *counters)
+view_row(BsRow *row, const ViewCounters *counters)
 {
 	const BsPartial *sum = &counters->sum;
 	bool known = counters->state < lengthof(view_states);
 
-	put(row, ObjectIdGetDatum(counters->relid));
-	put_count(row, sum->records);
-	put_count(row, sum->filtered);
-	put_count(row, sum->late);
-	put_count(row, sum->future);
-	put_count(row, sum->untimed);
-	put_count(row, sum->overflowed);
-	put_count(row, sum->errors);
+	bs_row_put(row, ObjectIdGetDatum(counters->relid));
+	bs_row_put_count(row, sum->records);
+	bs_row_put_count(row, sum->filtered);
+	bs_row_put_count(row, sum->late);
+	bs_row_put_count(row, sum->future);
+	bs_row_put_count(row, sum->untimed);
+	bs_row_put_count(row, sum->overflowed);
+	bs_row_put_count(row, sum->errors);
 	put_last_error(row, counters);
-	put_text(row, known ? view_states[counters->state] : NULL);
-	put_count(row, counters->groups);
-	put_count(row, sum->bytes);
-	put_time(row, counters->since);
-	put_count(row, sum->received);
-	put_count(row, counters->skipped);
-	put_count(row, sum->unknown_rate);
-	put_count(row, sum->sources_refused);
-	put_count(row, counters->windows);
+	bs_row_put_text(row, known ? view_states[counters->state] : NULL);
+	bs_row_put_count(row, counters->groups);
+	bs_row_put_count(row, sum->bytes);
+	bs_row_put_time(row, counters->since);
+	bs_row_put_count(row, sum->received);
+	bs_row_put_count(row, counters->skipped);
+	bs_row_put_count(row, sum->unknown_rate);
+	bs_row_put_count(row, sum->sources_refused);
+	bs_row_put_count(row, counters->windows);
 	if (counters->windowed && counters->closed_before != BS_TIME_NEG_INFINITY)
-		put(row, TimestampTzGetDatum(counters->closed_before));
+		bs_row_put(row, TimestampTzGetDatum(counters->closed_before));
 	else
-		put_null(row);
+		bs_row_put_null(row);
 	if (OidIsValid(counters->lower) && counters->fed_before != BS_TIME_NEG_INFINITY)
-		put(row, TimestampTzGetDatum(counters->fed_before));
+		bs_row_put(row, TimestampTzGetDatum(counters->fed_before));
 	else
-		put_null(row);
+		bs_row_put_null(row);
 	if (OidIsValid(counters->lower))
-		put_count(row, counters->windows_missed);
+		bs_row_put_count(row, counters->windows_missed);
 	else
-		put_null(row);
-	put_time(row, counters->kept_since);
-	put(row, Int32GetDatum((int32) sum->layout.row_bytes));
-	put(row, Int32GetDatum(counters->computed));
-	row_end(row);
+		bs_row_put_null(row);
+	bs_row_put_time(row, counters->kept_since);
+	bs_row_put(row, Int32GetDatum((int32) sum->layout.row_bytes));
+	bs_row_put(row, Int32GetDatum(counters->computed));
+	bs_row_end(row);
 }
 
 Datum
 bs_view_counters(PG_FUNCTION_ARGS)
 {
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 	ViewCounters counters;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -468,7 +393,7 @@ output_target(BsOutput output, const BsViewOptions *options)
 }
 
 static void
-output_row(Row *row, Oid relid, BsOutput output, BsSharedView *view)
+output_row(BsRow *row, Oid relid, BsOutput output, BsSharedView *view)
 {
 	BsSharedOutput *shared = &view->outputs[output];
 	int64 done_before = (int64) pg_atomic_read_u64(&shared->done_before);
@@ -481,26 +406,26 @@ output_row(Row *row, Oid relid, BsOutput output, BsSharedView *view)
 	error_at = shared->error_at;
 	SpinLockRelease(&view->mutex);
 	bs_view_options_parse(bs_viewdef_stored_options(relid), &options);
-	put(row, ObjectIdGetDatum(relid));
-	put_text(row, bs_output_name(output));
-	put_text(row, output_target(output, &options));
+	bs_row_put(row, ObjectIdGetDatum(relid));
+	bs_row_put_text(row, bs_output_name(output));
+	bs_row_put_text(row, output_target(output, &options));
 	if (done_before != BS_TIME_NEG_INFINITY)
-		put(row, TimestampTzGetDatum(done_before));
+		bs_row_put(row, TimestampTzGetDatum(done_before));
 	else
-		put_null(row);
-	put_count(row, pg_atomic_read_u64(&shared->windows));
-	put_count(row, pg_atomic_read_u64(&shared->rows));
-	put_count(row, pg_atomic_read_u64(&shared->rows_failed));
-	put_count(row, pg_atomic_read_u64(&shared->windows_missed));
-	put_text(row, error[0] != '\0' && may_see_texts(relid) ? error : NULL);
-	put_time(row, error_at);
-	row_end(row);
+		bs_row_put_null(row);
+	bs_row_put_count(row, pg_atomic_read_u64(&shared->windows));
+	bs_row_put_count(row, pg_atomic_read_u64(&shared->rows));
+	bs_row_put_count(row, pg_atomic_read_u64(&shared->rows_failed));
+	bs_row_put_count(row, pg_atomic_read_u64(&shared->windows_missed));
+	bs_row_put_text(row, error[0] != '\0' && may_see_texts(relid) ? error : NULL);
+	bs_row_put_time(row, error_at);
+	bs_row_end(row);
 }
 
 Datum
 bs_output_counters(PG_FUNCTION_ARGS)
 {
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < bs_registry_nslots(); i++)
@@ -523,45 +448,64 @@ bs_output_counters(PG_FUNCTION_ARGS)
 
 /* ---------- windows ---------- */
 
+/* How many of the nodes that keep the view have told all of a window. */
 static void
-window_row(Row *row, const BsWindowInfo *window, const BsReader *reader)
+put_nodes(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
+{
+	int expected;
+	int answered;
+
+	if (reader->nodes == NULL)
+	{
+		bs_row_put_null(row);
+		bs_row_put_null(row);
+		return;
+	}
+	bs_node_reading_nodes(reader->nodes, window->window, &expected, &answered);
+	bs_row_put(row, Int32GetDatum(expected));
+	bs_row_put(row, Int32GetDatum(answered));
+}
+
+static void
+window_row(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
 {
 	if (reader->shape->rolling)
 	{
 		/* It is open on the left. */
-		put(row, TimestampTzGetDatum(window->window - BS_ROLLING_ORIGIN));
-		put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window) -
+		bs_row_put(row, TimestampTzGetDatum(window->window - BS_ROLLING_ORIGIN));
+		bs_row_put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window) -
 									 BS_ROLLING_ORIGIN));
 	}
 	else if (reader->shape->windowed)
 	{
-		put(row, TimestampTzGetDatum(window->window));
-		put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window)));
+		bs_row_put(row, TimestampTzGetDatum(window->window));
+		bs_row_put(row, TimestampTzGetDatum(bs_window_end(&reader->view->program.windowing, window->window)));
 	}
 	else
 	{
-		put_null(row);
-		put_null(row);
+		bs_row_put_null(row);
+		bs_row_put_null(row);
 	}
-	put_text(row, window->closed ? "closed" : "open");
-	put_count(row, window->groups);
-	put_count(row, window->records);
-	put_count(row, window->late);
-	put_count(row, window->overflowed);
-	put_count(row, window->other);
-	put_count(row, window->errors);
-	put_count(row, window->left_out);
-	put_count(row, window->records_lost);
-	put_count(row, window->datagrams_lost);
-	put_count(row, window->bytes);
-	row_end(row);
+	bs_row_put_text(row, window->closed ? "closed" : "open");
+	bs_row_put_count(row, window->groups);
+	bs_row_put_count(row, window->records);
+	bs_row_put_count(row, window->late);
+	bs_row_put_count(row, window->overflowed);
+	bs_row_put_count(row, window->other);
+	bs_row_put_count(row, window->errors);
+	bs_row_put_count(row, window->left_out);
+	bs_row_put_count(row, window->records_lost);
+	bs_row_put_count(row, window->datagrams_lost);
+	bs_row_put_count(row, window->bytes);
+	put_nodes(row, window, reader);
+	bs_row_end(row);
 }
 
 Datum
 bs_windows(PG_FUNCTION_ARGS)
 {
 	Oid relid = PG_GETARG_OID(0);
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 	Relation relation;
 	BsReader *reader;
 	BsWindowInfo *windows;
@@ -571,7 +515,7 @@ bs_windows(PG_FUNCTION_ARGS)
 	relation = bs_viewdef_open(relid);
 	reader = bs_reader_open(relid, RelationGetDescr(relation), bms_make_singleton(0),
 							CurrentMemoryContext);
-	windows = bs_view_windows(relid, reader->shape->fingerprint, reader->view, &nwindows);
+	windows = bs_reader_all_windows(reader, &nwindows);
 	for (int i = 0; i < nwindows; i++)
 		window_row(&row, &windows[i], reader);
 	bs_reader_close(reader);
@@ -584,14 +528,14 @@ bs_windows(PG_FUNCTION_ARGS)
 Datum
 bs_memory(PG_FUNCTION_ARGS)
 {
-	Row row = row_begin(fcinfo);
+	BsRow row = bs_row_begin(fcinfo);
 	BsArenaStats stats = bs_arena_stats(bs_shared_arena());
 
 	InitMaterializedSRF(fcinfo, 0);
-	put_count(&row, stats.total_bytes);
-	put_count(&row, stats.used_bytes);
-	put_count(&row, stats.peak_bytes);
-	put_count(&row, stats.failures);
-	row_end(&row);
+	bs_row_put_count(&row, stats.total_bytes);
+	bs_row_put_count(&row, stats.used_bytes);
+	bs_row_put_count(&row, stats.peak_bytes);
+	bs_row_put_count(&row, stats.failures);
+	bs_row_end(&row);
 	return (Datum) 0;
 }

@@ -209,6 +209,25 @@ CREATE FUNCTION backstream.hop(t timestamptz, slide interval, size interval) RET
 COMMENT ON FUNCTION backstream.hop(timestamptz, interval, interval) IS
 'Starts of the windows of length size that a time falls into, when one starts every slide: ascending.  Windows are aligned to UTC, to Monday 2000-01-03; slide and size have no months and are more than zero, slide is not more than size.  An infinite time is in no window.  In a continuous view, as a key of GROUP BY, this is its window.';
 
+CREATE TYPE backstream.slice AS ("time" timestamptz, before_usec bigint, until_usec bigint, total_usec bigint);
+COMMENT ON TYPE backstream.slice IS
+'The part of a flow that lies in one window: start of the window, how much of the flow''s duration lies before the window and before its end, and the duration, in microseconds.';
+
+CREATE FUNCTION backstream.spread(flow_start timestamptz, flow_end timestamptz, width interval) RETURNS SETOF backstream.slice
+	AS 'MODULE_PATHNAME', 'bs_sql_spread' LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 3;
+COMMENT ON FUNCTION backstream.spread(timestamptz, timestamptz, interval) IS
+'The windows of the given width that a flow lasted in, and what part of it each has (see portion).  A flow lasts up to its end, not beyond; one that ends when or before it begins counts in the window of its end; one without both times in none; one that lasts longer than backstream.max_flow_duration, or 3600 windows, in the last part of that length.  Windows are aligned as those of tumble().  In a continuous view: FROM stream f CROSS JOIN LATERAL spread(f.time_flow_start, f.time_flow_end, ''10 s'') s, and s.time is its window.';
+
+CREATE FUNCTION backstream.portion(value bigint, s backstream.slice) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'bs_sql_portion' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.portion(bigint, backstream.slice) IS
+'The share of a value that a slice of a flow has, by time: the floor of the share up to the end of the window less that of the share before it, so that the portions of a flow come to the value, exactly.';
+
+CREATE FUNCTION backstream.portion(value bigint, before_usec bigint, until_usec bigint, total_usec bigint) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'bs_sql_portion_of' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION backstream.portion(bigint, bigint, bigint, bigint) IS
+'The same, by the numbers of a slice.';
+
 CREATE FUNCTION backstream.scaled(value bigint, sampling_rate bigint) RETURNS bigint
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN value * COALESCE(sampling_rate, 1);
@@ -580,7 +599,7 @@ CREATE FUNCTION backstream.view_counters(
 	OUT since timestamptz, OUT received bigint, OUT skipped bigint, OUT unknown_rate bigint,
 	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz,
 	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz, OUT group_bytes integer,
-	OUT computed integer)
+	OUT computed integer, OUT clamped bigint, OUT late_bytes bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.view_counters() IS
@@ -590,7 +609,7 @@ CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
 	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
 	s.memory_bytes, s.since, s.kept_since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
-	s.closed_before, s.fed_before, s.windows_missed, s.last_error_at, s.group_bytes, s.computed,
+	s.closed_before, s.fed_before, s.windows_missed, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 	     THEN o.option_value END AS query
@@ -603,7 +622,7 @@ SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.futu
  WHERE w.fdwname OPERATOR(pg_catalog.=) 'backstream'
    AND o.option_name OPERATOR(pg_catalog.=) 'query';
 COMMENT ON VIEW backstream.views IS
-'Continuous views and what became of the records offered to them: received = records + filtered + late + future + untimed + overflowed + errors.';
+'Continuous views and what became of the records offered to them: received = records + filtered + late + future + untimed + overflowed + errors.  With spread() all of these count a flow once for each window it lasted in.';
 COMMENT ON COLUMN backstream.views.view IS 'the continuous view';
 COMMENT ON COLUMN backstream.views.records IS 'added';
 COMMENT ON COLUMN backstream.views.filtered IS 'not chosen by WHERE';
@@ -620,6 +639,8 @@ COMMENT ON COLUMN backstream.views.since IS 'the definition began to count what 
 COMMENT ON COLUMN backstream.views.kept_since IS 'what earlier definitions counted since then is still there; columns that they had not are NULL in it';
 COMMENT ON COLUMN backstream.views.received IS 'offered to the view';
 COMMENT ON COLUMN backstream.views.skipped IS 'records that came while the view was suspended; not among those received';
+COMMENT ON COLUMN backstream.views.clamped IS 'with spread(): flows longer than backstream.max_flow_duration or 3600 windows, taken to have begun later';
+COMMENT ON COLUMN backstream.views.late_bytes IS 'with spread(): what the late parts of flows had of the first sum(portion(...)) without FILTER; NULL where there is none';
 COMMENT ON COLUMN backstream.views.unknown_rate IS 'records whose sampling rate scaled() did not know';
 COMMENT ON COLUMN backstream.views.sources_refused IS 'exporters too many whose time could not be followed';
 COMMENT ON COLUMN backstream.views.windows IS 'windows in memory';

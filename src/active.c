@@ -146,7 +146,12 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	timing.retain_usec = options->retain_usec;
 	timing.lateness_usec = options->lateness_usec;
 	if (options->lateness_usec == BS_LATENESS_DEFAULT)
-		timing.lateness_usec = timing.arrival ? BS_LATENESS_ARRIVAL_USEC : BS_LATENESS_EVENT_USEC;
+		timing.lateness_usec = timing.arrival           ? BS_LATENESS_ARRIVAL_USEC
+							   : compiled->spread != NULL ? BS_LATENESS_SPREAD_USEC
+														  : BS_LATENESS_EVENT_USEC;
+	/* What ends where a window ends is in it, and must not close it for others. */
+	if (compiled->spread != NULL)
+		timing.lateness_usec++;
 	timing.idle_usec = options->idle_usec;
 	timing.max_future_usec = options->max_future_usec;
 	timing.max_groups = options->max_groups;

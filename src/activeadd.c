@@ -7,6 +7,7 @@
  */
 #include "active.h"
 #include "prefix.h"
+#include "windowfuncs.h"
 
 #include "utils/memutils.h"
 
@@ -130,7 +131,7 @@ now_with(BsActiveView *view, const BsBatch *batch)
 
 	if (!program->windowed || view->shared->timing.clock != BS_CLOCK_DATA)
 		return now;
-	highest = bs_batch_time_marks(batch, program->time_column)->highest;
+	highest = bs_batch_time_marks(batch, bs_program_clock(program))->highest;
 	return highest > now ? highest : now;
 }
 
@@ -182,14 +183,15 @@ tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lo
 	bs_active_end_tidying();
 }
 
-void
-bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsArena *arena,
-			  BsSharedPartial *lock, const char **error)
+/* Rows of the view's program; records, unless NULL, move its watermark. */
+static void
+add_rows(BsActiveView *view, const BsBatch *batch, const BsBatch *records, BsPartial *partial,
+		 BsArena *arena, BsSharedPartial *lock, const char **error)
 {
 	BsViewProgram *compiled = view->compiled;
 	BsProgram *program = &compiled->program;
 	int64 limit = bs_view_future_limit(view->shared);
-	int64 now = now_with(view, batch);
+	int64 now = records != NULL ? now_with(view, records) : bs_view_now(view->shared);
 	const BsEvaluated *evaluated;
 
 	/* Labels of prefix maps lie in the maps until they have been added. */
@@ -202,7 +204,8 @@ bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsAr
 		bs_partial_lock_write(lock);
 	if (partial->fingerprint == program->fingerprint)
 	{
-		bs_partial_follow(partial, arena, program, batch, limit, now);
+		if (records != NULL)
+			bs_partial_follow(partial, arena, program, records, limit, now);
 		if (compiled->nforeign > 0)
 			bs_partial_merge(partial, arena, program, view->writer, &view->scratch,
 							 view->scratch_arena, now);
@@ -216,6 +219,43 @@ bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsAr
 		tidy(view, partial, arena, lock);
 	bs_prefix_leave();
 	bs_computed_end(compiled->computed);
+}
+
+/* What the records come to, once all their slices have been added. */
+static void
+end_slices(BsActiveView *view, const BsBatch *records, BsPartial *partial, BsArena *arena,
+		   BsSharedPartial *lock)
+{
+	const BsProgram *program = &view->compiled->program;
+
+	if (lock != NULL)
+		bs_partial_lock_write(lock);
+	if (partial->fingerprint == program->fingerprint)
+	{
+		bs_partial_follow(partial, arena, program, records, bs_view_future_limit(view->shared),
+						  now_with(view, records));
+		partial->clamped += bs_spread_clamped(view->compiled->spread);
+	}
+	if (lock != NULL)
+		bs_partial_unlock(lock);
+}
+
+void
+bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *partial, BsArena *arena,
+			  BsSharedPartial *lock, const char **error)
+{
+	BsSpread *spread = view->compiled->spread;
+	const BsBatch *slices;
+
+	if (spread == NULL)
+	{
+		add_rows(view, batch, batch, partial, arena, lock, error);
+		return;
+	}
+	bs_spread_begin(spread, batch, bs_max_flow_usec(), bs_view_future_limit(view->shared));
+	while ((slices = bs_spread_next(spread)) != NULL)
+		add_rows(view, slices, NULL, partial, arena, lock, error);
+	end_slices(view, batch, partial, arena, lock);
 }
 
 /* Views over the data's own clock go by the highest time seen. */
@@ -252,7 +292,7 @@ bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 			bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
 		if (view->compiled->program.windowed)
 			bs_view_note_time(view->shared,
-							  bs_batch_time_marks(batch, view->compiled->program.time_column)->highest);
+							  bs_batch_time_marks(batch, bs_program_clock(&view->compiled->program))->highest);
 	}
 	bs_active_end(stream);
 }

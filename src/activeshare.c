@@ -47,7 +47,9 @@ share_make(Oid stream, bool with_groups)
 	programs = palloc(sizeof(BsProgram *) * (nviews + 1));
 	nviews = 0;
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
-		programs[nviews++] = &view->compiled->program;
+		/* One over slices has batches of its own. */
+		if (view->compiled->spread == NULL)
+			programs[nviews++] = &view->compiled->program;
 	share->share = bs_share_create(programs, nviews, with_groups);
 	pfree(programs);
 	share->stream = stream;

@@ -19,7 +19,8 @@
  *   query.c         the split: what the writer does and what the reader does
  *   refuse.c        what cannot be a continuous view
  *   windowform.c    which expression of GROUP BY is the window; windowfuncs.c what hop() is over
- *                   tables, rolling.c views whose window goes with the clock
+ *                   tables, rolling.c views whose window goes with the clock,
+ *                   spreadform.c spread() in FROM
  *   native.c        expressions that the engine has; computed.c all others
  *   remember.c      functions whose values are remembered; remembercache.c those values
  *   aggregates.c    aggregates that the engine has; foreignagg.c all others

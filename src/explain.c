@@ -24,6 +24,7 @@
 #include "query.h"
 #include "remember.h"
 #include "viewdef.h"
+#include "viewshape.h"
 
 #define NCOLUMNS 4
 #define MAX_NAMES 10
@@ -31,7 +32,6 @@
 typedef struct Explain
 {
 	ReturnSetInfo *result;
-	List *names; /* for deparse_expression(): the stream's columns */
 	Query *query;
 	BsViewProgram *view;
 } Explain;
@@ -45,7 +45,7 @@ put_row(Explain *explain, const char *part, Node *expr, const char *evaluated, i
 	values[0] = CStringGetTextDatum(part);
 	if (expr != NULL)
 	{
-		values[1] = CStringGetTextDatum(deparse_expression(expr, explain->names, false, false));
+		values[1] = CStringGetTextDatum(bs_view_expression_text(explain->view, expr));
 		nulls[1] = false;
 	}
 	if (evaluated != NULL)
@@ -284,7 +284,6 @@ bs_explain(PG_FUNCTION_ARGS)
 	error_context_stack = &callback;
 	compile_source(&explain, source);
 	error_context_stack = callback.previous;
-	explain.names = deparse_context_for(get_rel_name(explain.view->stream), explain.view->stream);
 	InitMaterializedSRF(fcinfo, 0);
 	put_program(&explain);
 	bs_query_free(explain.view);

@@ -27,6 +27,7 @@
 #include "lanes.h"
 #include "native.h"
 #include "prefix.h"
+#include "spreadform.h"
 
 /* 2000-01-03 00:00 UTC, a Monday, in PostgreSQL's epoch. */
 #define MONDAY_USEC (2 * USECS_PER_DAY)
@@ -744,6 +745,19 @@ plan_prefix(BsNative *native, FuncExpr *function)
 	return plan;
 }
 
+static BsExpr *
+plan_portion(BsNative *native, FuncExpr *function)
+{
+	Expr *value = native->slice_attno > 0 ? bs_portion_argument(function, native->slice_attno) : NULL;
+	BsExpr *plan;
+
+	if (value == NULL)
+		return NULL;
+	plan = plan_unary(BS_OP_PORTION, BS_INT8, bs_native_plan(native, value));
+	plan->column = (uint32_t) (native->slice_attno - 1);
+	return plan;
+}
+
 /* The plan of a node whose own operation is native, whatever its children are; else NULL. */
 static BsExpr *
 plan_node(BsNative *native, Expr *expr)
@@ -762,6 +776,8 @@ plan_node(BsNative *native, Expr *expr)
 			Call call = {function->args, function->funcresulttype, function->inputcollid};
 			BsExpr *lookup = plan_prefix(native, function);
 
+			if (lookup == NULL)
+				lookup = plan_portion(native, function);
 			if (lookup != NULL)
 				return lookup;
 			return plan_call(native, function->funcid, &call);

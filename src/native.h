@@ -14,6 +14,7 @@
 #define BS_NATIVE_H
 
 #include "postgres.h"
+#include "access/attnum.h"
 #include "nodes/primnodes.h"
 
 #include "engine/expr.h"
@@ -28,6 +29,7 @@ typedef struct BsNative
 	List *prefix_uses;           /* of BsPrefixUse *, what is looked up natively (prefix.h) */
 	Oid owner;                   /* of the view */
 	MemoryContext context;       /* of what outlives the planning */
+	AttrNumber slice_attno;      /* of the first column of a slice (spreadform.h); 0: none */
 	bool utc;                    /* the view's TimeZone is UTC: days are 24 hours */
 } BsNative;
 

@@ -17,6 +17,8 @@
 #define BS_LATENESS_DEFAULT      INT64CONST(-1)
 #define BS_LATENESS_EVENT_USEC   (INT64CONST(10) * USECS_PER_SEC)
 #define BS_LATENESS_ARRIVAL_USEC INT64CONST(0)
+/* With spread(): flows are exported when they end, so that their first windows wait for all of them. */
+#define BS_LATENESS_SPREAD_USEC  (INT64CONST(5) * USECS_PER_MINUTE)
 
 typedef enum BsViewClock
 {

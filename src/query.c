@@ -40,6 +40,7 @@
 #include "remember.h"
 #include "rolling.h"
 #include "signature.h"
+#include "spreadform.h"
 #include "viewdef.h"
 #include "viewshape.h"
 #include "windowform.h"
@@ -58,6 +59,9 @@ typedef struct Split
 	bool windowed;
 	BsWindowForm window;
 	BsViewShape *lower; /* of the view in FROM; NULL: a stream */
+	BsFrom from;
+	BsSpreadForm spread; /* of spread() in FROM */
+	BsType *types; /* of the stream's columns */
 	List *scan; /* of BsScanColumn * */
 	BsViewProgram *view;
 } Split;
@@ -99,7 +103,11 @@ split_key(Split *split, Node *original, Expr *simple)
 static bool
 split_window(Split *split, Node *original, Expr *simple)
 {
-	BsWindowSource source = {&split->native, split->lower, split->view->stream, split->place};
+	BsWindowSource source = {.native = &split->native,
+							 .lower = split->lower,
+							 .slices = split->from.spread > 0 ? &split->spread.windowing : NULL,
+							 .stream = split->view->stream,
+							 .place = split->place};
 	BsWindowForm form;
 
 	if (bs_is_rolling(split->options))
@@ -300,22 +308,38 @@ describe_scan(Split *split)
 	}
 }
 
+/* Rows are slices of records: the query is rewritten to be over them. */
+static TupleDesc
+open_spread(Split *split, TupleDesc desc)
+{
+	split->spread = bs_spread_form(split->query, &split->from, split->place);
+	split->types = palloc(sizeof(BsType) * (Size) Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+		split->types[i] = bs_type_of(TupleDescAttr(desc, i)->atttypid);
+	bs_spread_rewrite(split->query, &split->from, desc->natts);
+	split->native.slice_attno = (AttrNumber) (desc->natts + 1);
+	return bs_spread_desc(desc);
+}
+
 static void
 open_stream(Split *split, Oid owner)
 {
 	BsViewProgram *view = split->view;
-	RangeTblRef *from = linitial_node(RangeTblRef, split->query->jointree->fromlist);
 	Relation relation;
 	TupleDesc desc;
 
-	view->stream = rt_fetch(from->rtindex, split->query->rtable)->relid;
+	split->from = bs_query_from(split->query);
+	view->stream = rt_fetch(split->from.stream, split->query->rtable)->relid;
 	relation = relation_open(view->stream, AccessShareLock);
 	desc = RelationGetDescr(relation);
 	view->ncolumns = desc->natts;
-	view->wanted = palloc0(sizeof(bool) * (Size) Max(desc->natts, 1));
+	/* Those of a slice follow. */
+	view->wanted = palloc0(sizeof(bool) * (Size) (desc->natts + BS_SLICE_COLUMNS));
+	if (split->from.spread > 0)
+		desc = open_spread(split, desc);
 	view->computed = bs_computed_create(desc, owner, split->options, split->context);
 	relation_close(relation, NoLock);
-	split->native.varno = (Index) from->rtindex;
+	split->native.varno = (Index) split->from.stream;
 	split->native.computed = view->computed;
 	split->native.owner = owner;
 	split->native.context = split->context;
@@ -349,6 +373,8 @@ split_query(Split *split, Oid owner)
 	split->aggregates.context = split->context;
 	split_where(split);
 	split_groups(split);
+	if (split->from.spread > 0 && !split->windowed)
+		bs_refuse_spread_window(split->place);
 	split_output(split);
 	split->view->ungrouped = split->query->groupClause == NIL;
 	describe_scan(split);
@@ -404,6 +430,8 @@ make_program(const Split *split, BsProgram *program)
 	{
 		program->time_column = (uint32_t) (split->window.time->varattno - 1);
 		program->windowing = split->window.windowing;
+		if (split->from.spread > 0)
+			program->clock_column = (uint32_t) split->spread.end;
 	}
 	program->keys = calloc((size_t) list_length(split->keys) + 1, sizeof(BsKey));
 	program->aggregates =
@@ -452,7 +480,37 @@ free_program(void *argument)
 {
 	BsViewProgram *view = argument;
 
+	bs_spread_free(view->spread);
 	bs_program_free(&view->program);
+}
+
+/* The first sum of a portion, of all records. */
+static uint32_t
+late_sum(const BsProgram *program)
+{
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[a];
+
+		if (aggregate->kind == BS_AGG_SUM_INT && aggregate->filter == NULL && aggregate->set == 0 &&
+			aggregate->argument != NULL && aggregate->argument->op == BS_OP_PORTION)
+			return a + 1;
+	}
+	return 0;
+}
+
+static void
+make_spread(Split *split, uint32_t capacity)
+{
+	BsViewProgram *view = split->view;
+
+	view->program.late_sum = late_sum(&view->program);
+	view->wanted[split->spread.start - 1] = true;
+	view->spread = bs_spread_create(split->types, (uint32_t) view->ncolumns, view->wanted,
+									(uint32_t) split->spread.start - 1,
+									(uint32_t) split->spread.end - 1, &split->spread.windowing, capacity);
+	if (view->spread == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 }
 
 static void
@@ -484,6 +542,8 @@ finish_view(Split *split, uint32_t capacity)
 									  view->program.fingerprint);
 	bs_program_columns(&view->program, view->wanted);
 	bs_computed_columns(view->computed, view->wanted);
+	if (split->from.spread > 0)
+		make_spread(split, capacity);
 }
 
 /* Split and make, under the view's settings, with everything in a child of parent. */

@@ -23,6 +23,7 @@
 
 #include "computed.h"
 #include "engine/program.h"
+#include "engine/spread.h"
 #include "finals.h"
 #include "foreignagg.h"
 #include "options.h"
@@ -71,7 +72,9 @@ typedef struct BsViewProgram
 
 	/* Writing.  A lane of the batch is a column of the stream: attribute number less one. */
 	int ncolumns;
-	bool *wanted;         /* [ncolumns] columns that the program or a computed column reads */
+	bool *wanted;         /* [ncolumns] columns that the program or a computed column reads; those of a slice
+							 follow */
+	BsSpread *spread;     /* records become slices; NULL: they are the rows.  malloc'ed */
 	BsComputed *computed; /* never NULL, may be empty; see computed.h for begin and end */
 	int nforeign;
 	BsForeignAgg **foreign; /* [nforeign] by BsAggregate.foreign */

@@ -23,6 +23,7 @@
 #include "sketches.h"
 #include "viewdef.h"
 #include "viewshape.h"
+#include "spreadform.h"
 #include "windowform.h"
 
 typedef struct Refusal
@@ -37,49 +38,6 @@ refuse(const Refusal *refusal, const BsPlace *place, int location)
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s", _(refusal->message)),
 					errhint("%s", _(refusal->hint)),
 					bs_error_position(place->source, location >= 0 ? location : place->statement)));
-}
-
-/* ---------- before the analysis ---------- */
-
-static const struct
-{
-	const char *name;
-	Refusal refusal;
-} later_functions[] = {
-	{"spread",
-	 {"windows over the duration of a flow are not supported yet",
-	  "Use tumble() over time_flow_end."}},
-	{"portion",
-	 {"windows over the duration of a flow are not supported yet",
-	  "Use tumble() over time_flow_end, and the value as it is."}},
-};
-
-static void
-check_later_function(List *name, int location, const char *source)
-{
-	BsPlace place = {source, location};
-	char *schema;
-	char *function;
-
-	if (list_length(name) > 2)
-		return;
-	DeconstructQualifiedName(name, &schema, &function);
-	if (schema != NULL && strcmp(schema, "backstream") != 0)
-		return;
-	for (size_t i = 0; i < lengthof(later_functions); i++)
-		if (strcmp(later_functions[i].name, function) == 0 &&
-			FuncnameGetCandidates(name, -1, NIL, false, false, false, true) == NULL)
-			refuse(&later_functions[i].refusal, &place, location);
-}
-
-static bool
-raw_walker(Node *node, void *source)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncCall))
-		check_later_function(((FuncCall *) node)->funcname, ((FuncCall *) node)->location, source);
-	return raw_expression_tree_walker(node, raw_walker, source);
 }
 
 /* ---------- where a clause stands ---------- */
@@ -215,14 +173,9 @@ check_shape(Query *query, const BsPlace *place)
 static RangeTblEntry *
 single_from(const Query *query)
 {
-	Node *from;
+	BsFrom from = bs_query_from(query);
 
-	if (query->jointree == NULL || list_length(query->jointree->fromlist) != 1)
-		return NULL;
-	from = linitial(query->jointree->fromlist);
-	if (!IsA(from, RangeTblRef))
-		return NULL;
-	return rt_fetch(((RangeTblRef *) from)->rtindex, query->rtable);
+	return from.stream > 0 ? rt_fetch(from.stream, query->rtable) : NULL;
 }
 
 Oid
@@ -292,7 +245,11 @@ check_raw_from(List *from, const BsPlace *place)
 	BsPlace here = *place;
 	Oid relid;
 
-	if (list_length(from) > 1)
+	/* The analysis and bs_spread_check() say whether it is one of that form. */
+	if (list_length(from) == 1 && IsA(item, JoinExpr) && bs_is_raw_spread(((JoinExpr *) item)->rarg) &&
+		((JoinExpr *) item)->jointype == JOIN_INNER)
+		item = ((JoinExpr *) item)->larg;
+	else if (list_length(from) > 1 && !(list_length(from) == 2 && bs_is_raw_spread(lsecond(from))))
 		refuse(&no_joins, place, from_location(lsecond(from)));
 	if (item == NULL)
 		return;
@@ -313,7 +270,6 @@ bs_refuse_raw(Node *select, const char *source, int location)
 
 	if (select == NULL || !IsA(select, SelectStmt))
 		return;
-	(void) raw_walker(select, (void *) source);
 	if (statement->op == SETOP_NONE && statement->withClause == NULL)
 		check_raw_from(statement->fromClause, &place);
 }
@@ -341,6 +297,7 @@ static void
 check_from(Query *query, const BsPlace *place)
 {
 	RangeTblEntry *entry;
+	BsFrom from;
 
 	if (query->jointree->fromlist == NIL)
 		refuse(&no_from, place, -1);
@@ -356,6 +313,8 @@ check_from(Query *query, const BsPlace *place)
 	if (entry->tablesample != NULL)
 		refuse(&no_sample, place, -1);
 	check_relation(entry->relid, place);
+	from = bs_query_from(query);
+	bs_spread_check(query, &from, place);
 }
 
 /* ---------- expressions ---------- */
@@ -449,6 +408,7 @@ typedef struct Check
 	int location; /* of the node in hand */
 	bool fixed;   /* it stays there: locations in the tree are not those of the source */
 	List *keys;   /* the expressions of GROUP BY */
+	int spread;   /* of spread() in the range table, or 0 */
 } Check;
 
 static void
@@ -532,7 +492,7 @@ check_aggregate(const Aggref *aggref, const Check *check)
 static void
 check_var(const Var *var, const Check *check)
 {
-	if (var->varattno == InvalidAttrNumber)
+	if (var->varattno == InvalidAttrNumber && (int) var->varno != check->spread)
 		refuse(&no_whole_row, check->place, check->location);
 	if (var->varattno < 0)
 		refuse(&no_system_columns, check->place, check->location);
@@ -579,6 +539,7 @@ check_expressions(Query *query, const BsPlace *place)
 {
 	Check check = {place, place->statement, false};
 
+	check.spread = bs_query_from(query).spread;
 	check.keys = get_sortgrouplist_exprs(query->groupClause, query->targetList);
 	(void) expression_walker((Node *) query->targetList, &check);
 	(void) expression_walker(query->jointree->quals, &check);

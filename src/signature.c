@@ -62,9 +62,14 @@ hash_records(const BsViewProgram *view, const Query *query, const BsViewOptions 
 	const BsProgram *program = &view->program;
 	uint64 hash = hash_windowing(view->stream, program);
 	uint64 keys = program->nkeys;
+	ListCell *lc;
 
 	hash = hash_combine64(hash, bs_fingerprint_tree(query->jointree->quals));
 	hash = hash_combine64(hash, view->ungrouped);
+	foreach (lc, query->rtable)
+		if (lfirst_node(RangeTblEntry, lc)->rtekind == RTE_FUNCTION)
+			hash = hash_combine64(
+				hash, bs_fingerprint_tree((Node *) lfirst_node(RangeTblEntry, lc)->functions));
 	/* In whatever order. */
 	for (uint32 k = 0; k < program->nkeys; k++)
 		keys += hash_key(view, k);

@@ -223,6 +223,9 @@ add_partial(ViewCounters *counters, BsSharedPartial *shared)
 	sum->overflowed += partial->overflowed;
 	sum->errors += partial->errors;
 	sum->unknown_rate += partial->unknown_rate;
+	sum->clamped += partial->clamped;
+	sum->late_bytes += partial->late_bytes;
+	sum->has_late_bytes |= partial->has_late_bytes;
 	sum->sources_refused += partial->sources_refused;
 	if (partial->last_error != BS_ERROR_NONE)
 		sum->last_error = partial->last_error;
@@ -364,6 +367,11 @@ view_row(BsRow *row, const ViewCounters *counters)
 	bs_row_put_time(row, counters->kept_since);
 	bs_row_put(row, Int32GetDatum((int32) sum->layout.row_bytes));
 	bs_row_put(row, Int32GetDatum(counters->computed));
+	bs_row_put_count(row, sum->clamped);
+	if (sum->has_late_bytes)
+		bs_row_put(row, Int64GetDatum(sum->late_bytes));
+	else
+		bs_row_put_null(row);
 	bs_row_end(row);
 }
 

@@ -188,12 +188,15 @@ unnamed_columns(Query *query, int rtindex)
 {
 	RangeTblEntry *entry = rt_fetch(rtindex, query->rtable);
 	Bitmapset *named = NULL;
+	ListCell *lc;
 
 	if (entry->rtekind != RTE_RELATION)
 		return NULL;
 	pull_varattnos((Node *) query->targetList, rtindex, &named);
 	pull_varattnos((Node *) query->jointree, rtindex, &named);
 	pull_varattnos(query->havingQual, rtindex, &named);
+	foreach (lc, query->rtable)
+		pull_varattnos((Node *) lfirst_node(RangeTblEntry, lc)->functions, rtindex, &named);
 	return bms_difference(entry->selectedCols, named);
 }
 

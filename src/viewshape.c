@@ -5,6 +5,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
@@ -121,6 +122,21 @@ bs_view_shape(Oid relid)
 	return shape;
 }
 
+char *
+bs_view_expression_text(const BsViewProgram *view, Node *expr)
+{
+	List *vars = pull_var_clause(expr, PVC_RECURSE_AGGREGATES);
+	bool named = true;
+	ListCell *lc;
+
+	foreach (lc, vars)
+		named &= lfirst_node(Var, lc)->varattno <= view->ncolumns;
+	if (!named)
+		return psprintf("an expression of type %s over slices", format_type_be(exprType(expr)));
+	return deparse_expression(expr, deparse_context_for(get_rel_name(view->stream), view->stream), false,
+							  false);
+}
+
 List *
 bs_view_computed(Oid relid)
 {
@@ -129,15 +145,13 @@ bs_view_computed(Oid relid)
 	List *texts = NIL;
 	BsViewProgram *view;
 	BsViewDef *def;
-	List *names;
 
 	MemoryContextSwitchTo(context);
 	view = bs_view_compile(relid, 1, &def);
-	names = deparse_context_for(get_rel_name(view->stream), view->stream);
 	for (int i = 0; i < bs_computed_count(view->computed); i++)
 	{
-		char *text = deparse_expression((Node *) bs_computed_expr(view->computed, (uint32_t) i),
-										names, false, false);
+		char *text =
+			bs_view_expression_text(view, (Node *) bs_computed_expr(view->computed, (uint32_t) i));
 
 		MemoryContextSwitchTo(outer);
 		texts = lappend(texts, pstrdup(text));

@@ -49,6 +49,9 @@ extern BsViewShape *bs_shape_make(const BsViewDef *def, const BsViewProgram *vie
 /* palloc'ed.  Raises an error when the view's text can no longer be read. */
 extern BsViewShape *bs_view_shape(Oid relid);
 
+/* An expression over a view's records as text; over slices of them (spreadform.h), whose columns have no names, its type. */
+extern char *bs_view_expression_text(const BsViewProgram *view, Node *expr);
+
 /* What of a view's query PostgreSQL computes for each record, the engine not knowing how: texts. */
 extern List *bs_view_computed(Oid relid);
 

@@ -222,6 +222,13 @@ find_window(const BsWindowSource *source, Node *original, Expr *simple, BsWindow
 		hop_form(source, original, form);
 		return true;
 	}
+	if (source->slices != NULL && IsA(simple, Var) &&
+		((Var *) simple)->varattno == source->native->slice_attno)
+	{
+		form->time = (Var *) simple;
+		form->windowing = *source->slices;
+		return true;
+	}
 	if (source->lower != NULL)
 		return find_lower_window(source, original, simple, form);
 	if (bs_native_window(source->native, simple, form))

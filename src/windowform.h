@@ -15,6 +15,7 @@ typedef struct BsWindowSource
 {
 	const BsNative *native;
 	const BsViewShape *lower; /* of the view in FROM; NULL: a stream */
+	const BsWindowing *slices; /* of spread() in FROM; NULL: none */
 	Oid stream;               /* the relation in FROM */
 	const BsPlace *place;
 } BsWindowSource;

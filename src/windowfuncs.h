@@ -7,6 +7,7 @@
 
 #include "utils/timestamp.h"
 
+#include "backstream.h"
 #include "engine/window.h"
 
 /* Windows are aligned to a Monday, 2000-01-03 00:00 UTC, as those of tumble(). */
@@ -14,6 +15,16 @@
 
 #define BS_HOP_HINT \
 	"The arguments are the time, how often a window starts, and how long it is: hop(t, '10 s', '1 min')."
+
+/* The widest window of spread(): 3600 of them are still a time. */
+#define BS_MAX_SPREAD_USEC (INT64CONST(366) * USECS_PER_DAY)
+
+/* The longest duration that spread() takes a flow to have; 0: no bound of ours. */
+static inline int64
+bs_max_flow_usec(void)
+{
+	return (int64) bs_setting_max_flow_duration_sec * USECS_PER_SEC;
+}
 
 /* The length of an interval in microseconds; false: it is not fixed, or not more than zero. */
 extern bool bs_window_width(const Interval *interval, int64 *usec);

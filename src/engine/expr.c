@@ -164,6 +164,7 @@ const BsOpInfo bs_op_info[BS_NOPS] = {
 	INTERVAL(BS_OP_INTERVAL_SUB, 2),
 	INTERVAL(BS_OP_INTERVAL_NEG, 1),
 
+	[BS_OP_PORTION] = {bs_eval_portion, 1, 1, false, BS_RULE_SETS, BS_TYPE_BIT(BS_INT8), BS_SET_INT, 0},
 	[BS_OP_SCALED] = {bs_eval_scaled, 2, 2, true, BS_RULE_SETS, BS_TYPE_BIT(BS_INT8), BS_SET_INT,
 					  BS_SET_INT},
 

@@ -89,6 +89,7 @@ typedef enum BsOp
 	BS_OP_TIME_ADD_USEC,/* timestamptz + interval without days and months: args[0] + .width_usec */
 	BS_OP_INTERVAL_ADD, BS_OP_INTERVAL_SUB, BS_OP_INTERVAL_NEG,
 
+	BS_OP_PORTION,      /* portion(int8) of a slice, whose columns begin at .column (spread.h) */
 	BS_OP_SCALED,       /* scaled(int8, int8): product; first alone where the second is NULL */
 
 	/* Of the longest prefix that holds an address, by .prefix; NULL where there is none: */

@@ -7,6 +7,7 @@
  * underflow.  float4 is computed in float.
  */
 #include "expr_internal.h"
+#include "spread.h"
 
 #include <math.h>
 
@@ -374,6 +375,21 @@ bs_eval_scaled(BsExpr *expr, BsEval *eval, BsRows rows)
 		else if (__builtin_mul_overflow(value, b->i64[row], &value))
 			bs_error_raise(eval, a, b, row, BS_ERROR_INT8_RANGE);
 		result->i64[row] = value;
+	});
+	bs_result_merge_nulls(expr, rows, a, a);
+	return result;
+}
+
+const BsLane *
+bs_eval_portion(BsExpr *expr, BsEval *eval, BsRows rows)
+{
+	const BsLane *a = bs_evaluate(expr->args[0], eval, rows);
+	const BsLane *slice = &eval->batch->columns[expr->column];
+	BsLane *result = bs_result_begin(expr);
+
+	BS_EACH_ROW_ONCE(rows, row, {
+		result->i64[row] =
+			bs_portion(a->i64[row], slice[1].i64[row], slice[2].i64[row], slice[3].i64[row]);
 	});
 	bs_result_merge_nulls(expr, rows, a, a);
 	return result;

@@ -96,6 +96,7 @@ copy_operation(const BsExpr *expr)
 	copy->width_usec = expr->width_usec;
 	copy->origin = expr->origin;
 	copy->prefix = expr->prefix;
+	copy->column = expr->column;
 	return copy;
 }
 

@@ -282,6 +282,7 @@ extern const BsLane *bs_eval_int_to_float(BsExpr *expr, BsEval *eval, BsRows row
 extern const BsLane *bs_eval_float_to_int(BsExpr *expr, BsEval *eval, BsRows rows);
 extern const BsLane *bs_eval_float_cast(BsExpr *expr, BsEval *eval, BsRows rows);
 extern const BsLane *bs_eval_bool_cast(BsExpr *expr, BsEval *eval, BsRows rows);
+extern const BsLane *bs_eval_portion(BsExpr *expr, BsEval *eval, BsRows rows);
 extern const BsLane *bs_eval_scaled(BsExpr *expr, BsEval *eval, BsRows rows);
 
 extern const BsLane *bs_eval_inet_test(BsExpr *expr, BsEval *eval, BsRows rows);

@@ -228,6 +228,24 @@ bs_table_fold_sets(BsArena *arena, BsTable *table, const BsProgram *program, BsW
 
 /* ---- partials --------------------------------------------------------------------------------- */
 
+/* What program->late_sum has in all groups. */
+static int64_t
+sum_of_table(BsArena *arena, const BsTable *table, const BsProgram *program)
+{
+	const BsAggregate *aggregate = &program->aggregates[program->late_sum - 1];
+	uint64_t sum = 0;
+
+	for (uint32_t chunk = 0; chunk < table->nchunks; chunk++)
+	{
+		const uint8_t *rows = bs_table_chunk(arena, table, chunk);
+		uint32_t nrows = bs_table_chunk_rows(table, &program->layout, chunk);
+
+		for (uint32_t i = 0; i < nrows; i++)
+			sum += (uint64_t) bs_state_sum(aggregate, rows + (size_t) i * program->row_bytes);
+	}
+	return (int64_t) sum;
+}
+
 /* Add a pane of another partial; its records are late when the pane is closed here. */
 static void
 merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
@@ -243,6 +261,8 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 	if (late)
 	{
 		bs_partial_count_late(into, arena, &program->windowing, pane->start, pane->records);
+		if (program->late_sum != 0 && from != NULL)
+			into->late_bytes += sum_of_table(from_arena, from, program);
 		return;
 	}
 	mine = bs_partial_take_pane(into, arena, program, pane->start, from != NULL ? from->nrows : 0,
@@ -288,6 +308,8 @@ bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program, BsWr
 	into->late += from->late;
 	into->overflowed += from->overflowed;
 	into->unknown_rate += from->unknown_rate;
+	into->clamped += from->clamped;
+	into->late_bytes += from->late_bytes;
 	into->sources_refused += from->sources_refused;
 	if (from->last_error != BS_ERROR_NONE)
 		into->last_error = from->last_error;

@@ -19,6 +19,7 @@ bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_group
 	partial->fingerprint = program->fingerprint;
 	partial->layout = program->layout;
 	partial->max_groups = max_groups;
+	partial->has_late_bytes = program->late_sum != 0;
 	partial->closed_before = BS_TIME_NEG_INFINITY;
 	partial->dropped_before = BS_TIME_NEG_INFINITY;
 	partial->last_dropped = BS_TIME_NEG_INFINITY;
@@ -582,6 +583,17 @@ bs_partial_count_late(BsPartial *partial, BsArena *arena, const BsWindowing *win
 		pane->late += nrecords;
 }
 
+static int64_t
+sum_of_lane(const BsLane *lane, BsRows rows)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < rows.nrows; i++)
+		if (!bs_lane_is_null(lane, rows.rows[i]))
+			sum += (uint64_t) lane->i64[rows.rows[i]];
+	return (int64_t) sum;
+}
+
 static void
 add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
 			  const BsEvaluated *evaluated, int64_t start, BsRows rows,
@@ -595,6 +607,8 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 	if (program->windowed && start < partial->closed_before)
 	{
 		bs_partial_count_late(partial, arena, &program->windowing, start, rows.nrows);
+		if (program->late_sum != 0)
+			partial->late_bytes += sum_of_lane(evaluated->arguments[program->late_sum - 1], rows);
 		return;
 	}
 	pane = bs_partial_take_pane(partial, arena, program, start, partial->last_rows, &table);

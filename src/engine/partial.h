@@ -73,10 +73,14 @@ typedef struct BsPartial
 	uint64_t errors;
 	uint32_t records_lost;   /* modulo 2^32 */
 	uint32_t datagrams_lost;
+	uint64_t clamped;      /* records that lasted too long (spread.h) */
+	int64_t late_bytes;    /* what the late slices had of the sum of portions, if there is one */
 	uint64_t unknown_rate; /* of the records whose sampling rate scaled() did not know */
 	uint64_t sources_refused;
 	uint32_t last_error;   /* BsError */
 	uint32_t gather_other; /* records of groups without room go to the other group: it is reserved with a pane */
+	uint32_t has_late_bytes;
+	uint32_t unused;       /* zero */
 	BsLayout layout;       /* of the rows */
 } BsPartial;
 

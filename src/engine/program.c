@@ -321,7 +321,7 @@ bs_program_columns(const BsProgram *program, bool *wanted)
 {
 	mark_columns(program->where, wanted);
 	if (program->windowed)
-		wanted[program->time_column] = true;
+		wanted[program->time_column] = wanted[bs_program_clock(program)] = true;
 	for (uint32_t k = 0; k < program->nkeys; k++)
 		mark_columns(program->keys[k].expr, wanted);
 	for (uint32_t a = 0; a < program->naggregates; a++)

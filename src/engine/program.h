@@ -62,6 +62,9 @@ typedef struct BsProgram
 	BsExpr *where;       /* NULL: all */
 	bool windowed;
 	uint32_t time_column; /* lane of the time column, when windowed */
+	/* Of the records, whose time moves the watermark: 0 says time_column, else it is the number less one. */
+	uint32_t clock_column;
+	uint32_t late_sum; /* the aggregate, from 1, that says how much of it was late; 0: none */
 	BsWindowing windowing;
 	uint32_t nkeys;
 	BsKey *keys;         /* malloc'ed [nkeys] */
@@ -89,6 +92,13 @@ typedef struct BsProgram
 	bool leads;              /* the others */
 	uint32_t follower;       /* else: its number there */
 } BsProgram;
+
+/* The column whose time moves the watermark: of the records, where the program runs over slices (spread.h). */
+static inline uint32_t
+bs_program_clock(const BsProgram *program)
+{
+	return program->clock_column != 0 ? program->clock_column - 1 : program->time_column;
+}
 
 /*
  * Lay out the row, check the trees, allocate scratch for batches of at most capacity rows.  Returns

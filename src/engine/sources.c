@@ -118,13 +118,13 @@ bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program, 
 
 	if (!program->windowed)
 		return;
-	marks = bs_batch_time_marks(batch, program->time_column);
+	marks = bs_batch_time_marks(batch, bs_program_clock(program));
 	for (uint32_t i = 0; i < batch->nruns; i++)
 	{
 		int64_t highest = marks->run_highest[i];
 
 		if (highest > future_limit)
-			highest = run_highest_within(&batch->columns[program->time_column], &batch->runs[i],
+			highest = run_highest_within(&batch->columns[bs_program_clock(program)], &batch->runs[i],
 										 future_limit);
 		if (highest != BS_TIME_NEG_INFINITY)
 			bs_source_heard(partial, arena, batch->runs[i].source, highest, now);

@@ -14,6 +14,7 @@
  *   aggregate.h/.c  the table of aggregates: accumulate, combine
  *   prefixmap.h, prefixmap.c, prefixbuild.c  longest-prefix maps
  *   program.h/.c a view's filter, keys and aggregates, checked when made
+ *   spread.h/.c  records as a row for each window that they lasted in
  *   window.h     panes and windows: what ends when
  *   share.h/.c   what several programs have in common, done once
  *   groups.h/.c  groups found for one program and remembered for others with the same keys

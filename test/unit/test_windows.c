@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../../src/engine/partial.h"
+#include "../../src/engine/spread.h"
 
 enum
 {
@@ -458,13 +459,120 @@ losses_count_once(void **state)
 	view_free(&view);
 }
 
+/* ---- slices ----------------------------------------------------------------------------------- */
+
+/* By looking at each microsecond of a flow. */
+static void
+slices_are_what_lasted(void **state)
+{
+	(void) state;
+	for (int round = 0; round < 3000; round++)
+	{
+		BsWindowing windowing = bs_windowing_tumble(1 + random_below(20), random_below(7));
+		int64_t start = random_below(100) - 50;
+		int64_t end = start + random_below(120) - 10;
+		int64_t most = round % 3 ? 0 : 1 + random_below(60);
+		int64_t value = round % 5 ? random_below(100000) - 50000 : (int64_t) next_random();
+		BsSlices slices = bs_slices_of(&windowing, start, end, most);
+		BsSlice slice;
+		uint64_t sum = 0;
+		int64_t lasted = end > start ? end - start : 0;
+		int64_t expected = end > start ? start : end;
+
+		assert_int_equal(slices.clamped, most > 0 && lasted > most);
+		if (slices.clamped)
+			expected = end - most;
+		assert_int_equal(slices.start, expected);
+		for (int64_t window = bs_window_start(&windowing, expected); bs_slices_next(&slices, &slice);
+			 window += windowing.size_usec)
+		{
+			int64_t before = 0;
+			int64_t within = 0;
+
+			assert_int_equal(slice.time, window);
+			for (int64_t t = expected; t < end; t++)
+			{
+				before += t < window;
+				within += t >= window && t < window + windowing.size_usec;
+			}
+			assert_int_equal(slice.before, before);
+			assert_int_equal(slice.until, before + within);
+			assert_int_equal(slice.total, end - expected);
+			assert_true(within > 0 || slice.total == 0);
+			sum += (uint64_t) bs_portion(value, slice.before, slice.until, slice.total);
+		}
+		assert_true(sum == (uint64_t) value);
+	}
+}
+
+/* Through batches that are full in the middle of a record; NULLs and the future. */
+static void
+spread_fills_batches(void **state)
+{
+	BsWindowing windowing = bs_windowing_tumble(10, 0);
+	BsType types[] = {BS_TIMESTAMPTZ, BS_TIMESTAMPTZ, BS_INT8};
+	bool wanted[] = {true, true, true};
+	BsBatch *batch = bs_batch_create(types, 3, wanted, CAPACITY);
+	BsSpread *spread = bs_spread_create(types, 3, wanted, 0, 1, &windowing, CAPACITY);
+	const BsBatch *slices;
+	int64_t sums[CAPACITY] = {0};
+	uint32_t counts[CAPACITY] = {0};
+
+	(void) state;
+	for (uint32_t i = 0; i < CAPACITY; i++)
+	{
+		batch->columns[0].i64[i] = 5;
+		batch->columns[1].i64[i] = 5 + i * 13;
+		batch->columns[2].i64[i] = i * 1001;
+	}
+	bs_lane_set_null(&batch->columns[0], 3);
+	batch->columns[1].i64[4] = BS_TIME_INFINITY;
+	batch->columns[1].i64[5] = 1000000;
+	bs_lane_set_null(&batch->columns[2], 6);
+	batch->nrows = CAPACITY;
+	bs_batch_add_run(batch, 0, CAPACITY, 1);
+	bs_spread_begin(spread, batch, 400, 900000);
+	while ((slices = bs_spread_next(spread)) != NULL)
+	{
+		assert_true(slices->nrows > 0 && slices->nrows <= CAPACITY);
+		for (uint32_t i = 0; i < slices->nrows; i++)
+		{
+			uint32_t record = bs_lane_is_null(&slices->columns[2], i)
+								  ? 6
+								  : (uint32_t) (slices->columns[2].i64[i] / 1001);
+
+			counts[record]++;
+			sums[record] += bs_portion(slices->columns[2].i64[i], slices->columns[4].i64[i],
+									   slices->columns[5].i64[i], slices->columns[6].i64[i]);
+			if (record == 3 || record == 4)
+				assert_true(slices->columns[3].i64[i] == BS_TIME_INFINITY);
+			if (record == 5)
+				assert_int_equal(slices->columns[3].i64[i], 1000000);
+		}
+	}
+	for (uint32_t i = 0; i < CAPACITY; i++)
+	{
+		uint32_t n = i >= 31 ? 41 : i == 0 ? 1 : (4 + i * 13) / 10 + 1;
+
+		if (i >= 31)
+			n = (uint32_t) ((5 + i * 13 - 1) / 10 - (5 + i * 13 - 400) / 10 + 1);
+		assert_int_equal(counts[i], i >= 3 && i <= 5 ? 1 : n);
+		if (i != 6)
+			assert_int_equal(sums[i], i * 1001);
+	}
+	assert_int_equal(bs_spread_clamped(spread), CAPACITY - 31);
+	bs_spread_free(spread);
+	bs_batch_free(batch);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(windows_hold_their_times), cmocka_unit_test(infinities_stay),
 		cmocka_unit_test(any_order_within_lateness), cmocka_unit_test(late_records_are_left_out),
-		cmocka_unit_test(losses_count_once),
+		cmocka_unit_test(losses_count_once),        cmocka_unit_test(slices_are_what_lasted),
+		cmocka_unit_test(spread_fills_batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

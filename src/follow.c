@@ -48,6 +48,11 @@ closed_before(const BsFollow *follow)
 void
 bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since)
 {
+	if (reader->def->on_nodes)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("following continuous view \"%s\", which nodes keep, is not supported yet",
+							   reader->def->name),
+						errhint("Follow it on a node, or read backstream.latest() from time to time.")));
 	follow->reader = reader;
 	if (since == NULL)
 		follow->position = closed_before(follow);

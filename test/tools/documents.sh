@@ -30,6 +30,7 @@ done
 anchors()
 {
 	sed -n 's/^#\+ *//p' "$1" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9_\n-'
+	sed -n 's/.*<a id="\([^"]*\)">.*/\1/p' "$1"
 }
 
 for document in $documents; do

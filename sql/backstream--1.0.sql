@@ -459,14 +459,14 @@ END;
 $$;
 
 CREATE FUNCTION backstream.windows(continuous_view regclass,
-	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT groups bigint,
+	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT gap boolean, OUT groups bigint,
 	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT other bigint, OUT errors bigint,
 	OUT distinct_left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
 	OUT memory_bytes bigint, OUT nodes_expected integer, OUT nodes_answered integer)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.windows(regclass) IS
-'Windows of a continuous view that are in memory: state is open or closed; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted since the window began.';
+'Windows of a continuous view that are in memory: state is open or closed; gap says that nothing was counted for some time while the window was open, because the server was down; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted since the window began.';
 
 CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -715,6 +715,31 @@ COMMENT ON COLUMN backstream.outputs.rows_failed IS 'rows left out because an ou
 COMMENT ON COLUMN backstream.outputs.windows_missed IS 'windows that were dropped before they could be handed on: retain was over, and backstream.level_wait after it';
 COMMENT ON COLUMN backstream.outputs.last_error IS 'why nothing is handed on at the moment, or a row was left out; NULL when the last attempt succeeded; shown to the owner and to pg_read_all_stats';
 COMMENT ON COLUMN backstream.outputs.last_error_at IS 'when last_error was last noted';
+
+CREATE FUNCTION backstream.checkpoint_counters(
+	OUT state text, OUT views_restored bigint, OUT files_set_aside bigint, OUT restore_time interval,
+	OUT down_since timestamptz, OUT up_since timestamptz, OUT last_written timestamptz, OUT write_time interval,
+	OUT bytes_written bigint, OUT failures bigint, OUT last_error text, OUT last_error_at timestamptz)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_checkpoint' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.checkpoint_counters() IS
+'Windows and their files: see the view backstream.checkpoint.';
+
+CREATE VIEW backstream.checkpoint AS SELECT * FROM backstream.checkpoint_counters();
+COMMENT ON VIEW backstream.checkpoint IS
+'How windows outlive the server: what was taken up when it started, and what is written while it runs (backstream.checkpoint_interval).';
+COMMENT ON COLUMN backstream.checkpoint.state IS 'restoring: views can be read in a moment; ready';
+COMMENT ON COLUMN backstream.checkpoint.views_restored IS 'views whose windows were taken up when the server started';
+COMMENT ON COLUMN backstream.checkpoint.files_set_aside IS 'files that were damaged or another server''s then: they are kept as NAME.damaged';
+COMMENT ON COLUMN backstream.checkpoint.restore_time IS 'how long it took';
+COMMENT ON COLUMN backstream.checkpoint.down_since IS 'when the files had been written: nothing was counted, or what was is lost, from then on; NULL: there were none';
+COMMENT ON COLUMN backstream.checkpoint.up_since IS 'until then';
+COMMENT ON COLUMN backstream.checkpoint.last_written IS 'when everything was last written, or found to be written; NULL: not yet';
+COMMENT ON COLUMN backstream.checkpoint.write_time IS 'how long that took';
+COMMENT ON COLUMN backstream.checkpoint.bytes_written IS 'to files, since the server started';
+COMMENT ON COLUMN backstream.checkpoint.failures IS 'times that something could not be written; it is tried again';
+COMMENT ON COLUMN backstream.checkpoint.last_error IS 'why, the last time';
+COMMENT ON COLUMN backstream.checkpoint.last_error_at IS 'when that was';
 
 CREATE FUNCTION backstream.memory_counters(
 	OUT total bigint, OUT used bigint, OUT peak bigint, OUT failures bigint)

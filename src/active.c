@@ -163,6 +163,14 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	return timing;
 }
 
+BsSharedView *
+bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled)
+{
+	BsViewTiming timing = timing_of(compiled, &def->options);
+
+	return bs_registry_attach(def->relid, compiled, &timing);
+}
+
 /* The owner must be able to read what the view reads, now and not only when it was defined. */
 static void
 check_owner(BsActiveView *view, const BsViewDef *def)
@@ -179,7 +187,6 @@ check_owner(BsActiveView *view, const BsViewDef *def)
 static void
 compile(BsActiveView *view, const BsViewDef *def)
 {
-	BsViewTiming timing;
 	const BsProgram *program;
 
 	view->context = AllocSetContextCreate(TopMemoryContext, "backstream view", ALLOCSET_DEFAULT_SIZES);
@@ -191,8 +198,7 @@ compile(BsActiveView *view, const BsViewDef *def)
 	if (view->writer == NULL || (view->compiled->nforeign > 0 && view->scratch_arena == NULL))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	bs_partial_init(&view->scratch, program, UINT64_MAX);
-	timing = timing_of(view->compiled, &def->options);
-	view->shared = bs_registry_attach(def->relid, view->compiled, &timing);
+	view->shared = bs_active_attach(def, view->compiled);
 	if (view->shared == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("too many continuous views"),

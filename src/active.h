@@ -11,6 +11,7 @@
 
 #include "query.h"
 #include "registry.h"
+#include "viewdef.h"
 
 typedef struct BsActiveView
 {
@@ -39,6 +40,9 @@ extern void bs_active_take_levels(void);
 
 /* Has something changed since the last refresh? */
 extern bool bs_active_stale(void);
+
+/* The slot of a view that has been compiled, made when there is none; NULL when all are taken.  It is locked. */
+extern BsSharedView *bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled);
 
 /*
  * Bring the list up to date, inside a transaction with a snapshot.  nowait: a view whose relation is

@@ -41,6 +41,7 @@ int bs_setting_max_prefix_maps;
 int bs_setting_max_exporters;
 int bs_setting_max_templates;
 int bs_setting_max_flow_duration_sec;
+int bs_setting_checkpoint_interval_sec;
 int bs_setting_listen_for_msec;
 int bs_setting_max_tails;
 int bs_setting_tail_buffer_kb;
@@ -161,6 +162,10 @@ static const IntSetting int_settings[] = {
 	 "Memory in which records wait for a statement that reads a stream, for each worker.",
 	 "What finds no room is not returned, and counted: the statement says so at its end.",
 	 &bs_setting_tail_buffer_kb, 1024, 64, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB},
+	{"backstream.checkpoint_interval", "Time between two times that open windows are written to disk.",
+	 "It bounds what a crash loses.  Windows that have closed are written once.  0: only when the "
+	 "server stops.",
+	 &bs_setting_checkpoint_interval_sec, 30, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	{"backstream.listen_for", "Time after which a SELECT from a stream, or from backstream.tail(), ends.",
 	 "0: it ends only at its LIMIT or when cancelled.", &bs_setting_listen_for_msec, 10 * 1000, 0,
 	 INT_MAX, PGC_USERSET, GUC_UNIT_MS},

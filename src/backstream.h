@@ -97,6 +97,7 @@ extern int bs_setting_max_prefix_maps;
 extern int bs_setting_max_exporters;
 extern int bs_setting_max_templates;
 extern int bs_setting_max_flow_duration_sec;
+extern int bs_setting_checkpoint_interval_sec;
 extern int bs_setting_listen_for_msec;
 extern int bs_setting_max_tails;
 extern int bs_setting_tail_buffer_kb;

@@ -14,6 +14,7 @@
 
 #include "active.h"
 #include "backstream.h"
+#include "checkpoint.h"
 #include "delta.h"
 #include "tails.h"
 
@@ -57,6 +58,7 @@ bs_delta_begin(void)
 						errmsg("streams take no records on this server"),
 						errhint("Add backstream to shared_preload_libraries and restart the server.")));
 	check_database();
+	bs_restart_require();
 	begun = true;
 	/* Announced before the clock is read: whoever closes windows has seen the one or passed the other. */
 	bs_backend_begin_apply(GetCurrentTimestamp());

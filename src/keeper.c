@@ -24,6 +24,7 @@
 
 #include "alerts.h"
 #include "backstream.h"
+#include "checkpoint.h"
 #include "levels.h"
 #include "prefix.h"
 #include "registry.h"
@@ -83,6 +84,7 @@ remove_dropped(void)
 			bs_registry_remove(relid);
 		UnlockRelationOid(relid, AccessShareLock);
 	}
+	bs_checkpoint_forget(views);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);
@@ -96,7 +98,7 @@ bs_keeper_main(Datum argument)
 	uint64 generation = 0;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
+	pqsignal(SIGTERM, bs_checkpoint_sigterm);
 	pqsignal(SIGUSR1, procsignal_sigusr1_handler);
 	BackgroundWorkerUnblockSignals();
 	bs_worker_connect(bs_shared_keeper());
@@ -106,10 +108,12 @@ bs_keeper_main(Datum argument)
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MSEC, PGC_SUSET, PGC_S_OVERRIDE);
 	bs_active_take_levels();
 	before_shmem_exit(say_gone, 0);
+	before_shmem_exit(bs_checkpoint_last, 0);
 	pg_atomic_write_u32(&bs_shared_keeper()->pid, (uint32) MyProcPid);
 	bs_shared_keeper()->started = GetCurrentTimestamp();
 	/* Nothing has been taken up by this process. */
 	pg_atomic_write_u64(&bs_shared_keeper()->generation, 0);
+	bs_restart_run();
 	for (;;)
 	{
 		uint64 seen = bs_registry_generation();
@@ -129,6 +133,7 @@ bs_keeper_main(Datum argument)
 		more = bs_levels_turn();
 		more |= bs_outputs_turn(BS_OUTPUT_NOTIFY, bs_alerts_run, bs_alerts_end);
 		bs_outputs_give_up();
+		bs_checkpoint_turn();
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 more ? 0 : TURN_MSEC, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

@@ -9,6 +9,7 @@
 #include "optimizer/optimizer.h"
 #include "utils/memutils.h"
 
+#include "checkpoint.h"
 #include "columnstate.h"
 #include "engine/writer.h"
 #include "noderead.h"
@@ -247,6 +248,7 @@ require_counting(const BsViewDef *def)
 						errmsg("cannot read continuous view \"%s\" here", def->name),
 						errdetail("Nothing is counted on a server in recovery."),
 						errhint("Read it on the primary.")));
+	bs_restart_require();
 }
 
 static void

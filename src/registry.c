@@ -29,6 +29,7 @@ typedef struct BsShared
 	pg_atomic_uint64 sockets_generation;
 	uint64 hash_seed;
 	int tranche_id;
+	BsSharedCheckpoint checkpoint;
 	/* Offsets from the head: */
 	Size views;
 	Size view_bytes;
@@ -141,6 +142,8 @@ init_shared(Size fixed)
 	LWLockInitialize(&shared->registry_lock, shared->tranche_id);
 	pg_atomic_init_u64(&shared->generation, 1);
 	pg_atomic_init_u64(&shared->sockets_generation, 0);
+	pg_atomic_init_u32(&shared->checkpoint.state, BS_RESTART_PENDING);
+	SpinLockInit(&shared->checkpoint.mutex);
 	if (!pg_strong_random(&shared->hash_seed, sizeof(shared->hash_seed)))
 		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
 	for (int i = 0; i < bs_registry_nslots(); i++)
@@ -258,6 +261,12 @@ uint64
 bs_shared_hash_seed(void)
 {
 	return shared != NULL ? shared->hash_seed : 0;
+}
+
+BsSharedCheckpoint *
+bs_shared_checkpoint(void)
+{
+	return &shared->checkpoint;
 }
 
 uint64
@@ -394,6 +403,15 @@ bs_backend_end_apply(void)
 {
 	if (shared != NULL && MyBackendId != InvalidBackendId)
 		pg_atomic_write_u64(my_applying(), 0);
+}
+
+bool
+bs_backends_apply(void)
+{
+	for (int i = 0; i < MaxBackends; i++)
+		if (pg_atomic_read_u64((pg_atomic_uint64 *) at(shared->applying) + i) != 0)
+			return true;
+	return false;
 }
 
 int64

@@ -175,6 +175,32 @@ typedef struct BsSharedWorker
 	BsDecoderStats decoder; /* written by the worker only */
 } BsSharedWorker;
 
+/* Have the windows of before the server's start been taken up?  checkpoint.h */
+typedef enum BsRestartState
+{
+	BS_RESTART_PENDING,
+	BS_RESTART_DONE
+} BsRestartState;
+
+typedef struct BsSharedCheckpoint
+{
+	pg_atomic_uint32 state; /* BsRestartState; the keeper raises it */
+	slock_t mutex; /* protects what follows; the keeper writes */
+	/* Of the restart: */
+	uint64 views_restored;
+	uint64 set_aside; /* files */
+	int64 restore_usec;
+	TimestampTz down_since; /* nothing of what was counted from then on ...  0: there was nothing */
+	TimestampTz up_since;   /* ... to then is there */
+	/* Of writing: */
+	TimestampTz last_at; /* the last that succeeded; 0: none */
+	int64 last_usec;
+	uint64 bytes_written;
+	uint64 failures;
+	TimestampTz error_at;
+	int error; /* errno of the last failure */
+} BsSharedCheckpoint;
+
 /* Space and hooks; called from _PG_init. */
 extern void bs_registry_init(void);
 
@@ -193,6 +219,7 @@ extern BsSharedWorker *bs_shared_archiver(void);
 extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exporters] */
 extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
 extern uint64 bs_shared_hash_seed(void);
+extern BsSharedCheckpoint *bs_shared_checkpoint(void);
 
 /*
  * Receivers share each address: when one opens or closes its sockets the kernel deals the exporters anew, and a
@@ -280,6 +307,12 @@ extern int bs_registry_nslots(void);
 /* The slot number i (0 .. bs_registry_nslots() - 1), in use or not. */
 extern BsSharedView *bs_registry_slot(int i);
 
+/* And back. */
+extern int bs_registry_number(const BsSharedView *view);
+
+/* It has been counted since then already: it was restored. */
+extern void bs_registry_set_since(BsSharedView *view, TimestampTz since);
+
 /* Hold relid, fingerprint, since and timing of every slot as they are. */
 extern void bs_registry_lock_shared(void);
 extern void bs_registry_lock_exclusive(void);
@@ -296,6 +329,9 @@ extern void bs_partial_unlock(BsSharedPartial *partial);
  */
 extern void bs_backend_begin_apply(int64 arrival);
 extern void bs_backend_end_apply(void);
+
+/* Is some transaction between the two? */
+extern bool bs_backends_apply(void);
 
 /* Everything that arrived before this has been added by everybody. */
 extern int64 bs_applied_until(void);
@@ -345,6 +381,7 @@ typedef struct BsWindowInfo
 {
 	int64 window; /* its start, PostgreSQL epoch; BS_NO_WINDOW in a view without windows.  bs_window_end() says where it ends */
 	bool closed;
+	bool gap; /* while it was open the server was down */
 	uint64 records;
 	uint64 late;
 	uint64 overflowed;

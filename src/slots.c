@@ -30,12 +30,20 @@ bs_registry_slot_of(Oid relid)
 	return NULL;
 }
 
-static int
-number_of(const BsSharedView *view)
+int
+bs_registry_number(const BsSharedView *view)
 {
 	Size bytes = (Size) ((char *) bs_registry_slot(1) - (char *) bs_registry_slot(0));
 
 	return (int) ((Size) ((const char *) view - (char *) bs_registry_slot(0)) / bytes);
+}
+
+void
+bs_registry_set_since(BsSharedView *view, TimestampTz since)
+{
+	bs_registry_lock_exclusive();
+	view->since = since;
+	bs_registry_unlock();
 }
 
 BsSharedView *
@@ -337,7 +345,7 @@ continue_view(BsSharedView *older, BsSharedView *view, const BsViewProgram *comp
 	shorten_chain(older);
 	start_view(view, older->relid, compiled, timing);
 	older->role = BS_SLOT_PREDECESSOR;
-	view->predecessor = number_of(older);
+	view->predecessor = bs_registry_number(older);
 	/* No window of the view below is added to both. */
 	bs_partial_lock_write(keepers);
 	pg_atomic_write_u32(&older->replaced, 1);

@@ -456,6 +456,20 @@ bs_output_counters(PG_FUNCTION_ARGS)
 
 /* ---------- windows ---------- */
 
+/* Has the view been counted since before the server was down, and was the window open then? */
+static bool
+fell_into_gap(const BsReader *reader, int64 window)
+{
+	BsSharedView *view = bs_registry_find(reader->def->relid, reader->shape->fingerprint);
+	BsSharedCheckpoint *checkpoint = bs_shared_checkpoint();
+	const BsProgram *program = &reader->view->program;
+	TimestampTz down_since = checkpoint->down_since;
+
+	return view != NULL && down_since != 0 && view->since < down_since && program->windowed &&
+		   view->timing.clock == BS_CLOCK_WALL && window < checkpoint->up_since &&
+		   bs_window_end(&program->windowing, window) > down_since;
+}
+
 /* How many of the nodes that keep the view have told all of a window. */
 static void
 put_nodes(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
@@ -495,6 +509,7 @@ window_row(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
 		bs_row_put_null(row);
 	}
 	bs_row_put_text(row, window->closed ? "closed" : "open");
+	bs_row_put(row, BoolGetDatum(window->gap || fell_into_gap(reader, window->window)));
 	bs_row_put_count(row, window->groups);
 	bs_row_put_count(row, window->records);
 	bs_row_put_count(row, window->late);

@@ -43,6 +43,7 @@ bs_window_info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 	sum->late += info->late;
 	sum->overflowed += info->overflowed;
 	sum->errors += info->errors;
+	sum->gap |= info->gap;
 	sum->left_out += info->left_out;
 	sum->other += info->other;
 	sum->records_lost += info->records_lost;
@@ -64,6 +65,7 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 		.late = pane->late,
 		.overflowed = pane->overflowed,
 		.errors = pane->errors,
+		.gap = pane->gap,
 		.records_lost = pane->records_lost,
 		.datagrams_lost = pane->datagrams_lost,
 		.left_out = table != NULL ? table->left_out : 0,

@@ -30,6 +30,7 @@
 #include "../receiver/loop.h"
 #include "active.h"
 #include "backstream.h"
+#include "checkpoint.h"
 #include "exporterconfig.h"
 #include "faultlog.h"
 #include "tails.h"
@@ -407,6 +408,7 @@ bs_receiver_main(Datum argument)
 	pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) receiver.shared->started);
 	pg_atomic_write_u64(&receiver.shared->generation, 0);
 	pg_atomic_write_u32(&receiver.shared->pid, (uint32) MyProcPid);
+	(void) bs_restart_wait();
 	read_definitions();
 	set_allow();
 	open_listeners();

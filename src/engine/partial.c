@@ -57,6 +57,14 @@ pane_position(const BsPartial *partial, BsArena *arena, int64_t start)
 }
 
 BsPane *
+bs_partial_pane_from(const BsPartial *partial, BsArena *arena, int64_t start)
+{
+	uint32_t position = partial->npanes > 0 ? pane_position(partial, arena, start) : 0;
+
+	return position < partial->npanes ? &panes_of(partial, arena)[position] : NULL;
+}
+
+BsPane *
 bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t start)
 {
 	uint32_t position;

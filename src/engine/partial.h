@@ -129,6 +129,9 @@ extern void bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t rec
 /* The pane of this start, or NULL. */
 extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t start);
 
+/* The first pane that starts at this or later, or NULL. */
+extern BsPane *bs_partial_pane_from(const BsPartial *partial, BsArena *arena, int64_t start);
+
 /* Panes that start before this take no more records from now on (never goes back). */
 extern void bs_partial_close(BsPartial *partial, int64_t closed_before);
 

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* checkpoint.c: when windows are written, and of which views.  See checkpoint.h. */
+#include "backstream.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "checkpoint.h"
+#include "levels.h"
+#include "statrow.h"
+#include "viewdef.h"
+#include "viewshape.h"
+
+BS_SQL_FUNCTION(bs_checkpoint);
+
+#define LAST_WAIT_USEC    (5 * USECS_PER_SEC) /* for those who still add, when the server stops */
+#define POLL_USEC         1000
+#define RETRY_USEC        USECS_PER_SEC /* after a view was locked, or could not be compiled */
+#define RESTART_WAIT_USEC (INT64CONST(60) * USECS_PER_SEC)
+#define NOBODY_WAIT_USEC  (INT64CONST(10) * USECS_PER_SEC)
+
+static BsFiled *kept; /* [bs_registry_nslots()], the keeper's */
+static TimestampTz written_at;
+static TimestampTz retry_at;
+static volatile sig_atomic_t told_to_end;
+static int last_error; /* errno of the last checkpoint; a failure is logged once */
+
+BsFiled *
+bs_filed_of(int slot)
+{
+	if (kept == NULL)
+		kept =
+			MemoryContextAllocZero(TopMemoryContext, sizeof(BsFiled) * (Size) bs_registry_nslots());
+	return &kept[slot];
+}
+
+/* ---------- compiled ahead ---------- */
+
+void
+bs_filed_free(BsFiled *it)
+{
+	bs_packer_free(it->packer);
+	if (it->compiled != NULL)
+		bs_query_free(it->compiled);
+	free(it->last_starts);
+	*it = (BsFiled){.relid = InvalidOid};
+}
+
+void
+bs_filed_make(BsFiled *it, BsViewProgram *compiled, Oid relid)
+{
+	BsPacker *packer = bs_packer_create(&compiled->program, compiled->program.fingerprint);
+
+	if (packer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	bs_filed_free(it);
+	MemoryContextSetParent(compiled->context, TopMemoryContext);
+	it->relid = relid;
+	it->fingerprint = compiled->program.fingerprint;
+	it->compiled = compiled;
+	it->packer = packer;
+	it->segmented_before = BS_TIME_NEG_INFINITY;
+}
+
+bool
+bs_filed_add_segment(BsFiled *it, int64 last_start)
+{
+	uint64 n = it->end_segment - it->first_segment;
+
+	if (n == it->capacity)
+	{
+		uint64 capacity = it->capacity * 2 + 16;
+		int64 *last_starts = realloc(it->last_starts, capacity * sizeof(int64));
+
+		if (last_starts == NULL)
+			return false;
+		it->last_starts = last_starts;
+		it->capacity = capacity;
+	}
+	it->last_starts[n] = last_start;
+	it->end_segment++;
+	return true;
+}
+
+/* Is another definition in the slot than what is kept?  relid: whose. */
+static bool
+slot_is_new(int slot, Oid *relid)
+{
+	BsSharedView *view = bs_registry_slot(slot);
+	bool is_new;
+
+	bs_registry_lock_shared();
+	*relid = view->role == BS_SLOT_CURRENT ? view->relid : InvalidOid;
+	is_new = OidIsValid(*relid) && (bs_filed_of(slot)->relid != *relid ||
+									bs_filed_of(slot)->fingerprint != view->fingerprint);
+	bs_registry_unlock();
+	return is_new;
+}
+
+/* The files of another definition go when the first state of this one is written over them. */
+static void
+take_up(int slot, Oid relid)
+{
+	BsFiled *it = bs_filed_of(slot);
+	BsViewProgram *compiled;
+	BsViewDef *def;
+
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return;
+	if (bs_viewdef_lock_nowait(relid))
+	{
+		compiled = bs_view_compile(relid, 1, &def);
+		if (compiled->program.fingerprint == bs_registry_slot(slot)->fingerprint)
+		{
+			bs_checkpoint_remove(relid);
+			bs_filed_make(it, compiled, relid);
+		}
+		else
+			bs_query_free(compiled);
+	}
+	UnlockRelationOid(relid, AccessShareLock);
+}
+
+/* In a subtransaction: a view that does not compile is not written, and says so elsewhere. */
+static void
+take_up_guarded(int slot, Oid relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		take_up(slot, relid);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+static void
+take_up_all(void)
+{
+	bool any = false;
+	bool missing = false;
+	Oid relid;
+
+	if (GetCurrentTimestamp() < retry_at)
+		return;
+	for (int i = 0; i < bs_registry_nslots(); i++)
+	{
+		if (!slot_is_new(i, &relid))
+			continue;
+		if (!any)
+		{
+			SetCurrentStatementStartTimestamp();
+			StartTransactionCommand();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			any = true;
+		}
+		take_up_guarded(i, relid);
+		missing |= slot_is_new(i, &relid);
+	}
+	if (any)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		pgstat_report_activity(STATE_IDLE, NULL);
+	}
+	retry_at = missing ? GetCurrentTimestamp() + RETRY_USEC : 0;
+}
+
+/* ---------- writing ---------- */
+
+static void
+note_result(int error, TimestampTz began, uint64 bytes)
+{
+	BsSharedCheckpoint *shared = bs_shared_checkpoint();
+	TimestampTz now = GetCurrentTimestamp();
+
+	SpinLockAcquire(&shared->mutex);
+	shared->bytes_written += bytes;
+	if (error == 0)
+	{
+		shared->last_at = now;
+		shared->last_usec = now - began;
+	}
+	else
+	{
+		shared->failures++;
+		shared->error_at = now;
+		shared->error = error;
+	}
+	SpinLockRelease(&shared->mutex);
+	errno = error;
+	if (error != 0 && error != last_error)
+		ereport(LOG,
+				(errcode_for_file_access(),
+				 errmsg("windows could not be written to folder \"" BS_CHECKPOINT_FOLDER "\": %m"),
+				 errdetail("It will be tried again.  What has been written before stays.")));
+	else if (error == 0 && last_error != 0)
+		ereport(LOG,
+				(errmsg("windows can be written to folder \"" BS_CHECKPOINT_FOLDER "\" again")));
+	last_error = error;
+}
+
+/* A failure of one view does not keep the others from being written: it may be of its own. */
+static void
+write_all(void (*breathe)(void))
+{
+	TimestampTz began = GetCurrentTimestamp();
+	uint64 bytes = 0;
+	int error = 0;
+
+	for (int i = 0; i < bs_registry_nslots(); i++)
+	{
+		BsFiled *it = bs_filed_of(i);
+		int one;
+
+		if (!OidIsValid(it->relid) || bs_registry_slot(i)->role != BS_SLOT_CURRENT)
+			continue;
+		one = bs_checkpoint_view(it, bs_registry_slot(i), breathe, &bytes);
+		if (one != 0)
+			error = one;
+	}
+	note_result(error, began, bytes);
+	written_at = GetCurrentTimestamp();
+}
+
+void
+bs_checkpoint_turn(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	take_up_all();
+	if (written_at == 0 || now < written_at)
+		written_at = now;
+	if (bs_setting_checkpoint_interval_sec > 0 &&
+		now - written_at >= bs_setting_checkpoint_interval_sec * USECS_PER_SEC)
+		write_all(bs_levels_breathe);
+}
+
+static void
+forget_one(void *context, Oid relid)
+{
+	if (!list_member_oid(context, relid))
+		bs_checkpoint_remove(relid);
+}
+
+void
+bs_checkpoint_forget(List *views)
+{
+	bs_checkpoint_each(forget_one, views);
+	for (int i = 0; i < bs_registry_nslots(); i++)
+		if (OidIsValid(bs_filed_of(i)->relid) && !list_member_oid(views, bs_filed_of(i)->relid))
+			bs_filed_free(bs_filed_of(i));
+}
+
+/* ---------- the last one ---------- */
+
+static bool
+somebody_adds(void)
+{
+	for (int w = 0; w < bs_setting_workers; w++)
+		if (pg_atomic_read_u32(&bs_shared_worker(w)->pid) != 0)
+			return true;
+	return bs_backends_apply();
+}
+
+void
+bs_checkpoint_sigterm(SIGNAL_ARGS)
+{
+	told_to_end = true;
+	die(postgres_signal_arg);
+}
+
+void
+bs_checkpoint_last(int code, Datum argument)
+{
+	/* What has not been taken up must not be written over. */
+	if (!told_to_end || pg_atomic_read_u32(&bs_shared_checkpoint()->state) != BS_RESTART_DONE)
+		return;
+	LWLockReleaseAll();
+	/* When the server stops, receivers and sessions end at the same time as the keeper. */
+	for (int i = 0; i < LAST_WAIT_USEC / POLL_USEC && somebody_adds(); i++)
+	{
+		bs_views_advance();
+		pg_usleep(POLL_USEC);
+	}
+	bs_views_advance();
+	write_all(NULL);
+}
+
+/* ---------- everybody else ---------- */
+
+bool
+bs_restart_wait(void)
+{
+	BsSharedCheckpoint *shared = bs_shared_checkpoint();
+	TimestampTz began = GetCurrentTimestamp();
+
+	while (pg_atomic_read_u32(&shared->state) != BS_RESTART_DONE)
+	{
+		int64 waited = GetCurrentTimestamp() - began;
+		bool nobody = pg_atomic_read_u32(&bs_shared_keeper()->pid) == 0;
+
+		if (waited > RESTART_WAIT_USEC || (nobody && waited > NOBODY_WAIT_USEC))
+			return false;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(POLL_USEC);
+	}
+	return true;
+}
+
+void
+bs_restart_require(void)
+{
+	if (!bs_restart_wait())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("continuous views are being restored"),
+				 errhint("Try again in a moment.  If that does not help, see whether the process "
+						 "\"backstream keeper\" is running.")));
+}
+
+/* ---------- telling ---------- */
+
+Datum
+bs_checkpoint(PG_FUNCTION_ARGS)
+{
+	BsRow row = bs_row_begin(fcinfo);
+	BsSharedCheckpoint *shared = bs_shared_checkpoint();
+	BsSharedCheckpoint now;
+
+	InitMaterializedSRF(fcinfo, 0);
+	SpinLockAcquire(&shared->mutex);
+	now = *shared;
+	SpinLockRelease(&shared->mutex);
+	bs_row_put_text(&row, pg_atomic_read_u32(&shared->state) == BS_RESTART_DONE ? "ready" : "restoring");
+	bs_row_put_count(&row, now.views_restored);
+	bs_row_put_count(&row, now.set_aside);
+	bs_row_put_interval(&row, now.restore_usec);
+	bs_row_put_time(&row, now.down_since);
+	bs_row_put_time(&row, now.up_since);
+	bs_row_put_time(&row, now.last_at);
+	bs_row_put_interval(&row, now.last_usec);
+	bs_row_put_count(&row, now.bytes_written);
+	bs_row_put_count(&row, now.failures);
+	bs_row_put_text(&row, now.error != 0 ? strerror(now.error) : NULL);
+	bs_row_put_time(&row, now.error_at);
+	bs_row_end(&row);
+	return (Datum) 0;
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* checkpointfile.c: writing and reading the files of windows.  See checkpointfile.h. */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xlog.h"
+#include "common/file_perm.h"
+#include "miscadmin.h"
+#include "port/pg_crc32c.h"
+#include "storage/fd.h"
+
+#include "checkpointfile.h"
+#include "engine/bytes.h"
+
+#define MAGIC        UINT64CONST(0x50435342) /* BSCP */
+#define VERSION      1
+#define BUFFER_BYTES (128 * 1024)
+#define HEAD_WORDS   (sizeof(BsCheckpointHead) / sizeof(uint64))
+#define HEAD_BYTES   (8 + HEAD_WORDS * 8)
+#define CRC_BYTES    4
+#define FLUSH_BYTES  (8 * 1024 * 1024) /* the kernel is told to begin writing after so many */
+#define FILE_MODE    (S_IRUSR | S_IWUSR)
+
+struct BsCheckpointWriter
+{
+	int fd;
+	int error; /* errno of the first failure */
+	char path[MAXPGPATH];
+	char new_path[MAXPGPATH];
+	pg_crc32c crc;
+	uint64 bytes;
+	uint64 flushed;
+	size_t used;
+	uint8 buffer[BUFFER_BYTES];
+};
+
+struct BsCheckpointReader
+{
+	int fd;
+	uint64 left; /* bytes before the checksum that have not been read */
+	size_t used;
+	size_t filled;
+	uint8 buffer[BUFFER_BYTES];
+	uint8 *message;
+	size_t capacity;
+};
+
+/* ---------- names and stamps ---------- */
+
+void
+bs_checkpoint_state_path(char *path, Oid relid)
+{
+	snprintf(path, MAXPGPATH, BS_CHECKPOINT_FOLDER "/%u.state", relid);
+}
+
+void
+bs_checkpoint_segment_path(char *path, Oid relid, uint64 segment)
+{
+	snprintf(path, MAXPGPATH, BS_CHECKPOINT_FOLDER "/%u.%llu", relid, (unsigned long long) segment);
+}
+
+void
+bs_checkpoint_stamp(BsCheckpointHead *head, BsCheckpointKind kind, Oid relid, uint64 fingerprint)
+{
+	memset(head, 0, sizeof(*head));
+	head->kind = kind;
+	head->system_identifier = GetSystemIdentifier();
+	head->timeline = GetWALInsertionTimeLine();
+	head->database = MyDatabaseId;
+	head->relid = relid;
+	head->fingerprint = fingerprint;
+	head->written_at = GetCurrentTimestamp();
+	head->nreceivers = (uint64) bs_backend_writer();
+}
+
+bool
+bs_checkpoint_is_ours(const BsCheckpointHead *head)
+{
+	return head->system_identifier == GetSystemIdentifier() &&
+		   head->timeline == GetWALInsertionTimeLine() && head->database == MyDatabaseId;
+}
+
+/* ---------- writing ---------- */
+
+static void
+flush_buffer(BsCheckpointWriter *writer)
+{
+	size_t done = 0;
+
+	while (writer->error == 0 && done < writer->used)
+	{
+		ssize_t n = write(writer->fd, writer->buffer + done, writer->used - done);
+
+		if (n < 0 && errno != EINTR)
+			writer->error = errno;
+		else if (n == 0)
+			writer->error = ENOSPC;
+		else if (n > 0)
+			done += (size_t) n;
+	}
+	writer->bytes += writer->used;
+	writer->used = 0;
+	/* Then the one fsync at the end has little left to wait for. */
+	if (writer->error == 0 && writer->bytes - writer->flushed >= FLUSH_BYTES)
+	{
+		pg_flush_data(writer->fd, (off_t) writer->flushed,
+					  (off_t) (writer->bytes - writer->flushed));
+		writer->flushed = writer->bytes;
+	}
+}
+
+static void
+put(BsCheckpointWriter *writer, const uint8 *data, size_t len)
+{
+	COMP_CRC32C(writer->crc, data, len);
+	while (len > 0)
+	{
+		size_t n = Min(len, BUFFER_BYTES - writer->used);
+
+		memcpy(writer->buffer + writer->used, data, n);
+		writer->used += n;
+		data += n;
+		len -= n;
+		if (writer->used == BUFFER_BYTES)
+			flush_buffer(writer);
+	}
+}
+
+static void
+put_head(BsCheckpointWriter *writer, const BsCheckpointHead *head)
+{
+	uint8 bytes[HEAD_BYTES];
+	uint8 *out = bs_bytes_put_word(bytes, MAGIC, 4);
+	uint64 words[HEAD_WORDS];
+
+	memcpy(words, head, sizeof(words));
+	out = bs_bytes_put_word(out, VERSION, 4);
+	for (size_t i = 0; i < HEAD_WORDS; i++)
+		out = bs_bytes_put_word(out, words[i], 8);
+	put(writer, bytes, sizeof(bytes));
+}
+
+BsCheckpointWriter *
+bs_checkpoint_create(const char *path, const BsCheckpointHead *head)
+{
+	BsCheckpointWriter *writer = malloc(sizeof(BsCheckpointWriter));
+
+	if (writer == NULL)
+		return NULL;
+	writer->error = 0;
+	writer->bytes = writer->flushed = 0;
+	writer->used = 0;
+	INIT_CRC32C(writer->crc);
+	strlcpy(writer->path, path, MAXPGPATH);
+	snprintf(writer->new_path, MAXPGPATH, "%s.new", path);
+	if (MakePGDirectory(BS_CHECKPOINT_FOLDER) == 0)
+		fsync_fname_ext(".", true, true, LOG);
+	writer->fd =
+		BasicOpenFilePerm(writer->new_path, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY, FILE_MODE);
+	if (writer->fd < 0)
+	{
+		int error = errno;
+
+		free(writer);
+		errno = error;
+		return NULL;
+	}
+	put_head(writer, head);
+	return writer;
+}
+
+void
+bs_checkpoint_put(BsCheckpointWriter *writer, uint32 tag, BsBytes message)
+{
+	uint8 bytes[4];
+
+	bs_bytes_put_word(bytes, tag, 4);
+	put(writer, bytes, sizeof(bytes));
+	put(writer, message.data, message.len);
+}
+
+int
+bs_checkpoint_close(BsCheckpointWriter *writer, bool keep, uint64 *bytes)
+{
+	pg_crc32c crc = writer->crc;
+	uint8 word[CRC_BYTES];
+	int error;
+
+	FIN_CRC32C(crc);
+	bs_bytes_put_word(word, crc, CRC_BYTES);
+	put(writer, word, sizeof(word));
+	flush_buffer(writer);
+	if (keep && writer->error == 0 && pg_fsync(writer->fd) != 0)
+		writer->error = errno;
+	if (close(writer->fd) != 0 && writer->error == 0)
+		writer->error = errno;
+	if (keep && writer->error == 0 && rename(writer->new_path, writer->path) != 0)
+		writer->error = errno;
+	if (keep && writer->error == 0 && fsync_fname_ext(BS_CHECKPOINT_FOLDER, true, true, LOG) != 0)
+		writer->error = errno;
+	error = writer->error;
+	if (!keep || error != 0)
+		(void) unlink(writer->new_path);
+	else
+		*bytes += writer->bytes;
+	free(writer);
+	return error;
+}
+
+/* ---------- reading ---------- */
+
+/* Exactly len bytes; false: there are not so many. */
+static bool
+take(BsCheckpointReader *reader, uint8 *data, size_t len)
+{
+	if (len > reader->left)
+		return false;
+	reader->left -= len;
+	while (len > 0)
+	{
+		size_t n = Min(len, reader->filled - reader->used);
+
+		if (n == 0)
+		{
+			ssize_t got = read(reader->fd, reader->buffer, BUFFER_BYTES);
+
+			if (got < 0 && errno == EINTR)
+				continue;
+			if (got <= 0)
+				return false;
+			reader->filled = (size_t) got;
+			reader->used = 0;
+			continue;
+		}
+		memcpy(data, reader->buffer + reader->used, n);
+		reader->used += n;
+		data += n;
+		len -= n;
+	}
+	return true;
+}
+
+static bool
+rewind_to(BsCheckpointReader *reader, uint64 bytes)
+{
+	reader->used = reader->filled = 0;
+	reader->left = bytes;
+	return lseek(reader->fd, 0, SEEK_SET) == 0;
+}
+
+static bool
+checksum_is_right(BsCheckpointReader *reader, uint64 bytes)
+{
+	uint8 block[8192];
+	uint8 word[CRC_BYTES];
+	BsCursor cursor = {.at = word, .left_bytes = CRC_BYTES};
+	pg_crc32c crc;
+
+	INIT_CRC32C(crc);
+	while (reader->left > CRC_BYTES)
+	{
+		size_t n = (size_t) Min(sizeof(block), reader->left - CRC_BYTES);
+
+		if (!take(reader, block, n))
+			return false;
+		COMP_CRC32C(crc, block, n);
+	}
+	FIN_CRC32C(crc);
+	return take(reader, word, CRC_BYTES) && bs_cursor_get_word(&cursor, CRC_BYTES) == crc;
+}
+
+static const char *
+read_head(BsCheckpointReader *reader, BsCheckpointHead *head)
+{
+	uint8 bytes[HEAD_BYTES];
+	uint64 words[HEAD_WORDS];
+	BsCursor cursor = {.at = bytes, .left_bytes = sizeof(bytes)};
+
+	if (!take(reader, bytes, sizeof(bytes)) || bs_cursor_get_word(&cursor, 4) != MAGIC)
+		return "it is no file of windows";
+	if (bs_cursor_get_word(&cursor, 4) != VERSION)
+		return "it is of another version of the format";
+	for (size_t i = 0; i < HEAD_WORDS; i++)
+		words[i] = bs_cursor_get_word(&cursor, 8);
+	memcpy(head, words, sizeof(words));
+	return NULL;
+}
+
+/* The version is looked at first: another one's checksum may be made in another way. */
+static const char *
+check_file(BsCheckpointReader *reader, BsCheckpointHead *head)
+{
+	struct stat status;
+	const char *problem;
+
+	if (fstat(reader->fd, &status) != 0)
+		return psprintf("could not stat it: %m");
+	if (status.st_size < (off_t) (HEAD_BYTES + CRC_BYTES))
+		return "it is too short";
+	reader->left = (uint64) status.st_size;
+	problem = read_head(reader, head);
+	if (problem == NULL && (!rewind_to(reader, (uint64) status.st_size) ||
+							!checksum_is_right(reader, (uint64) status.st_size)))
+		problem = "its checksum is wrong";
+	if (problem == NULL && !rewind_to(reader, (uint64) status.st_size - CRC_BYTES))
+		problem = psprintf("could not seek in it: %m");
+	return problem != NULL ? problem : read_head(reader, head);
+}
+
+BsCheckpointReader *
+bs_checkpoint_open(const char *path, BsCheckpointHead *head, const char **problem)
+{
+	BsCheckpointReader *reader = palloc0(sizeof(BsCheckpointReader));
+
+	reader->fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	if (reader->fd < 0)
+	{
+		*problem = errno == ENOENT ? "" : psprintf("could not open it: %m");
+		pfree(reader);
+		return NULL;
+	}
+	*problem = check_file(reader, head);
+	if (*problem == NULL)
+		return reader;
+	bs_checkpoint_free(reader);
+	return NULL;
+}
+
+void
+bs_checkpoint_free(BsCheckpointReader *reader)
+{
+	close(reader->fd);
+	free(reader->message);
+	pfree(reader);
+}
+
+static bool
+reserve(BsCheckpointReader *reader, size_t bytes)
+{
+	uint8 *message;
+
+	if (bytes <= reader->capacity)
+		return true;
+	message = realloc(reader->message, bytes);
+	if (message == NULL)
+		return false;
+	reader->message = message;
+	reader->capacity = bytes;
+	return true;
+}
+
+bool
+bs_checkpoint_next(BsCheckpointReader *reader, uint32 *tag, BsBytes *message, const char **problem)
+{
+	uint8 head[4 + BS_PACK_HEADER_BYTES];
+	BsCursor cursor = {.at = head, .left_bytes = 4};
+	BsPackStatus status;
+	size_t len;
+
+	*problem = NULL;
+	if (reader->left == 0)
+		return false;
+	*problem = "it ends in the middle";
+	if (!take(reader, head, sizeof(head)))
+		return false;
+	*tag = (uint32) bs_cursor_get_word(&cursor, 4);
+	status = bs_pack_message_bytes(head + 4, &len);
+	if (status != BS_PACK_OK)
+	{
+		*problem = psprintf("a part of it %s", bs_pack_status_text(status));
+		return false;
+	}
+	if (len - BS_PACK_HEADER_BYTES > reader->left)
+		return false;
+	if (!reserve(reader, len))
+	{
+		*problem = "memory is out";
+		return false;
+	}
+	memcpy(reader->message, head + 4, BS_PACK_HEADER_BYTES);
+	if (!take(reader, reader->message + BS_PACK_HEADER_BYTES, len - BS_PACK_HEADER_BYTES))
+		return false;
+	*message = (BsBytes){.data = reader->message, .len = (uint32) len};
+	*problem = NULL;
+	return true;
+}
+
+/* ---------- the folder ---------- */
+
+void
+bs_checkpoint_set_aside(const char *path, const char *problem)
+{
+	char aside[MAXPGPATH];
+
+	snprintf(aside, MAXPGPATH, "%s.damaged", path);
+	if (rename(path, aside) != 0)
+		(void) unlink(path);
+	ereport(LOG, (errmsg("windows in file \"%s\" are not taken up: %s", path, problem),
+				  errdetail("The file is kept as \"%s\".", aside)));
+}
+
+/* The view that a file is of, and what stands behind the dot; false: it is none of ours. */
+static bool
+parse_name(const char *name, Oid *relid, const char **suffix)
+{
+	char *end;
+	unsigned long number = strtoul(name, &end, 10);
+
+	if (end == name || *end != '.' || number == 0 || number > PG_UINT32_MAX)
+		return false;
+	*relid = (Oid) number;
+	*suffix = end + 1;
+	return true;
+}
+
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text);
+
+	return len >= strlen(end) && strcmp(text + len - strlen(end), end) == 0;
+}
+
+void
+bs_checkpoint_remove(Oid relid)
+{
+	DIR *folder = opendir(BS_CHECKPOINT_FOLDER);
+	struct dirent *entry;
+	const char *suffix;
+	Oid owner;
+
+	while (folder != NULL && (entry = readdir(folder)) != NULL)
+	{
+		char path[MAXPGPATH * 2];
+
+		if (!parse_name(entry->d_name, &owner, &suffix) || owner != relid ||
+			ends_with(suffix, ".damaged"))
+			continue;
+		snprintf(path, sizeof(path), BS_CHECKPOINT_FOLDER "/%s", entry->d_name);
+		(void) unlink(path);
+	}
+	if (folder != NULL)
+		closedir(folder);
+}
+
+void
+bs_checkpoint_each(BsCheckpointSeen seen, void *context)
+{
+	DIR *folder = opendir(BS_CHECKPOINT_FOLDER);
+	struct dirent *entry;
+	const char *suffix;
+	Oid relid;
+
+	while (folder != NULL && (entry = readdir(folder)) != NULL)
+		if (parse_name(entry->d_name, &relid, &suffix) && strcmp(suffix, "state") == 0)
+			seen(context, relid);
+	if (folder != NULL)
+		closedir(folder);
+}

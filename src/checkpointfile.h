@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * checkpointfile.h: the files that windows are kept in while the server is down.
+ *
+ * In the data directory, in pg_backstream, mode 0600:
+ *
+ *   OID.state       of the view with this OID: counters of all its panes, groups of the open ones
+ *   OID.NUMBER      a segment: groups of panes that closed between two checkpoints; written once
+ *   NAME.new        being written
+ *   NAME.damaged    was found to be damaged, or another server's
+ *
+ *   +--------+---------+--------------------+-------------------------+-----+----------+
+ *   | "BSCP" | version | head, words of 8   | writer, 4; message      | ... | CRC-32C  |
+ *   +--------+---------+--------------------+-------------------------+-----+----------+
+ *
+ * Little-endian; messages are those of engine/pack.h, the last one is an end.  A file is written under
+ * another name, flushed, and renamed, so that it is whole or not there.
+ *
+ * Nothing here raises an error: the keeper writes while it ends, too.
+ */
+#ifndef BS_CHECKPOINTFILE_H
+#define BS_CHECKPOINTFILE_H
+
+#include "postgres.h"
+
+#include "engine/pack.h"
+#include "registry.h"
+
+#define BS_CHECKPOINT_FOLDER "pg_backstream"
+
+typedef enum BsCheckpointKind
+{
+	BS_CHECKPOINT_STATE = 1,
+	BS_CHECKPOINT_SEGMENT
+} BsCheckpointKind;
+
+/* What stands before the messages.  All of it in words of 64 bits, as they are written. */
+typedef struct BsCheckpointHead
+{
+	uint64 kind;
+	/* Whose it is: */
+	uint64 system_identifier;
+	uint64 timeline;
+	uint64 database;
+	uint64 relid;
+	uint64 fingerprint;
+	/* What it is: */
+	int64 written_at;
+	uint64 nreceivers;
+	/* BS_CHECKPOINT_STATE, as in BsSharedView: */
+	int64 since;
+	int64 closed_before;
+	int64 data_now;
+	int64 fed_before;
+	uint64 windows_missed;
+	uint64 skipped;
+	uint64 first_segment; /* segments first .. end - 1 belong to it */
+	uint64 end_segment;
+	int64 segmented_before;         /* groups of panes that start before this are in segments */
+	uint64 outputs[BS_NOUTPUTS][5]; /* done_before, windows, rows, rows_failed, windows_missed */
+	/* BS_CHECKPOINT_SEGMENT: */
+	int64 last_start; /* of the panes in it */
+} BsCheckpointHead;
+
+/* Fill in whose it is; in a process that is connected to the database. */
+extern void bs_checkpoint_stamp(BsCheckpointHead *head, BsCheckpointKind kind, Oid relid,
+								uint64 fingerprint);
+
+/* Are system, timeline and database this server's, as it is now? */
+extern bool bs_checkpoint_is_ours(const BsCheckpointHead *head);
+
+/* Names of files, in path[MAXPGPATH]. */
+extern void bs_checkpoint_state_path(char *path, Oid relid);
+extern void bs_checkpoint_segment_path(char *path, Oid relid, uint64 segment);
+
+/* ---------- writing ---------- */
+
+typedef struct BsCheckpointWriter BsCheckpointWriter;
+
+/* NULL: errno says why. */
+extern BsCheckpointWriter *bs_checkpoint_create(const char *path, const BsCheckpointHead *head);
+extern void bs_checkpoint_put(BsCheckpointWriter *writer, uint32 tag, BsBytes message);
+
+/*
+ * Flush and rename, or give up if keep is false or anything has failed.  Returns 0 or an errno, and frees
+ * the writer.  *bytes grows by the size of the file.
+ */
+extern int bs_checkpoint_close(BsCheckpointWriter *writer, bool keep, uint64 *bytes);
+
+/* ---------- reading ---------- */
+
+typedef struct BsCheckpointReader BsCheckpointReader;
+
+/*
+ * Open a file and read all of it once, to see whether it is whole.  NULL: *problem says why, static text
+ * or palloc'ed; "" when there is no such file.
+ */
+extern BsCheckpointReader *bs_checkpoint_open(const char *path, BsCheckpointHead *head,
+											  const char **problem);
+
+/* The next message, good until the next call; false at the end, with *problem set if that is too early. */
+extern bool bs_checkpoint_next(BsCheckpointReader *reader, uint32 *tag, BsBytes *message,
+							   const char **problem);
+extern void bs_checkpoint_free(BsCheckpointReader *reader);
+
+/* ---------- the folder ---------- */
+
+/* Rename a file to NAME.damaged and say so in the log. */
+extern void bs_checkpoint_set_aside(const char *path, const char *problem);
+
+/* Remove all files of a view. */
+extern void bs_checkpoint_remove(Oid relid);
+
+/* Call back with the view of each state file. */
+typedef void (*BsCheckpointSeen)(void *context, Oid relid);
+extern void bs_checkpoint_each(BsCheckpointSeen seen, void *context);
+
+#endif

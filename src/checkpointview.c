@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * checkpointview.c: what one view holds into its files.  See checkpoint.h.
+ *
+ * A message is packed under the lock of its partial, for as long as a reader would hold it, and written without.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "common/hashfn.h"
+
+#include "checkpoint.h"
+
+/* One view on its way to disk. */
+typedef struct Job
+{
+	BsFiled *kept;
+	BsSharedView *view;
+	BsViewTiming timing;
+	BsCheckpointHead head;
+	BsCheckpointWriter *writer;
+	void (*breathe)(void);
+	int error;
+	int64 oldest; /* start of the first pane that there is */
+} Job;
+
+/* ---------- parts ---------- */
+
+static void
+note(Job *job, BsPackStatus status)
+{
+	if (status != BS_PACK_OK && job->error == 0)
+		job->error = ENOMEM;
+}
+
+static void
+put(Job *job, int w, BsBytes message)
+{
+	if (job->error == 0 && message.len > 0)
+		bs_checkpoint_put(job->writer, (uint32) w, message);
+	if (job->breathe != NULL)
+		job->breathe();
+}
+
+/* Lock a partial for reading; false, and not locked: it is another definition's by now. */
+static bool
+lock_mine(const Job *job, int w)
+{
+	BsSharedPartial *partial = &job->view->partials[w];
+
+	bs_partial_lock_read(partial);
+	if (partial->partial.fingerprint == job->kept->fingerprint)
+		return true;
+	bs_partial_unlock(partial);
+	return false;
+}
+
+/* The first pane that starts at or after this, as it is now; false: there is none. */
+static bool
+pane_from(const Job *job, int w, int64 start, BsPackedPane *packed)
+{
+	const BsPane *pane;
+	bool found;
+
+	if (!lock_mine(job, w))
+		return false;
+	pane = bs_partial_pane_from(&job->view->partials[w].partial, bs_shared_arena(), start);
+	found = pane != NULL;
+	if (found)
+		*packed = bs_packed_pane(pane, bs_shared_arena());
+	bs_partial_unlock(&job->view->partials[w]);
+	return found;
+}
+
+/* Where the states of a row did not fit into one message: all of its messages, made under one lock. */
+typedef struct Pile
+{
+	uint8 *data; /* malloc'ed */
+	size_t len;
+	size_t capacity;
+} Pile;
+
+static bool
+pile_add(Pile *pile, BsBytes message)
+{
+	uint32 len = message.len;
+
+	if (pile->len + message.len + sizeof(len) > pile->capacity)
+	{
+		size_t capacity = 2 * (pile->len + message.len) + 1024;
+		uint8 *data = realloc(pile->data, capacity);
+
+		if (data == NULL)
+			return false;
+		pile->data = data;
+		pile->capacity = capacity;
+	}
+	memcpy(pile->data + pile->len, &len, sizeof(len));
+	memcpy(pile->data + pile->len + sizeof(len), message.data, len);
+	pile->len += sizeof(len) + len;
+	return true;
+}
+
+static void
+put_pile(Job *job, int w, Pile *pile)
+{
+	size_t at = 0;
+
+	while (at < pile->len)
+	{
+		BsBytes message;
+
+		memcpy(&message.len, pile->data + at, sizeof(message.len));
+		message.data = pile->data + at + sizeof(message.len);
+		put(job, w, message);
+		at += sizeof(message.len) + message.len;
+	}
+	free(pile->data);
+}
+
+/* The next rows of a pane; false: there are no more, or the pane has gone. */
+static bool
+put_some_rows(Job *job, int w, int64 start, BsPackPlace *place)
+{
+	BsArena *arena = bs_shared_arena();
+	BsBytes message = {0};
+	Pile pile = {0};
+	const BsPane *pane;
+
+	if (!lock_mine(job, w))
+		return false;
+	pane = bs_partial_pane(&job->view->partials[w].partial, arena, start);
+	if (pane != NULL && pane->table != 0)
+		do
+		{
+			note(job, bs_pack_rows(job->kept->packer, arena, bs_arena_at(arena, pane->table), start,
+								   place, &message));
+			if (message.len > 0 && (place->within_row || pile.len > 0) && !pile_add(&pile, message))
+				job->error = ENOMEM;
+		} while (place->within_row && job->error == 0);
+	bs_partial_unlock(&job->view->partials[w]);
+	if (pile.len > 0)
+		put_pile(job, w, &pile);
+	else
+		put(job, w, message);
+	return message.len > 0 && job->error == 0;
+}
+
+static void
+put_rows(Job *job, int w, int64 start)
+{
+	BsPackPlace place = {0};
+
+	while (put_some_rows(job, w, start, &place))
+		;
+}
+
+static void
+put_end(Job *job)
+{
+	BsBytes message = {0};
+
+	note(job, bs_pack_end(job->kept->packer, &message));
+	put(job, 0, message);
+}
+
+/* ---------- files ---------- */
+
+static bool
+open_file(Job *job, const char *path)
+{
+	job->writer = bs_checkpoint_create(path, &job->head);
+	if (job->writer == NULL)
+		job->error = errno;
+	return job->writer != NULL;
+}
+
+static void
+close_file(Job *job, uint64 *bytes)
+{
+	int error;
+
+	put_end(job);
+	error = bs_checkpoint_close(job->writer, job->error == 0, bytes);
+	if (job->error == 0)
+		job->error = error;
+}
+
+/* Panes of one writer that are closed and in no segment yet: [segmented_before, closed). */
+static void
+put_closed(Job *job, int w, int64 closed)
+{
+	BsPackedPane pane;
+
+	for (int64 from = job->kept->segmented_before;
+		 job->error == 0 && pane_from(job, w, from, &pane) && pane.window < closed;
+		 from = pane.window + 1)
+	{
+		if (pane.ngroups == 0)
+			continue;
+		put_rows(job, w, pane.window);
+	}
+}
+
+static bool
+any_closed(const Job *job, int64 closed)
+{
+	BsPackedPane pane;
+
+	for (int w = 0; w < bs_nwriters(); w++)
+		for (int64 from = job->kept->segmented_before;
+			 pane_from(job, w, from, &pane) && pane.window < closed; from = pane.window + 1)
+			if (pane.ngroups > 0)
+				return true;
+	return false;
+}
+
+static void
+write_segment(Job *job, int64 closed, uint64 *bytes)
+{
+	BsFiled *kept = job->kept;
+	char path[MAXPGPATH];
+
+	if (any_closed(job, closed))
+	{
+		bs_checkpoint_segment_path(path, kept->relid, kept->end_segment);
+		job->head.kind = BS_CHECKPOINT_SEGMENT;
+		/* At the latest; it may be an earlier one. */
+		job->head.last_start = closed - 1;
+		if (!open_file(job, path))
+			return;
+		for (int w = 0; w < bs_nwriters(); w++)
+			put_closed(job, w, closed);
+		close_file(job, bytes);
+		if (job->error == 0 && !bs_filed_add_segment(kept, closed - 1))
+			job->error = ENOMEM;
+	}
+	if (job->error == 0)
+		kept->segmented_before = closed;
+}
+
+static void
+put_writer(Job *job, int w)
+{
+	BsArena *arena = bs_shared_arena();
+	BsPartial *partial = &job->view->partials[w].partial;
+	BsPackPlace place = {0};
+	BsBytes message;
+	BsPackedPane pane;
+
+	if (!lock_mine(job, w))
+		return;
+	note(job, bs_pack_partial(job->kept->packer, partial, &message));
+	bs_partial_unlock(&job->view->partials[w]);
+	put(job, w, message);
+	do
+	{
+		message.len = 0;
+		if (!lock_mine(job, w))
+			break;
+		note(job, bs_pack_sources(job->kept->packer, arena, partial, &place, &message));
+		bs_partial_unlock(&job->view->partials[w]);
+		put(job, w, message);
+	} while (message.len > 0 && job->error == 0);
+	for (int64 from = BS_TIME_NEG_INFINITY; job->error == 0 && pane_from(job, w, from, &pane);
+		 from = pane.window + 1)
+	{
+		job->oldest = Min(job->oldest, pane.window);
+		pane.closed = pane.window < job->kept->segmented_before;
+		note(job, bs_pack_pane(job->kept->packer, &pane, &message));
+		put(job, w, message);
+		if (!pane.closed)
+			put_rows(job, w, pane.window);
+	}
+}
+
+/* Segments whose panes have all been dropped. */
+static uint64
+count_obsolete(const Job *job)
+{
+	const BsFiled *kept = job->kept;
+	uint64 n = 0;
+
+	while (kept->first_segment + n < kept->end_segment && kept->last_starts[n] < job->oldest)
+		n++;
+	return n;
+}
+
+static void
+remove_obsolete(Job *job, uint64 n)
+{
+	BsFiled *kept = job->kept;
+	char path[MAXPGPATH];
+
+	for (uint64 i = 0; i < n; i++)
+	{
+		bs_checkpoint_segment_path(path, kept->relid, kept->first_segment + i);
+		(void) unlink(path);
+	}
+	kept->first_segment += n;
+	if (n > 0)
+		memmove(kept->last_starts, kept->last_starts + n,
+				(kept->end_segment - kept->first_segment) * sizeof(int64));
+}
+
+static int64
+oldest_pane(const Job *job)
+{
+	int64 oldest = BS_TIME_INFINITY;
+	BsPackedPane pane;
+
+	for (int w = 0; w < bs_nwriters(); w++)
+		if (pane_from(job, w, BS_TIME_NEG_INFINITY, &pane))
+			oldest = Min(oldest, pane.window);
+	return oldest;
+}
+
+static void
+fill_head(Job *job)
+{
+	BsSharedView *view = job->view;
+	BsCheckpointHead *head = &job->head;
+
+	head->kind = BS_CHECKPOINT_STATE;
+	head->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
+	head->data_now = (int64) pg_atomic_read_u64(&view->data_now);
+	head->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
+	head->windows_missed = pg_atomic_read_u64(&view->windows_missed);
+	head->skipped = pg_atomic_read_u64(&view->skipped);
+	for (int i = 0; i < BS_NOUTPUTS; i++)
+	{
+		BsSharedOutput *output = &view->outputs[i];
+
+		head->outputs[i][0] = pg_atomic_read_u64(&output->done_before);
+		head->outputs[i][1] = pg_atomic_read_u64(&output->windows);
+		head->outputs[i][2] = pg_atomic_read_u64(&output->rows);
+		head->outputs[i][3] = pg_atomic_read_u64(&output->rows_failed);
+		head->outputs[i][4] = pg_atomic_read_u64(&output->windows_missed);
+	}
+}
+
+static void
+write_state(Job *job, uint64 *bytes)
+{
+	BsFiled *kept = job->kept;
+	char path[MAXPGPATH];
+	uint64 nobsolete;
+
+	job->oldest = oldest_pane(job);
+	nobsolete = count_obsolete(job);
+	job->head.kind = BS_CHECKPOINT_STATE;
+	job->head.last_start = 0;
+	job->head.first_segment = kept->first_segment + nobsolete;
+	job->head.end_segment = kept->end_segment;
+	job->head.segmented_before = kept->segmented_before;
+	bs_checkpoint_state_path(path, kept->relid);
+	if (!open_file(job, path))
+		return;
+	for (int w = 0; w < bs_nwriters(); w++)
+		put_writer(job, w);
+	close_file(job, bytes);
+	if (job->error == 0)
+		remove_obsolete(job, nobsolete);
+}
+
+/* A number that changes whenever something is counted, closed or dropped.  Never 0. */
+static uint64
+state_number(const Job *job)
+{
+	uint64 hash =
+		hash_bytes_extended((const unsigned char *) &job->head.closed_before,
+							sizeof(job->head) - offsetof(BsCheckpointHead, closed_before), 0);
+
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		const BsPartial *partial = &job->view->partials[w].partial;
+
+		if (!lock_mine(job, w))
+			continue;
+		hash = hash_combine64(hash, partial->received);
+		hash = hash_combine64(hash, partial->late);
+		hash = hash_combine64(hash, partial->npanes);
+		hash = hash_combine64(hash, (uint64) partial->dropped_before);
+		hash = hash_combine64(hash, (uint64) partial->records_lost << 32 | partial->datagrams_lost);
+		bs_partial_unlock(&job->view->partials[w]);
+	}
+	return hash | 1;
+}
+
+int
+bs_checkpoint_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uint64 *bytes)
+{
+	Job job = {.kept = kept, .view = view, .breathe = breathe};
+	int64 closed = BS_TIME_NEG_INFINITY;
+	uint64 number;
+	bool mine;
+
+	bs_checkpoint_stamp(&job.head, BS_CHECKPOINT_STATE, kept->relid, kept->fingerprint);
+	bs_registry_lock_shared();
+	mine = view->relid == kept->relid && view->fingerprint == kept->fingerprint;
+	job.timing = view->timing;
+	job.head.since = view->since;
+	bs_registry_unlock();
+	if (!mine)
+		return 0;
+	/* Read first: what closes meanwhile is in the state, and in the next segment. */
+	fill_head(&job);
+	number = state_number(&job);
+	if (number == kept->written)
+		return 0;
+	if (job.timing.windowed)
+		closed = bs_panes_closed_before(&job.timing.windowing, job.head.closed_before);
+	if (closed > kept->segmented_before)
+		write_segment(&job, closed, bytes);
+	if (job.error == 0)
+		write_state(&job, bytes);
+	kept->written = job.error == 0 ? number : 0;
+	return job.error;
+}

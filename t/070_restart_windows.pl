@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: PostgreSQL
+# Windows outlive the server: a clean stop loses nothing, a crash no more than the checkpoint's interval; files that are
+# damaged, or another server's, are set aside.
+use strict;
+use warnings;
+use BackStreamTest;
+use BackStreamTraffic;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+my $port = free_port();
+my $node = backstream_node('windows',
+	init => { allows_streaming => 1 },
+	conf => "backstream.listen = '127.0.0.1:$port'\nbackstream.receive_buffer = '4MB'\nbackstream.workers = 2\n"
+	  . "backstream.checkpoint_interval = 0\nrestart_after_crash = on\nmax_worker_processes = 16\n");
+my $folder = $node->data_dir . '/pg_backstream';
+
+sub query { return $node->safe_psql('postgres', $_[0]) }
+
+$node->start;
+query(<<'SQL');
+CREATE EXTENSION backstream;
+CREATE FOREIGN TABLE sensor (at timestamptz, name text, place inet, value bigint, real float8, amount numeric)
+  SERVER backstream;
+CREATE TABLE same (at timestamptz, name text, place inet, value bigint, real float8, amount numeric);
+CREATE VIEW by_name WITH (continuous, clock = 'data', lateness = '0', idle = '1 hour', retain = '10 days') AS
+  SELECT tumble(at, '1 min') AS time, name, place, count(*) AS n, sum(value) AS sum, min(place) AS low, max(value) AS high,
+         count(DISTINCT value) AS different, avg(amount) AS mean, stddev(value) AS spread
+    FROM sensor GROUP BY 1, 2, 3;
+CREATE VIEW running WITH (continuous) AS SELECT count(*) AS n, sum(value) AS sum, max(name) AS last FROM sensor;
+CREATE VIEW hopping WITH (continuous, clock = 'data', lateness = '0', idle = '1 hour', retain = '10 days') AS
+  SELECT hop(at, '1 min', '3 min') AS time, name, sum(value) AS sum FROM sensor GROUP BY 1, 2;
+CREATE VIEW upper WITH (continuous, retain = '10 days') AS
+  SELECT time, sum(n) AS n, count(*) AS groups FROM by_name GROUP BY 1;
+CREATE VIEW flows WITH (continuous) AS SELECT exporter, count(*) AS records, sum(bytes) AS bytes FROM backstream.flow GROUP BY 1;
+SQL
+
+# What every view shows, and what is told of its windows.  Memory is another after a restart.
+my @views = qw(by_name running hopping upper);
+
+sub shown
+{
+	my %shown;
+	query('SELECT backstream.settle()');
+	for my $view (@views)
+	{
+		$shown{$view} = query("SELECT v::text FROM $view v ORDER BY v::text COLLATE \"C\"");
+		$shown{"windows of $view"} = query("SELECT window_start, window_end, state, groups, records, late, overflowed, errors,
+			distinct_left_out FROM backstream.windows('$view') ORDER BY 1");
+	}
+	$shown{counters} = query("SELECT view, received, filtered, late, untimed, overflowed, errors, windows, closed_before,
+		fed_before, since FROM backstream.views WHERE view::text <> 'flows' ORDER BY view::text");
+	return \%shown;
+}
+
+my $minute = 0;
+
+# Records of one more minute, and some that are late.
+sub insert
+{
+	my ($n) = @_;
+	query(<<"SQL");
+CREATE TEMP TABLE fresh AS
+  SELECT '2026-01-01 00:00+00'::timestamptz + ($minute + random()) * interval '1 min' AS at,
+         CASE WHEN i % 11 > 0 THEN 'name ' || i % 7 END AS name, ('10.0.0.' || i % 5)::inet AS place, (i * 7919) % 1000 AS value,
+         i / 8.0 AS real, i / 100.0 AS amount FROM generate_series(1, $n) i;
+INSERT INTO same SELECT * FROM fresh;
+INSERT INTO sensor SELECT * FROM fresh;
+INSERT INTO sensor SELECT '2025-12-31 00:00+00', 'late', NULL, 1, 1, 1;
+SQL
+	$minute++;
+}
+
+sub oracle
+{
+	my ($what) = @_;
+	is(query('SELECT v::text FROM by_name v ORDER BY v::text COLLATE "C"'), query(<<'SQL'), "$what: the same SELECT over a table");
+SELECT v::text FROM (
+  SELECT backstream.tumble(at, '1 min') AS time, name, place, count(*) AS n, sum(value) AS sum, min(place) AS low, max(value) AS high,
+         count(DISTINCT value) AS different, avg(amount) AS mean, stddev(value) AS spread
+    FROM same GROUP BY 1, 2, 3) v ORDER BY v::text COLLATE "C"
+SQL
+}
+
+insert(200) for 1 .. 6;
+my $before = shown();
+like($before->{'windows of by_name'}, qr/closed/, 'some windows are closed');
+like($before->{'windows of by_name'}, qr/open/, 'one is open');
+oracle('before');
+
+# ---------- a clean stop ----------
+
+for my $mode ('fast', 'smart')
+{
+	$node->stop($mode);
+	ok(-s "$folder/" . (grep { /\.state$/ } slurp_dir($folder))[0], "$mode: files are there");
+	is(join(' ', grep { !/^\d+\.(state|\d+)$/ } grep { !/^\.\.?$/ } slurp_dir($folder)), '', "$mode: nothing half done is");
+	is((stat "$folder/$_")[2] & 0777, 0600, "$mode: mode of $_") for (grep { /\.state$/ } slurp_dir($folder))[0];
+	$node->start;
+	my $after = shown();
+	is($after->{$_}, $before->{$_}, "$mode: $_") for sort keys %$before;
+	oracle($mode);
+	# The one that was open at the first stop has closed by the second.
+	is(query("SELECT count(*) FROM backstream.windows('by_name') WHERE gap AND state = 'closed'"), $mode eq 'fast' ? '0' : '1',
+		"$mode: no gap in windows that had closed");
+	is(query("SELECT count(*) FROM backstream.windows('by_name') WHERE gap AND state = 'open'"), '1', "$mode: one in the open one");
+	# It goes on, and what is late stays so.
+	insert(200) for 1 .. 2;
+	$before = shown();
+	oracle("$mode: went on");
+}
+isnt(query("SELECT sum(n) FROM upper"), '', 'the view over the view goes on');
+is(query("SELECT count(*) FROM backstream.windows('by_name') WHERE gap"), '2', 'gaps stay with their windows');
+
+done_testing();

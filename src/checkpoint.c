@@ -23,6 +23,7 @@
 BS_SQL_FUNCTION(bs_checkpoint);
 
 #define LAST_WAIT_USEC    (5 * USECS_PER_SEC) /* for those who still add, when the server stops */
+#define ALONE_USEC     (300 * INT64CONST(1000)) /* signals arrive sooner than that */
 #define POLL_USEC         1000
 #define RETRY_USEC        USECS_PER_SEC /* after a view was locked, or could not be compiled */
 #define RESTART_WAIT_USEC (INT64CONST(60) * USECS_PER_SEC)
@@ -275,13 +276,39 @@ bs_checkpoint_forget(List *views)
 
 /* ---------- the last one ---------- */
 
-static bool
-somebody_adds(void)
+/* Receivers that run, or of these, those that end. */
+static int
+count_receivers(bool ending)
 {
+	int n = 0;
+
 	for (int w = 0; w < bs_setting_workers; w++)
-		if (pg_atomic_read_u32(&bs_shared_worker(w)->pid) != 0)
-			return true;
-	return bs_backends_apply();
+	{
+		BsSharedWorker *worker = bs_shared_worker(w);
+
+		n += pg_atomic_read_u32(&worker->pid) != 0 && (!ending || worker->told_to_end);
+	}
+	return n;
+}
+
+/*
+ * When the server stops, receivers and sessions are told so at the same time as the keeper.  When the keeper alone is
+ * to end there is nobody to wait for.
+ */
+static void
+wait_for_others(void)
+{
+	for (int i = 0; i < LAST_WAIT_USEC / POLL_USEC; i++)
+	{
+		int nrunning = count_receivers(false);
+
+		if (nrunning == 0 && !bs_backends_apply())
+			return;
+		if (nrunning > 0 && count_receivers(true) == 0 && i >= ALONE_USEC / POLL_USEC)
+			return;
+		bs_views_advance();
+		pg_usleep(POLL_USEC);
+	}
 }
 
 void
@@ -298,12 +325,7 @@ bs_checkpoint_last(int code, Datum argument)
 	if (!told_to_end || pg_atomic_read_u32(&bs_shared_checkpoint()->state) != BS_RESTART_DONE)
 		return;
 	LWLockReleaseAll();
-	/* When the server stops, receivers and sessions end at the same time as the keeper. */
-	for (int i = 0; i < LAST_WAIT_USEC / POLL_USEC && somebody_adds(); i++)
-	{
-		bs_views_advance();
-		pg_usleep(POLL_USEC);
-	}
+	wait_for_others();
 	bs_views_advance();
 	write_all(NULL);
 }

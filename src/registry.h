@@ -28,6 +28,8 @@
 
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -166,6 +168,7 @@ typedef struct BsSharedView
 typedef struct BsSharedWorker
 {
 	pg_atomic_uint32 pid; /* 0: not running */
+	volatile sig_atomic_t told_to_end; /* it has got SIGTERM; its handler writes */
 	pg_atomic_uint32 not_connected; /* 1: the last attempt to connect to the database failed */
 	/* int64: everything that arrived before this has been added to all views */
 	pg_atomic_uint64 applied_until;

@@ -91,6 +91,7 @@ on_sighup(SIGNAL_ARGS)
 static void
 on_sigterm(SIGNAL_ARGS)
 {
+	receiver.shared->told_to_end = true;
 	die(postgres_signal_arg);
 	wake();
 }
@@ -399,6 +400,7 @@ bs_receiver_main(Datum argument)
 {
 	receiver.number = DatumGetInt32(argument);
 	receiver.shared = bs_shared_worker(receiver.number);
+	receiver.shared->told_to_end = false;
 	set_signals();
 	bs_worker_connect(receiver.shared);
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);

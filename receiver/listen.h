@@ -12,18 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BS_ADDRESS_TEXT 64 /* room for "[ipv6%scope]:port" */
-
-/* One address to bind, numeric. */
-typedef struct BsListenAddress
-{
-	char text[BS_ADDRESS_TEXT]; /* numeric, for display: 127.0.0.1:2055, [::1]:2055, 0.0.0.0:2055 */
-	struct
-	{
-		uint32_t len;
-		uint8_t bytes[128]; /* struct sockaddr_storage; unused bytes are zero */
-	} sockaddr;
-} BsListenAddress;
+#include "address.h"
 
 /*
  * Parse a comma-separated list into addresses.  An element is

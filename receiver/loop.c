@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,7 @@
 
 /* A socket that only ever gives errors is closed and retried, or it would keep the loop busy. */
 #define MAX_ERRORS_IN_A_ROW 16
+#define MAX_LISTENING 256 /* that forwarding knows as its own */
 
 typedef struct Listener
 {
@@ -51,6 +53,8 @@ struct BsReceiver
 	/* Datagrams of one exporter come in bursts: the last verdict saves most searches. */
 	BsInet last_source;
 	bool last_allowed;
+
+	BsForward *forward; /* NULL: there are no targets */
 };
 
 /* ---- watchers ---- */
@@ -143,6 +147,12 @@ static bool
 in_use(const Listener *listener)
 {
 	return listener->address.sockaddr.len != 0;
+}
+
+static bool
+forwards(const BsReceiver *receiver)
+{
+	return receiver->forward != NULL && bs_forward_any(receiver->forward);
 }
 
 static bool
@@ -313,6 +323,7 @@ bs_receiver_free(BsReceiver *receiver)
 		close(receiver->wake_fd);
 	bs_udp_vector_free(receiver->vector);
 	bs_allow_free(&receiver->allow);
+	bs_forward_free(receiver->forward);
 	free(receiver->listeners);
 	free(receiver);
 }
@@ -328,6 +339,33 @@ bs_receiver_set_allow(BsReceiver *receiver, const BsAllowList *allow)
 	receiver->allow = copy;
 	memset(&receiver->last_source, 0, sizeof(receiver->last_source));
 	return true;
+}
+
+bool
+bs_receiver_set_forward(BsReceiver *receiver, const char *list, char *error, size_t error_size)
+{
+	if (!bs_forward_check(list, error, error_size))
+		return false;
+	if (receiver->forward == NULL && receiver->config.forward_stats != NULL)
+		receiver->forward = bs_forward_create(receiver->config.forward_stats);
+	if (receiver->forward != NULL)
+		return bs_forward_set(receiver->forward, list, error, error_size);
+	snprintf(error, error_size, "out of memory");
+	return false;
+}
+
+void
+bs_receiver_tend_forward(BsReceiver *receiver, int64_t now_usec)
+{
+	BsListenAddress open[MAX_LISTENING];
+	int nopen = 0;
+
+	if (!forwards(receiver))
+		return;
+	for (uint32_t i = 0; i < receiver->config.max_listeners && nopen < MAX_LISTENING; i++)
+		if (in_use(&receiver->listeners[i]))
+			open[nopen++] = receiver->listeners[i].address;
+	bs_forward_tend(receiver->forward, open, nopen, now_usec);
 }
 
 void
@@ -473,10 +511,14 @@ process_datagram(BsReceiver *receiver, BsListenerStats *stats, const BsDatagram 
 	const BsReceiverConfig *config = &receiver->config;
 
 	if (!is_allowed(receiver, &datagram->exporter))
+	{
 		stats->rejected++;
-	else if (config->decoder == NULL)
 		return;
-	else if (bs_decoder_decode(config->decoder, datagram, config->batch) == BS_DECODE_NOT_EXPORT)
+	}
+	if (forwards(receiver))
+		bs_forward_add(receiver->forward, datagram);
+	if (config->decoder != NULL &&
+		bs_decoder_decode(config->decoder, datagram, config->batch) == BS_DECODE_NOT_EXPORT)
 		stats->not_export++;
 }
 
@@ -484,8 +526,11 @@ static void
 process_vector(BsReceiver *receiver, BsListenerStats *stats, uint32_t n)
 {
 	BsDatagram datagram;
+	bool forward = forwards(receiver);
 
 	memset(&datagram, 0, sizeof(datagram));
+	if (forward)
+		bs_forward_begin(receiver->forward);
 	stats->datagrams += n;
 	if (receiver->config.now_usec != NULL)
 		datagram.received_usec = receiver->config.now_usec();
@@ -499,6 +544,8 @@ process_vector(BsReceiver *receiver, BsListenerStats *stats, uint32_t n)
 		else
 			stats->truncated++;
 	}
+	if (forward)
+		bs_forward_send(receiver->forward);
 }
 
 static void

@@ -3,7 +3,7 @@
  * loop.h: the receiver of one worker: listen, wait, drain, count.
  *
  * What ring 2 and the tools use; it stands on listen.h (addresses), allow.h (who may export), udp.h
- * (sockets), steer.h (which worker takes which exporter) and decode.h.
+ * (sockets), steer.h (which worker takes which exporter), forward.h (copies to others) and decode.h.
  *
  * A receiver owns its sockets, its receive buffers (bounded, udp.h) and a libev loop of its own
  * (ev_loop_new, never the default loop).  All is called from one thread, except bs_receiver_wake().
@@ -25,6 +25,7 @@
 
 #include "allow.h"
 #include "decode.h"
+#include "forward.h"
 #include "listen.h"
 
 typedef enum BsListenerState
@@ -74,6 +75,7 @@ typedef struct BsReceiverConfig
 	BsDecoder *decoder;        /* NULL: datagrams are counted and thrown away */
 	BsBatch *batch;            /* what the decoder fills */
 	int64_t (*now_usec)(void); /* arrival clock, PostgreSQL epoch; asked once per recvmmsg */
+	BsForwardStats *forward_stats; /* as of bs_forward_create(); NULL: it cannot forward */
 } BsReceiverConfig;
 
 /* NULL when memory or descriptors are out.  Takes over the counts of a predecessor, opens nothing.
@@ -97,6 +99,17 @@ extern int bs_receiver_retry(BsReceiver *receiver);
 
 /* Who may export from now on.  Copies; false when memory is out (the old list stands). */
 extern bool bs_receiver_set_allow(BsReceiver *receiver, const BsAllowList *allow);
+
+/*
+ * Forward what is allowed to exactly these targets from now on, of no known version or not, after it has
+ * been decoded.  As bs_forward_set().
+ */
+extern bool bs_receiver_set_forward(BsReceiver *receiver, const char *list, char *error,
+									size_t error_size);
+
+/* To be called a few times a second while there are such: bs_forward_tend(). */
+extern void bs_receiver_tend_forward(BsReceiver *receiver, int64_t now_usec);
+
 extern void bs_receiver_set_batch(BsReceiver *receiver, BsBatch *batch);
 extern void bs_receiver_set_nap(BsReceiver *receiver, double nap_seconds);
 

@@ -574,6 +574,27 @@ COMMENT ON COLUMN backstream.listeners.not_export IS 'of no known kind of export
 COMMENT ON COLUMN backstream.listeners.truncated IS 'longer than the buffer';
 COMMENT ON COLUMN backstream.listeners.receive_errors IS 'calls to the kernel that failed';
 
+CREATE FUNCTION backstream.forward_counters(
+	OUT target text, OUT address text, OUT worker integer, OUT state text, OUT datagrams bigint,
+	OUT bytes bigint, OUT dropped bigint, OUT looped bigint, OUT error text)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_forward_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.forward_counters() IS
+'Counters of copies to other collectors: see the view backstream.forwards.';
+
+CREATE VIEW backstream.forwards AS SELECT * FROM backstream.forward_counters();
+COMMENT ON VIEW backstream.forwards IS
+'Other collectors that get a copy of every datagram (backstream.forward), one row for each and for each receiver: every datagram that came in is among datagrams, dropped or looped.';
+COMMENT ON COLUMN backstream.forwards.target IS 'as in backstream.forward';
+COMMENT ON COLUMN backstream.forwards.address IS 'the address that its name has; NULL: not known';
+COMMENT ON COLUMN backstream.forwards.worker IS 'receiver that sends';
+COMMENT ON COLUMN backstream.forwards.state IS 'open; resolving: the name is being looked up; failed: it is tried again; loop: it is an address of backstream.listen, and gets nothing';
+COMMENT ON COLUMN backstream.forwards.datagrams IS 'handed to the kernel; what becomes of them on the way nobody says';
+COMMENT ON COLUMN backstream.forwards.bytes IS 'of these datagrams';
+COMMENT ON COLUMN backstream.forwards.dropped IS 'not sent, because the target was not open, refused what came before, or its socket''s buffer was full';
+COMMENT ON COLUMN backstream.forwards.looped IS 'not sent, because they had come back from where they were forwarded to';
+COMMENT ON COLUMN backstream.forwards.error IS 'the last error, which may be over';
+
 CREATE FUNCTION backstream.receiver_counters(
 	OUT worker integer, OUT pid integer, OUT started timestamptz, OUT applied_until timestamptz,
 	OUT datagrams bigint, OUT not_export bigint, OUT exporters_refused bigint)
@@ -756,7 +777,7 @@ COMMENT ON COLUMN backstream.memory.used IS 'taken now';
 COMMENT ON COLUMN backstream.memory.peak IS 'most that was ever taken';
 COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; what they were for is counted as overflowed';
 
-GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.receivers, backstream.views,
+GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.forwards, backstream.receivers, backstream.views,
 	backstream.outputs, backstream.tails, backstream.memory TO PUBLIC;
 
 /* ---- suspended views ------------------------------------------------------------------------- */

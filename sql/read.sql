@@ -374,7 +374,7 @@ SELECT count(DISTINCT time) FROM by_key;
 ---------- the system's own views
 \a
 SELECT attrelid::regclass AS view, string_agg(attname, ', ' ORDER BY attnum) AS columns FROM pg_attribute
- WHERE attrelid IN ('backstream.exporters'::regclass, 'backstream.listeners'::regclass, 'backstream.receivers'::regclass,
+ WHERE attrelid IN ('backstream.exporters'::regclass, 'backstream.listeners'::regclass, 'backstream.forwards'::regclass, 'backstream.receivers'::regclass,
 	'backstream.views'::regclass, 'backstream.memory'::regclass) AND attnum > 0 GROUP BY 1 ORDER BY 1;
 \a
 SELECT count(*) FROM backstream.exporters;

@@ -8,6 +8,7 @@
 #include "utils/guc.h"
 
 #include "../receiver/allow.h"
+#include "../receiver/forward.h"
 #include "../receiver/listen.h"
 #include "active.h"
 #include "combine.h"
@@ -33,6 +34,7 @@ int bs_setting_workers;
 char *bs_setting_listen;
 int bs_setting_receive_buffer_kb;
 char *bs_setting_allow;
+char *bs_setting_forward;
 int bs_setting_memory_mb;
 double bs_setting_nap_msec;
 int bs_setting_eval_timeout_msec;
@@ -55,6 +57,7 @@ int bs_setting_node_timeout_msec;
 
 static bool check_listen(char **newval, void **extra, GucSource source);
 static bool check_allow(char **newval, void **extra, GucSource source);
+static bool check_forward(char **newval, void **extra, GucSource source);
 
 typedef struct StringSetting
 {
@@ -94,6 +97,11 @@ static const StringSetting string_settings[] = {
 	 "of other senders are counted as rejected before they are decoded.  Empty: everybody may "
 	 "export.",
 	 &bs_setting_allow, "", PGC_SIGHUP, check_allow},
+	{"backstream.forward", "Other collectors that get a copy of every datagram.",
+	 "A list of host:port or [ipv6]:port separated by commas.  What cannot be sent at once is dropped and "
+	 "counted in backstream.forwards: reception never waits.  They see this host as the exporter.  Empty: "
+	 "nobody.",
+	 &bs_setting_forward, "", PGC_SIGHUP, check_forward},
 };
 
 static const IntSetting int_settings[] = {
@@ -196,6 +204,17 @@ check_allow(char **newval, void **extra, GucSource source)
 	}
 	bs_allow_free(&allow);
 	return true;
+}
+
+static bool
+check_forward(char **newval, void **extra, GucSource source)
+{
+	char error[ERROR_TEXT];
+
+	if (bs_forward_check(*newval, error, sizeof(error)))
+		return true;
+	GUC_check_errdetail("%s", error);
+	return false;
 }
 
 static void

@@ -34,7 +34,7 @@
  *   active.c        the views that this process runs; activeadd.c a batch into them,
  *                   tidy.c their foreign states
  *   worker.c        the receivers; exporterconfig.c the administrator's table for them,
- *                   faultlog.c what they say of traffic
+ *                   faultlog.c what they say of traffic, forwarding.c copies to others
  *   keeper.c        closing by the clock, and what dropped views leave
  *   levels.c        views over views: who has something to read; feedup.c one window into
  *                   another view, settle.c backstream.settle()
@@ -89,6 +89,7 @@ extern int bs_setting_workers;
 extern char *bs_setting_listen;
 extern int bs_setting_receive_buffer_kb;
 extern char *bs_setting_allow;
+extern char *bs_setting_forward;
 extern int bs_setting_memory_mb;
 extern double bs_setting_nap_msec;
 extern int bs_setting_eval_timeout_msec;

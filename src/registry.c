@@ -37,6 +37,7 @@ typedef struct BsShared
 	Size applying; /* pg_atomic_uint64[MaxBackends]: bs_backend_begin_apply, 0 none */
 	Size exporters;
 	Size listeners;
+	Size forwards;
 	Size arena;
 } BsShared;
 
@@ -66,6 +67,9 @@ lay_out(BsShared *head)
 	head->listeners = size;
 	size = add_size(size, CACHELINEALIGN(mul_size(mul_size(bs_setting_workers, BS_MAX_LISTENERS),
 												  sizeof(BsListenerStats))));
+	head->forwards = size;
+	size = add_size(size, CACHELINEALIGN(mul_size(mul_size(bs_setting_workers, BS_FORWARD_MAX_TARGETS),
+												  sizeof(BsForwardStats))));
 	head->arena = size;
 	return size;
 }
@@ -255,6 +259,12 @@ BsListenerStats *
 bs_shared_listeners(int worker)
 {
 	return (BsListenerStats *) at(shared->listeners) + (Size) worker * BS_MAX_LISTENERS;
+}
+
+BsForwardStats *
+bs_shared_forwards(int worker)
+{
+	return (BsForwardStats *) at(shared->forwards) + (Size) worker * BS_FORWARD_MAX_TARGETS;
 }
 
 uint64

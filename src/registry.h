@@ -9,6 +9,7 @@
  *                   with one BsSharedPartial per writer
  *   exporters       counters by exporter, per receiver (receiver/decode.h)
  *   listeners       counters by socket, per receiver (receiver/loop.h)
+ *   forwards        counters by target, per receiver (receiver/forward.h)
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
  *
  * Writers are the receivers, 0 .. workers - 1, one more that all inserting backends share, and the keeper,
@@ -221,6 +222,7 @@ extern BsSharedWorker *bs_shared_keeper(void);
 extern BsSharedWorker *bs_shared_archiver(void);
 extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exporters] */
 extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
+extern BsForwardStats *bs_shared_forwards(int worker);    /* [BS_FORWARD_MAX_TARGETS] */
 extern uint64 bs_shared_hash_seed(void);
 extern BsSharedCheckpoint *bs_shared_checkpoint(void);
 

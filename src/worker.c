@@ -33,6 +33,7 @@
 #include "checkpoint.h"
 #include "exporterconfig.h"
 #include "faultlog.h"
+#include "forwarding.h"
 #include "tails.h"
 #include "viewdef.h"
 #include "archive.h"
@@ -233,6 +234,7 @@ reload(void)
 	bs_decoder_set_longest_flow(receiver.decoder, bs_setting_max_flow_duration_sec * USECS_PER_SEC);
 	set_allow();
 	open_listeners();
+	bs_forwarding_set(receiver.sockets);
 }
 
 /* ---- definitions ------------------------------------------------------------------------------- */
@@ -380,7 +382,8 @@ create_parts(void)
 								.nap_seconds = bs_setting_nap_msec / 1000.0,
 								.listener_stats = bs_shared_listeners(receiver.number),
 								.max_listeners = BS_MAX_LISTENERS,
-								.now_usec = now_usec};
+								.now_usec = now_usec,
+								.forward_stats = bs_shared_forwards(receiver.number)};
 
 	receiver.batch =
 		bs_batch_create(bs_flow_column_types, BS_FLOW_NCOLUMNS, receiver.wanted, BS_BATCH_ROWS);
@@ -414,6 +417,7 @@ bs_receiver_main(Datum argument)
 	read_definitions();
 	set_allow();
 	open_listeners();
+	bs_forwarding_set(receiver.sockets);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -424,6 +428,7 @@ bs_receiver_main(Datum argument)
 		follow_definitions();
 		follow_sockets();
 		retry_listeners();
+		bs_forwarding_tend(receiver.sockets, receiver.number);
 		bs_faults_log(receiver.number, bs_decoder_stats(receiver.decoder));
 		bs_receiver_wait(receiver.sockets, receiver.incomplete ? RETRY_REFRESH_SECONDS : WAIT_SECONDS);
 		receive();

@@ -84,13 +84,25 @@ bs_outputs_check(Oid relid)
 		settle_archive(relid, shape, &options);
 }
 
-void
-bs_outputs_altered(Oid relid)
+char *
+bs_outputs_archive(Oid relid)
 {
-	BsViewDef *def = bs_viewdef_load(relid, false);
+	BsViewOptions options;
 
-	bs_viewdef_undepend(relid);
-	CommandCounterIncrement();
-	bs_viewdef_depend(relid, def->query);
+	bs_view_options_parse(bs_viewdef_stored_options(relid), &options);
+	return options.archive;
+}
+
+void
+bs_outputs_altered(Oid relid, const char *old_archive)
+{
+	if (old_archive != NULL)
+	{
+		BsViewDef *def = bs_viewdef_load(relid, false);
+
+		bs_viewdef_undepend(relid);
+		CommandCounterIncrement();
+		bs_viewdef_depend(relid, def->query);
+	}
 	bs_outputs_check(relid);
 }

@@ -11,7 +11,14 @@
  */
 extern void bs_outputs_check(Oid relid);
 
-/* The same after options were changed: what the view depended on for them is forgotten before. */
-extern void bs_outputs_altered(Oid relid);
+/* The archive that a view's options name, palloc'ed; NULL: none. */
+extern char *bs_outputs_archive(Oid relid);
+
+/*
+ * The same after options were changed.  old_archive is what they named before, which the view then depends
+ * on no more.  (That reads the definition, and waits for whoever changes the stream; a view without an
+ * archive does not.)
+ */
+extern void bs_outputs_altered(Oid relid, const char *old_archive);
 
 #endif

@@ -265,6 +265,7 @@ static void
 view_alter(BsUtilityCall *call, Oid relid)
 {
 	AlterTableStmt *statement = (AlterTableStmt *) bs_ddl_own_statement(call);
+	char *old_archive = bs_outputs_archive(relid);
 	ListCell *cell;
 
 	statement->objtype = OBJECT_FOREIGN_TABLE;
@@ -293,7 +294,7 @@ view_alter(BsUtilityCall *call, Oid relid)
 		bs_view_check_owner(bs_viewdef_load(relid, false));
 	}
 	CommandCounterIncrement();
-	bs_outputs_altered(relid);
+	bs_outputs_altered(relid, old_archive);
 	if (has_command(statement, AT_GenericOptions))
 		bs_node_view_defined(relid, BS_KEEP_REPLACE, false);
 	bs_views_changed();

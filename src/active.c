@@ -2,17 +2,16 @@
 /* active.c: compiling and running the continuous views of this process.  See active.h. */
 #include "active.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "backstream.h"
 #include "engine/share.h"
 #include "engine/writer.h"
+#include "guard.h"
 #include "prefix.h"
 #include "viewdef.h"
 
@@ -238,40 +237,28 @@ is_mine(BsActiveView *view, const BsViewDef *def)
 }
 
 static void
+load_and_compile(void *argument)
+{
+	BsActiveView *view = argument;
+	BsViewDef *def = bs_viewdef_load(view->relid, true);
+
+	if (def != NULL && is_mine(view, def))
+		compile(view, def);
+	view->reported_code = 0;
+}
+
+static void
 compile_guarded(BsActiveView *view)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error;
 
 	release(view);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		BsViewDef *def = bs_viewdef_load(view->relid, true);
-
-		if (def != NULL && is_mine(view, def))
-			compile(view, def);
-		view->reported_code = 0;
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		release(view);
-		report_broken(view, error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
+	error = bs_guarded(load_and_compile, view);
+	if (error == NULL)
+		return;
+	release(view);
+	report_broken(view, error);
+	FreeErrorData(error);
 }
 
 /* ---- the list ---------------------------------------------------------------------------------- */

@@ -13,9 +13,9 @@
 #include "pgstat.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "guard.h"
 #include "levels.h"
 #include "prefix.h"
 
@@ -107,41 +107,37 @@ memory_of(int i, const Level *level)
 	return &memories[i];
 }
 
+typedef struct Feeding
+{
+	BsActiveView *view;
+	TimestampTz deadline;
+	bool fed;
+} Feeding;
+
+static void
+feed(void *argument)
+{
+	Feeding *feeding = argument;
+
+	feeding->fed = bs_feed_up(feeding->view, feeding->deadline);
+}
+
 /*
- * In a subtransaction: a view that cannot be fed (memory, a definition that is no longer right) says why
- * and is tried again later; the others go on.
+ * A view that cannot be fed (memory, a definition that is no longer right) says why and is tried again
+ * later; the others go on.
  */
 static bool
 feed_guarded(BsActiveView *view, TimestampTz deadline)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool fed = false;
+	Feeding feeding = {.view = view, .deadline = deadline};
+	ErrorData *error = bs_guarded(feed, &feeding);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		fed = bs_feed_up(view, deadline);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		bs_prefix_leave_all();
-		bs_view_report_error(view->shared, error->message);
-		FreeErrorData(error);
-		fed = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return fed;
+	if (error == NULL)
+		return feeding.fed;
+	bs_prefix_leave_all();
+	bs_view_report_error(view->shared, error->message);
+	FreeErrorData(error);
+	return false;
 }
 
 /* One pass over all views; returns whether some view has got something. */

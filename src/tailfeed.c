@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -19,9 +18,9 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "computed.h"
+#include "guard.h"
 #include "native.h"
 #include "options.h"
 #include "registry.h"
@@ -197,30 +196,20 @@ find_attached(uint64 number)
 	return tail;
 }
 
-/* A subtransaction around what may raise an error: without conditions a tail gets too much, not too little. */
-static void
-compile_guarded(Attached *tail, Relation stream)
+typedef struct Compiling
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Attached *tail;
+	Relation stream;
+} Compiling;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		tail->where =
-			compile(stream, (const char *) tail->segment + tail->segment->conditions);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+static void
+compile_conditions(void *argument)
+{
+	Compiling *compiling = argument;
+	BsTailSegment *segment = compiling->tail->segment;
+
+	compiling->tail->where =
+		compile(compiling->stream, (const char *) segment + segment->conditions);
 }
 
 /* Map the segment of a slot that is new; false: not now. */
@@ -251,7 +240,8 @@ attach(int i, const BsSharedTail *slot, bool nowait)
 							  .columns = (uint32 *) ((char *) tail->segment + tail->segment->columns),
 							  .types = (BsType *) ((char *) tail->segment + tail->segment->types)};
 		tail->found = true;
-		compile_guarded(tail, stream);
+		/* Should it fail, the tail gets too much, not too little. */
+		(void) bs_guarded(compile_conditions, &(Compiling){tail, stream});
 		tail->next = attached;
 		attached = tail;
 	}

@@ -22,15 +22,29 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 #include "archive.h"
 #include "ddl.h"
+#include "guard.h"
 #include "node.h"
 #include "viewdef.h"
 #include "views.h"
 
 /* ---------- the texts of all views ---------- */
+
+typedef struct Loading
+{
+	Oid relid;
+	BsViewDef *def;
+} Loading;
+
+static void
+load(void *argument)
+{
+	Loading *loading = argument;
+
+	loading->def = bs_viewdef_load(loading->relid, true);
+}
 
 /*
  * A definition that cannot be analysed (it names something that is gone) must not stand in the way
@@ -39,37 +53,18 @@
 static BsViewDef *
 load_or_warn(Oid relid)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	BsViewDef *volatile def = NULL;
+	Loading loading = {.relid = relid};
+	ErrorData *error = bs_guarded(load, &loading);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		def = bs_viewdef_load(relid, true);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
-		ereport(WARNING, (errmsg("the query of continuous view \"%s\" cannot be read: %s",
-								 get_rel_name(relid), error->message),
-						  errdetail("It is left as it is."),
-						  errhint("Drop the view, or replace its query.")));
-		def = NULL;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return def;
+	if (error == NULL)
+		return loading.def;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	ereport(WARNING, (errmsg("the query of continuous view \"%s\" cannot be read: %s",
+							 get_rel_name(relid), error->message),
+					  errdetail("It is left as it is."),
+					  errhint("Drop the view, or replace its query.")));
+	return NULL;
 }
 
 static List *

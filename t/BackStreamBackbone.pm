@@ -8,7 +8,7 @@ use Exporter 'import';
 use BackStreamTest;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(start_nodes start_backbone server_options sql_all);
+our @EXPORT = qw(start_nodes start_backbone server_options sql_all differ);
 
 # The options of a server that a node is reached by: host and port.
 sub server_options
@@ -58,6 +58,17 @@ sub sql_all
 {
 	my ($sql, @servers) = @_;
 	return map { $_->safe_psql('postgres', $sql) } @servers;
+}
+
+# How many rows a view has and a query has not, or the other way round.  Sums of floats are in another order, so they are
+# compared to six places.  search_path has the schema plain.
+sub differ
+{
+	my ($server, $view, $sql) = @_;
+	my $list = $server->safe_psql('postgres', qq{SELECT string_agg(CASE WHEN format_type(atttypid, NULL) = 'double precision' THEN format('round(%I::numeric, 6)', attname) WHEN format_type(atttypid, NULL) = 'inet' THEN format('host(%1\$I) || masklen(%1\$I)', attname) ELSE quote_ident(attname) END, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$view'::regclass AND attnum > 0});
+	my $columns = $server->safe_psql('postgres', qq{SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$view'::regclass AND attnum > 0});
+	return $server->safe_psql('postgres', qq{SET search_path = plain, backstream, public; WITH a AS (SELECT $list FROM $view), b AS (SELECT $list FROM ($sql) q ($columns))
+		SELECT count(*) FROM ((SELECT * FROM a EXCEPT ALL SELECT * FROM b) UNION ALL (SELECT * FROM b EXCEPT ALL SELECT * FROM a)) d});
 }
 
 1;

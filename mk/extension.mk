@@ -4,7 +4,7 @@
 
 MODULE_big = backstream
 EXTENSION = backstream
-DATA = $(wildcard sql/backstream--*.sql) detectors/backstream_detectors.sql
+DATA = $(wildcard sql/backstream--*.sql) detectors/backstream_detectors.sql $(wildcard packs/*.sql)
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/engine/*.c receiver/*.c))
 SHLIB_LINK = -lpq -lev -lmaxminddb -lm
 

@@ -48,7 +48,7 @@ make -C "$here" --no-print-directory tools >"$work/build.log" 2>&1 || {
 	exit 1
 }
 cp "$here"/build/release/bs-generate "$here"/build/release/bs-replay "$work/tools/"
-cp -r "$here/t" "$here/README.md" "$work/source/"
+cp -r "$here/t" "$here/README.md" "$here/docs" "$here/grafana" "$work/source/"
 for f in "$here"/test/clients/*.c; do
 	[ -e "$f" ] || continue
 	gcc -std=gnu11 -O1 -g -Wall -Wextra -I"$(pg_config --includedir)" -I"$(${PG_CONFIG:-/usr/bin/pg_config} --includedir)" \

@@ -1019,3 +1019,100 @@ COMMENT ON COLUMN backstream.prefix_maps.build_time IS 'how long that took';
 COMMENT ON COLUMN backstream.prefix_maps.last_error IS 'why building last failed; shown to the owner and to pg_read_all_stats';
 COMMENT ON COLUMN backstream.prefix_maps.last_error_at IS 'when it did';
 GRANT SELECT ON backstream.prefix_maps TO PUBLIC;
+
+/* ---------- packs of views ---------- */
+
+-- Reads nothing but files of packs; so whoever may make views may install one.
+CREATE FUNCTION backstream.pack_text(pack text) RETURNS text LANGUAGE plpgsql STABLE STRICT SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	folder text := (SELECT setting FROM pg_config() WHERE name = 'SHAREDIR') || '/extension';
+	content text;
+BEGIN
+	IF pack ~ '^[a-z][a-z0-9_]*$' THEN
+		content := pg_read_file(format('%s/backstream_pack_%s.sql', folder, pack), 0, 1000000, true);
+	END IF;
+	IF content IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'undefined_file', MESSAGE = format('there is no pack "%s"', pack),
+			HINT = 'There are: ' || coalesce((SELECT string_agg(substring(f, '^backstream_pack_(.*)\.sql$'), ', ' ORDER BY f)
+				FROM pg_ls_dir(folder) f WHERE f ~ '^backstream_pack_[a-z][a-z0-9_]*\.sql$'), 'none') || '.';
+	END IF;
+	RETURN content;
+END
+$$;
+COMMENT ON FUNCTION backstream.pack_text(text) IS
+'The file of a pack of views, plain SQL: to be read, copied and changed.';
+
+-- Relations that say that they belong to a pack, in one schema or in all (NULL).
+CREATE FUNCTION backstream.pack_relations(pack text, schema name) RETURNS SETOF regclass LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp AS $$
+	SELECT c.oid::regclass FROM pg_class c
+	 WHERE (schema IS NULL OR c.relnamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = schema))
+	   AND c.relkind IN ('v', 'f') AND right(obj_description(c.oid, 'pg_class'), length(pack) + 7) = '[pack ' || pack || ']'
+	 ORDER BY c.relname
+$$;
+COMMENT ON FUNCTION backstream.pack_relations(text, name) IS
+'Views of a pack that are installed in a schema (NULL: in any): those whose comment ends in [pack NAME].';
+
+CREATE FUNCTION backstream.install_pack(pack text, schema name DEFAULT NULL, stream regclass DEFAULT 'backstream.flow',
+		clock text DEFAULT 'wall') RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	target pg_catalog.name := coalesce(schema, pack);
+	content pg_catalog.text := backstream.pack_text(pack);
+	path pg_catalog.text := pg_catalog.current_setting('search_path');
+	foreigner pg_catalog.regclass;
+	source pg_catalog.text;
+BEGIN
+	IF clock NOT IN ('wall', 'data') THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'clock must be wall or data';
+	END IF;
+	SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) INTO source
+	  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = stream;
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = target) THEN
+		EXECUTE pg_catalog.format('CREATE SCHEMA %I', target);
+		EXECUTE pg_catalog.format('COMMENT ON SCHEMA %I IS %L', target, 'Views of BackStream. [pack ' || pack || ']');
+	END IF;
+	SELECT c.oid INTO foreigner FROM pg_catalog.pg_class c
+	  JOIN pg_catalog.regexp_matches(content, '^CREATE OR REPLACE VIEW (\w+)', 'gn') AS m ON c.relname = m[1]
+	 WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = target)
+	   AND c.oid NOT IN (SELECT backstream.pack_relations(pack, target)) LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+			MESSAGE = pg_catalog.format('"%s" is there already and does not belong to pack "%s"', foreigner, pack),
+			HINT = 'Choose another schema, or rename what is there.';
+	END IF;
+	content := pg_catalog.replace(pg_catalog.replace(content, 'backstream.flow', source), 'clock = wall', 'clock = ' || clock);
+	PERFORM pg_catalog.set_config('search_path', pg_catalog.quote_ident(target), true);
+	EXECUTE content;
+	PERFORM pg_catalog.set_config('search_path', path, true);
+	RETURN (SELECT pg_catalog.count(*) FROM backstream.pack_relations(pack, target));
+END
+$$;
+COMMENT ON FUNCTION backstream.install_pack(text, name, regclass, text) IS
+'Make the views of a pack (a file backstream_pack_NAME.sql in SHAREDIR/extension) in a schema, which is made if it is not there (default: of the pack''s name), over a stream with the columns of backstream.flow; clock as the option of views.  Views of the pack that are there are replaced.  Returns how many there are.';
+
+CREATE FUNCTION backstream.uninstall_pack(pack text, schema name DEFAULT NULL) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	target pg_catalog.name := coalesce(schema, pack);
+	mine pg_catalog.regclass[] := ARRAY(SELECT backstream.pack_relations(pack, target));
+	space pg_catalog.oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = target);
+	kind record;
+	names pg_catalog.text;
+BEGIN
+	FOR kind IN VALUES ('v', 'VIEW'), ('f', 'FOREIGN TABLE') LOOP
+		SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', target, c.relname), ', ' ORDER BY c.relname) INTO names
+		  FROM pg_catalog.pg_class c WHERE c.oid = ANY (mine) AND c.relkind::pg_catalog.text = kind.column1;
+		IF names IS NOT NULL THEN
+			EXECUTE pg_catalog.format('DROP %s %s', kind.column2, names);
+		END IF;
+	END LOOP;
+	IF pg_catalog.obj_description(space, 'pg_namespace') = 'Views of BackStream. [pack ' || pack || ']'
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+						AND d.refobjid = space AND d.deptype = 'n') THEN
+		EXECUTE pg_catalog.format('DROP SCHEMA %I', target);
+	END IF;
+	RETURN pg_catalog.cardinality(mine);
+END
+$$;
+COMMENT ON FUNCTION backstream.uninstall_pack(text, name) IS
+'Drop the views of a pack in a schema (default: of the pack''s name): those whose comment ends in [pack NAME]; and the schema, if install_pack() made it and nothing is left in it.  Fails if something else depends on them.  Returns how many there were.';

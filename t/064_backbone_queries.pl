@@ -166,6 +166,49 @@ like(query(q{EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT * FROM
 query('DELETE FROM plain.flow WHERE ctid = (SELECT min(ctid) FROM plain.flow)');
 is(differ($reader, 'with_local.sums', q{SELECT tumble(time_flow_end, '1 min'), exporter, count(*), count(DISTINCT src_addr) FROM plain.flow GROUP BY 1, 2}), 2, 'one record less is noticed');
 
+# ---------- one flow, two nodes ----------
+
+# The example of docs/backbone.md.  Which interfaces lead outside: a table on each node; here, too, for what it names.
+sql_all(<<'SQL', @nodes, $reader);
+CREATE SCHEMA inventory;
+CREATE TABLE inventory.boundary (exporter inet, interface bigint, PRIMARY KEY (exporter, interface));
+CREATE FUNCTION inventory.enters(inet, bigint) RETURNS boolean LANGUAGE sql STABLE AS
+  'SELECT EXISTS (SELECT FROM inventory.boundary WHERE exporter = $1 AND interface = $2)';
+SELECT backstream.remember('inventory.enters(inet,bigint)', '1 min');
+SQL
+query(q{CREATE CONTINUOUS VIEW backbone.matrix WITH (clock = 'data', lateness = '1 hour', retain = '10 days') AS
+	SELECT tumble(time_flow_end, '5 min') AS time, src_as, dst_as, sum(bytes) AS bytes, count(*) AS flows FROM backbone.flow
+	 WHERE inventory.enters(exporter, in_if) AND flow_direction IS DISTINCT FROM 1 GROUP BY 1, 2, 3;
+	CREATE CONTINUOUS VIEW backbone.everywhere WITH (clock = 'data', lateness = '1 hour', retain = '10 days') AS
+	SELECT tumble(time_flow_end, '5 min') AS time, count(*) AS flows FROM backbone.flow GROUP BY 1});
+
+# Routers 1 to 3, each exporting to its own node; interface 1 leads outside, 2 and 3 to the two others, 4 to a customer.
+# What was sent: from one router's outside or customer to another's, or out again where it came in.
+query(<<'SQL');
+CREATE TABLE plain.sent AS SELECT i, timestamptz '2026-01-01 00:00Z' + i * interval '1 s' AS z, 64500 + i % 4 AS src_as, CASE WHEN i % 9 > 0 THEN 64600 + i % 5 END AS dst_as,
+	1000 + i AS bytes, 1 + i % 3 AS first, 1 + (i / 3) % 3 AS last, CASE WHEN i % 2 = 0 THEN 1 ELSE 4 END AS inside, i % 7 = 0 AS detour FROM generate_series(1, 900) i;
+TRUNCATE plain.flow;
+-- Each router on the way sees it come in: the first, for some one between, the last; router 3 tells again of what leaves.
+WITH hops AS (
+	SELECT s.*, first AS router, inside AS in_if FROM plain.sent s
+	UNION ALL SELECT s.*, 6 - first - last, 2 FROM plain.sent s WHERE detour AND first <> last
+	UNION ALL SELECT s.*, last, 3 FROM plain.sent s WHERE first <> last)
+INSERT INTO plain.flow (time_received, time_flow_end, exporter, in_if, out_if, flow_direction, bytes, packets, src_as, dst_as)
+	SELECT z, z, '198.51.100.10'::inet + router, in_if, 9, direction, bytes, 1, src_as, dst_as FROM hops, unnest('{0,1}'::int[]) direction WHERE direction = 0 OR router = 3;
+SQL
+for my $n (1 .. 3)
+{
+	my $rows = query("COPY (SELECT $columns FROM plain.flow WHERE exporter = '198.51.100.10'::inet + $n ORDER BY time_received) TO STDOUT");
+
+	$nodes[$n - 1]->safe_psql('postgres', "INSERT INTO inventory.boundary VALUES ('198.51.100.10'::inet + $n, 1), ('198.51.100.10'::inet + $n, 4)");
+	$nodes[$n - 1]->safe_psql('postgres', "COPY backstream.flow ($columns) FROM STDIN;\n$rows\n\\.\n");
+}
+cmp_ok(query('SELECT sum(flows) FROM backbone.everywhere'), '>', 2 * 900, 'nodes see most flows several times');
+is(differ($reader, 'backbone.matrix', q{SELECT tumble(z, '5 min'), src_as, dst_as, sum(bytes), count(*) FROM sent GROUP BY 1, 2, 3}), 0, 'flows that enter at the boundary are counted once each');
+query(q{INSERT INTO inventory.boundary SELECT '198.51.100.10'::inet + router, interface FROM generate_series(1, 3) router, unnest('{1,4}'::int[]) interface});
+is(differ($reader, 'backbone.matrix', q{SELECT tumble(time_flow_end, '5 min'), src_as, dst_as, sum(bytes), count(*) FROM plain.flow WHERE inventory.enters(exporter, in_if) AND flow_direction IS DISTINCT FROM 1 GROUP BY 1, 2, 3}), 0, 'as the same SELECT over all records does');
+is(join(' ', sql_all('SELECT sum(errors) FROM backstream.views', @nodes)), '0 0 0', 'without errors');
+
 unlike(slurp_file($_->logfile), qr/PANIC|TRAP|signal 11|signal 6/, $_->name . ': nothing crashed') for $reader, @nodes;
 $_->stop for $reader, @nodes;
 done_testing();

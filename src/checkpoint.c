@@ -23,9 +23,10 @@
 BS_SQL_FUNCTION(bs_checkpoint);
 
 #define LAST_WAIT_USEC    (5 * USECS_PER_SEC) /* for those who still add, when the server stops */
-#define ALONE_USEC     (300 * INT64CONST(1000)) /* signals arrive sooner than that */
+#define ALONE_USEC        (300 * INT64CONST(1000)) /* signals arrive sooner than that */
 #define POLL_USEC         1000
 #define RETRY_USEC        USECS_PER_SEC /* after a view was locked, or could not be compiled */
+#define MAX_LEVELS        8             /* those above are written with the last */
 #define RESTART_WAIT_USEC (INT64CONST(60) * USECS_PER_SEC)
 #define NOBODY_WAIT_USEC  (INT64CONST(10) * USECS_PER_SEC)
 
@@ -222,6 +223,51 @@ note_result(int error, TimestampTz began, uint64 bytes)
 	last_error = error;
 }
 
+/* How many views a view is over; the registry lock is held. */
+static int
+level_of(const BsSharedView *view)
+{
+	int level = 0;
+
+	while (view != NULL && OidIsValid(view->timing.lower) && level < MAX_LEVELS)
+	{
+		view = bs_registry_slot_of(view->timing.lower);
+		level++;
+	}
+	return level;
+}
+
+static bool
+is_at_level(int slot, int level)
+{
+	const BsSharedView *view = bs_registry_slot(slot);
+	bool is;
+
+	bs_registry_lock_shared();
+	is = view->role == BS_SLOT_CURRENT && OidIsValid(view->relid) && level_of(view) == level;
+	bs_registry_unlock();
+	return is;
+}
+
+static int
+write_level(int level, void (*breathe)(void), uint64 *bytes)
+{
+	int error = 0;
+
+	for (int i = 0; i < bs_registry_nslots(); i++)
+	{
+		BsFiled *it = bs_filed_of(i);
+		int one;
+
+		if (!OidIsValid(it->relid) || !is_at_level(i, level))
+			continue;
+		one = bs_checkpoint_view(it, bs_registry_slot(i), breathe, bytes);
+		if (one != 0)
+			error = one;
+	}
+	return error;
+}
+
 /* A failure of one view does not keep the others from being written: it may be of its own. */
 static void
 write_all(void (*breathe)(void))
@@ -230,14 +276,11 @@ write_all(void (*breathe)(void))
 	uint64 bytes = 0;
 	int error = 0;
 
-	for (int i = 0; i < bs_registry_nslots(); i++)
+	/* What a view has read of the one below it is never ahead of that one's files. */
+	for (int level = MAX_LEVELS; level >= 0; level--)
 	{
-		BsFiled *it = bs_filed_of(i);
-		int one;
+		int one = write_level(level, breathe, &bytes);
 
-		if (!OidIsValid(it->relid) || bs_registry_slot(i)->role != BS_SLOT_CURRENT)
-			continue;
-		one = bs_checkpoint_view(it, bs_registry_slot(i), breathe, &bytes);
 		if (one != 0)
 			error = one;
 	}
@@ -375,7 +418,8 @@ bs_checkpoint(PG_FUNCTION_ARGS)
 	SpinLockAcquire(&shared->mutex);
 	now = *shared;
 	SpinLockRelease(&shared->mutex);
-	bs_row_put_text(&row, pg_atomic_read_u32(&shared->state) == BS_RESTART_DONE ? "ready" : "restoring");
+	bs_row_put_text(&row,
+					pg_atomic_read_u32(&shared->state) == BS_RESTART_DONE ? "ready" : "restoring");
 	bs_row_put_count(&row, now.views_restored);
 	bs_row_put_count(&row, now.set_aside);
 	bs_row_put_interval(&row, now.restore_usec);

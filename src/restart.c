@@ -209,6 +209,22 @@ raise_to(pg_atomic_uint64 *to, int64 value)
 		pg_atomic_write_u64(to, (uint64) value);
 }
 
+/* Writers of which there are more than before, too. */
+static void
+close_until(BsSharedView *view, int64 closed_before)
+{
+	if (!view->timing.windowed || closed_before == BS_TIME_NEG_INFINITY)
+		return;
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		bs_partial_lock_write(&view->partials[w]);
+		bs_partial_close(&view->partials[w].partial,
+						 bs_panes_closed_before(&view->timing.windowing, closed_before));
+		bs_partial_unlock(&view->partials[w]);
+	}
+	raise_to(&view->closed_before, closed_before);
+}
+
 /* What is in the slot besides partials. */
 static void
 take_head(Return *job)
@@ -230,13 +246,7 @@ take_head(Return *job)
 		pg_atomic_write_u64(&output->rows_failed, head->outputs[i][3]);
 		pg_atomic_write_u64(&output->windows_missed, head->outputs[i][4]);
 	}
-	for (int w = 0; w < bs_nwriters(); w++)
-	{
-		bs_partial_lock_write(&view->partials[w]);
-		bs_partial_close(&view->partials[w].partial, job->closed);
-		bs_partial_unlock(&view->partials[w]);
-	}
-	raise_to(&view->closed_before, head->closed_before);
+	close_until(view, head->closed_before);
 	bs_registry_set_since(view, head->since);
 }
 
@@ -307,6 +317,28 @@ take_view(Return *job, const char *path)
 	counts.nviews++;
 	counts.nrows += job->nrows;
 	counts.down_since = Max(counts.down_since, job->head.written_at);
+}
+
+/*
+ * What a view has read of the one below it had closed there.  Where a crash came between the files of the two it
+ * stays closed.
+ */
+static void
+close_what_was_read(void)
+{
+	for (int i = 0; i < bs_registry_nslots(); i++)
+	{
+		BsSharedView *upper = bs_registry_slot(i);
+		BsSharedView *lower;
+
+		bs_registry_lock_shared();
+		lower = OidIsValid(upper->relid) && OidIsValid(upper->timing.lower)
+					? bs_registry_slot_of(upper->timing.lower)
+					: NULL;
+		if (lower != NULL)
+			close_until(lower, (int64) pg_atomic_read_u64(&upper->fed_before));
+		bs_registry_unlock();
+	}
 }
 
 static void
@@ -399,6 +431,7 @@ bs_restart_run(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	take_all();
+	close_what_was_read();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);

@@ -10,7 +10,7 @@ PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_con
 
 .DEFAULT_GOAL := all
 
-EXTENSION_TARGETS = all install uninstall installdirs
+EXTENSION_TARGETS = all install uninstall installdirs installcheck
 
 .PHONY: $(EXTENSION_TARGETS) clean
 $(EXTENSION_TARGETS):

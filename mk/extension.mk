@@ -6,6 +6,13 @@ MODULE_big = backstream
 EXTENSION = backstream
 DATA = $(wildcard sql/backstream--*.sql) detectors/backstream_detectors.sql $(wildcard packs/*.sql)
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/engine/*.c receiver/*.c))
+# installcheck: the scripts of sql/ and specs/ against a running server, in a database of its own.
+REGRESS = $(filter-out backstream--%,$(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+REGRESS_OPTS = --use-existing
+REGRESS_PREP = installcheck-prepare
+ISOLATION = $(patsubst specs/%.spec,%,$(wildcard specs/*.spec))
+ISOLATION_OPTS = --use-existing
+override ISOLATION_TESTDB = contrib_regression
 SHLIB_LINK = -lpq -lev -lmaxminddb -lm
 
 # Only what SQL calls is visible; PostgreSQL 15 leaves PGDLLEXPORT empty here.  The server's headers
@@ -38,7 +45,9 @@ build/extension.objects: export STAMP = $(OBJS)
 build/extension.flags build/extension.objects: FORCE
 	@mkdir -p build
 	@printf '%s\n' "$$STAMP" | cmp -s - $@ || printf '%s\n' "$$STAMP" >$@
-.PHONY: FORCE
+.PHONY: FORCE installcheck-prepare
+installcheck-prepare:
+	@scripts/installcheck-prepare.sh '$(bindir)'
 FORCE:
 $(OBJS): build/extension.flags
 backstream.so: build/extension.objects

@@ -16,7 +16,7 @@ SELECT attnum, attname, format_type(atttypid, atttypmod) FROM pg_attribute
 
 -- settings
 \a\t
-SELECT name, setting, unit, context FROM pg_settings
+SELECT name, boot_val, unit, context FROM pg_settings
  WHERE name LIKE 'backstream.%' AND name NOT IN ('backstream.listen', 'backstream.memory') ORDER BY name;
 \a\t
 SET backstream.nonsense = 1;

@@ -103,6 +103,7 @@ backstream.nap = '1ms'
 shared_buffers = '64MB'
 log_min_messages = warning
 autovacuum = off
+max_connections = 150
 """
 
     def __init__(self):

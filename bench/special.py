@@ -278,6 +278,48 @@ def pmacct(server, report, quick):
                 statistics.median(a / b for a, b in zip(theirs, ours)))
 
 
+# ---- live tails ---------------------------------------------------------------------------------
+
+TAIL = """SET backstream.listen_for = '{seconds} s'; SET backstream.tail_buffer = '{buffer}';
+SELECT {tail}, count(*), coalesce(sum(bytes), 0) FROM backstream.flow WHERE src_port % {tails} = {tail}"""
+
+
+def start_tails(server, tails, seconds):
+    clients = [subprocess.Popen(
+        server.psql_command("-At", "-F", "\t", "-c", TAIL.format(seconds=seconds, tails=tails, tail=i, buffer="4MB")),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for i in range(tails)]
+    if server.wait_for("SELECT count(*) FROM backstream.tails", tails) != tails:
+        raise RuntimeError("some tail does not listen")
+    time.sleep(0.3)
+    return clients
+
+
+def live_tails(server, report, quick):
+    """Statements that read the stream, each another part of it: what a record costs more, and all are exact."""
+    seconds, rate = (3 if quick else 8), 200000
+    nsec = {}
+    server.use_views("""CREATE CONTINUOUS VIEW v AS
+        SELECT src_port % 100 AS part, count(*) AS records, sum(bytes) AS bytes FROM backstream.flow GROUP BY 1""")
+    for tails in (0, 1, 100):
+        known = {row[0]: row[1:] for row in server.sql("SELECT part, records, bytes FROM v")}
+        clients = start_tails(server, tails, seconds + 3 + tails // 5)
+        traffic = Traffic(rate=rate, seconds=seconds)
+        before = server.cpu()
+        sent = traffic.send()["records"]
+        server.settle(traffic, sent)
+        nsec[tails] = (server.cpu() - before) / sent
+        answers = [client.communicate() for client in clients]
+        if tails < 100:
+            continue
+        expected = {row[0]: [int(x) - int(y) for x, y in zip(row[1:], known.get(row[0], [0, 0]))]
+                    for row in server.sql("SELECT part, records, bytes FROM v")}
+        exact = all(not err and [int(x) for x in out.split("\t")[1:]] == expected[out.split("\t")[0]]
+                    for out, err in answers)
+        report.truth(f"100 live tails at {rate // 1000} k records/s: nothing dropped, all exact", exact)
+    report.note("one live tail of everything: ns more per record", nsec[1] - nsec[0])
+    report.note("each of 100 live tails with a condition: ns more per record", (nsec[100] - nsec[0]) / 100)
+
+
 # ---- parts of the way, from memory ---------------------------------------------------------------
 
 def lines_of(program, *arguments):
@@ -303,6 +345,7 @@ JOBS = [
     Job("memory", "memory per group", memory_per_group, True),
     Job("reading", "reading a closed window", reading, True),
     Job("readers", "2 M records/s with ten readers", readers, True),
+    Job("tails", "live tails", live_tails, True),
     Job("flood", "beyond capacity", flood, True),
     Job("pmacct", "pmacct beside it", pmacct, True),
     Job("provider", "a provider's profile", provider, True),

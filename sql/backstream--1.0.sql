@@ -619,8 +619,9 @@ CREATE FUNCTION backstream.view_counters(
 	OUT last_error_at timestamptz, OUT state text, OUT groups bigint, OUT memory_bytes bigint,
 	OUT since timestamptz, OUT received bigint, OUT skipped bigint, OUT unknown_rate bigint,
 	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz,
-	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz, OUT group_bytes integer,
-	OUT computed integer, OUT clamped bigint, OUT late_bytes bigint)
+	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz,
+	OUT next_since timestamptz, OUT next_until timestamptz, OUT group_bytes integer, OUT computed integer,
+	OUT clamped bigint, OUT late_bytes bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.view_counters() IS
@@ -629,11 +630,15 @@ COMMENT ON FUNCTION backstream.view_counters() IS
 CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
 	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
-	s.memory_bytes, s.since, s.kept_since, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
+	s.memory_bytes, s.since, s.kept_since, s.next_since, s.next_until, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
 	s.closed_before, s.fed_before, s.windows_missed, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-	     THEN o.option_value END AS query
+	     THEN o.option_value END AS query,
+	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
+	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+	     THEN (SELECT n.option_value FROM pg_catalog.pg_options_to_table(t.ftoptions) n
+	            WHERE n.option_name OPERATOR(pg_catalog.=) 'next_query') END AS next_query
   FROM pg_catalog.pg_foreign_table t
   JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) t.ftserver
   JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid OPERATOR(pg_catalog.=) v.srvfdw
@@ -657,6 +662,8 @@ COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says 
 COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
 COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory';
 COMMENT ON COLUMN backstream.views.since IS 'the definition began to count what it counts';
+COMMENT ON COLUMN backstream.views.next_since IS 'a definition waits to take over (CREATE OR REPLACE), counting since then; NULL: none';
+COMMENT ON COLUMN backstream.views.next_until IS 'it takes over when the window that ends then, its first full one, is closed; NULL: not known yet';
 COMMENT ON COLUMN backstream.views.kept_since IS 'what earlier definitions counted since then is still there; columns that they had not are NULL in it';
 COMMENT ON COLUMN backstream.views.received IS 'offered to the view';
 COMMENT ON COLUMN backstream.views.skipped IS 'records that came while the view was suspended; not among those received';
@@ -672,6 +679,7 @@ COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
 COMMENT ON COLUMN backstream.views.group_bytes IS 'bytes of a group, without what is of variable length; the index takes 16 to 32 more where there are keys';
 COMMENT ON COLUMN backstream.views.computed IS 'expressions that PostgreSQL computes, record by record; 0: all are native (backstream.explain() says which)';
 COMMENT ON COLUMN backstream.views.query IS 'the definition; shown to the owner and to pg_read_all_stats';
+COMMENT ON COLUMN backstream.views.next_query IS 'the definition that waits to take over; shown like query';
 
 CREATE TABLE backstream.archived (
 	archive regclass PRIMARY KEY,
@@ -779,6 +787,13 @@ COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; wh
 
 GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.forwards, backstream.receivers, backstream.views,
 	backstream.outputs, backstream.tails, backstream.memory TO PUBLIC;
+
+/* ---- definitions that wait ------------------------------------------------------------------- */
+
+CREATE FUNCTION backstream.take_over(continuous_view regclass) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'bs_take_over' LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION backstream.take_over(regclass) IS
+'Let a definition that CREATE OR REPLACE has put beside the present one take over at once, before its first full window is closed; for the owner. Returns whether one was waiting. What the old one has counted is dropped.';
 
 /* ---- suspended views ------------------------------------------------------------------------- */
 

@@ -324,7 +324,7 @@ REVOKE pg_read_all_stats FROM regress_reader;
 PREPARE windows AS SELECT count(*) FROM by_window;
 SET plan_cache_mode = force_generic_plan;
 EXECUTE windows;
-CREATE OR REPLACE VIEW by_window WITH (continuous, clock = 'data', retain = '1 day') AS
+CREATE OR REPLACE VIEW by_window WITH (continuous, clock = 'data', retain = '1 day', take_over = 'now') AS
 SELECT count(*) AS records, tumble(t, '2 min') AS start, tumble(t, '2 min') + interval '2 min' AS "end", sum(b) AS b
   FROM s GROUP BY 2;
 EXECUTE windows;

@@ -167,7 +167,7 @@ bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled)
 {
 	BsViewTiming timing = timing_of(compiled, &def->options);
 
-	return bs_registry_attach(def->relid, compiled, &timing);
+	return bs_registry_attach(def, compiled, &timing);
 }
 
 /* The owner must be able to read what the view reads, now and not only when it was defined. */
@@ -240,7 +240,8 @@ static void
 load_and_compile(void *argument)
 {
 	BsActiveView *view = argument;
-	BsViewDef *def = bs_viewdef_load(view->relid, true);
+	BsViewDef *def = view->waiting ? bs_viewdef_load_waiting(view->relid)
+								   : bs_viewdef_load(view->relid, true);
 
 	if (def != NULL && is_mine(view, def))
 		compile(view, def);
@@ -264,15 +265,16 @@ compile_guarded(BsActiveView *view)
 /* ---- the list ---------------------------------------------------------------------------------- */
 
 static BsActiveView *
-entry_of(Oid relid)
+entry_of(Oid relid, bool waiting)
 {
 	BsActiveView *view;
 
 	for (view = views; view != NULL; view = view->next)
-		if (view->relid == relid)
+		if (view->relid == relid && view->waiting == waiting)
 			return view;
 	view = MemoryContextAllocZero(TopMemoryContext, sizeof(*view));
 	view->relid = relid;
+	view->waiting = waiting;
 	view->next = views;
 	views = view;
 	return view;
@@ -311,6 +313,8 @@ by_sharing(const void *a, const void *b)
 		order = x->compiled != NULL ? -1 : 1;
 	if (order == 0)
 		order = x->relid < y->relid ? -1 : x->relid > y->relid;
+	if (order == 0)
+		order = (int) x->waiting - (int) y->waiting;
 	return order;
 }
 
@@ -348,6 +352,27 @@ lock_view(BsActiveView *view, bool nowait)
 	return true;
 }
 
+/* Bring one entry up to date; false: not now. */
+static bool
+take_up(BsActiveView *view, bool nowait)
+{
+	bool complete = true;
+
+	view->current = true;
+	/* Taking the lock also takes in the invalidations of whoever held it before. */
+	if (!lock_view(view, nowait))
+		return false;
+	if (!view->fresh && nowait && !bs_viewdef_lock_nowait(view->relid))
+		complete = false;
+	else if (!view->fresh)
+	{
+		view->fresh = true;
+		compile_guarded(view);
+	}
+	UnlockRelationOid(view->relid, AccessShareLock);
+	return complete;
+}
+
 bool
 bs_active_refresh(bool nowait)
 {
@@ -360,25 +385,9 @@ bs_active_refresh(bool nowait)
 	for (BsActiveView *view = views; view != NULL; view = view->next)
 		view->current = false;
 	foreach (cell, bs_viewdef_list())
-	{
-		BsActiveView *view = entry_of(lfirst_oid(cell));
-
-		view->current = true;
-		/* Taking the lock also takes in the invalidations of whoever held it before. */
-		if (!lock_view(view, nowait))
-		{
-			complete = false;
-			continue;
-		}
-		if (!view->fresh && nowait && !bs_viewdef_lock_nowait(view->relid))
-			complete = false;
-		else if (!view->fresh)
-		{
-			view->fresh = true;
-			compile_guarded(view);
-		}
-		UnlockRelationOid(view->relid, AccessShareLock);
-	}
+		complete &= take_up(entry_of(lfirst_oid(cell), false), nowait);
+	foreach (cell, bs_viewdef_waiting_list())
+		complete &= take_up(entry_of(lfirst_oid(cell), true), nowait);
 	forget_dropped();
 	sort_views();
 	for (BsActiveView *view = views; view != NULL; view = view->next)
@@ -412,10 +421,10 @@ bs_active_next(BsActiveView *view)
 }
 
 BsActiveView *
-bs_active_find(Oid relid)
+bs_active_find(const BsSharedView *shared)
 {
 	for (BsActiveView *view = views; view != NULL; view = view->next)
-		if (view->relid == relid && view->compiled != NULL)
+		if (view->compiled != NULL && view->shared == shared)
 			return view;
 	return NULL;
 }

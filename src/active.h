@@ -18,6 +18,7 @@ typedef struct BsActiveView
 	Oid relid;
 	Oid stream;
 	bool over_view; /* stream is a continuous view: the keeper feeds this one (levels.h) */
+	bool waiting;   /* the definition that waits to take over */
 	bool left_out;  /* not this process's: bs_active_take_levels() */
 	bool current;   /* still in the catalog at the last look */
 	bool fresh;   /* nothing that it was compiled from has changed since */
@@ -55,8 +56,8 @@ extern bool bs_active_refresh(bool nowait);
 extern BsActiveView *bs_active_first(Oid stream);
 extern BsActiveView *bs_active_next(BsActiveView *view);
 
-/* The entry of a view; NULL when there is none, or it does not compile. */
-extern BsActiveView *bs_active_find(Oid relid);
+/* The entry that counts in a slot; NULL when there is none, or it does not compile. */
+extern BsActiveView *bs_active_find(const BsSharedView *shared);
 
 /* Which of a stream's columns its views read: sets wanted[]; false when no view is over it. */
 extern bool bs_active_wanted(Oid stream, bool *wanted);

@@ -28,6 +28,7 @@
 #include "levels.h"
 #include "prefix.h"
 #include "registry.h"
+#include "takeover.h"
 #include "viewdef.h"
 #include "worker.h"
 
@@ -129,6 +130,7 @@ bs_keeper_main(Datum argument)
 			generation = seen;
 		bs_views_advance();
 		bs_registry_sweep();
+		bs_takeover_turn();
 		bs_prefix_keep(bs_views_advance);
 		more = bs_levels_turn();
 		more |= bs_outputs_turn(BS_OUTPUT_NOTIFY, bs_alerts_run, bs_alerts_end);

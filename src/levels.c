@@ -155,7 +155,7 @@ feed_pass(TimestampTz deadline)
 		if (!level_read(i, &level) || level.fed_before >= level.closed_below)
 			continue;
 		memory = memory_of(i, &level);
-		view = bs_active_find(level.relid);
+		view = bs_active_find(level.view);
 		if (memory->retry_at > GetCurrentTimestamp() || view == NULL || view->shared != level.view)
 			continue;
 		memory->retry_at = 0;

@@ -19,6 +19,7 @@
 #include "nodedefine.h"
 #include "options.h"
 #include "pinned.h"
+#include "takeover.h"
 
 BS_SQL_FUNCTION(bs_keep_view);
 
@@ -137,6 +138,8 @@ bs_view_keep(const BsKept *kept, BsKeepMode mode)
 	if (mode == BS_KEEP_CHECK)
 		return "different";
 	make_view(kept, true);
+	/* Who merges what the nodes have asks for this definition from now on. */
+	(void) bs_takeover_now(relid);
 	return "replaced";
 }
 

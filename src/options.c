@@ -63,6 +63,8 @@ static const char *const overflow_choices[] = {"count", "other", NULL};
 static const char *const node_failure_choices[] = {"error", "partial", NULL};
 static const char *const switch_choices[] = {"off", "on", NULL};
 
+static const char *const take_over_choices[] = {"closed", "now", NULL};
+
 #define IN_VIEW(field)   offsetof(BsViewOptions, field)
 #define IN_SERVER(field) offsetof(BsServerOptions, field)
 
@@ -76,6 +78,7 @@ static const OptionRow option_rows[] = {
 	{"clock", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(clock), 0, 0, clock_choices},
 	{"show", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(show), 0, 0, show_choices},
 	{"overflow", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(overflow), 0, 0, overflow_choices},
+	{"take_over", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(take_over), 0, 0, take_over_choices},
 	{"notify", ON_VIEW, KIND_CHANNEL, 0, IN_VIEW(notify), 0, 0, NULL},
 	{"notify_on", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(notify_on), 0, 0, notify_on_choices},
 	{"notify_limit", ON_VIEW, KIND_COUNT, 0, IN_VIEW(notify_limit), 0, 10000, NULL},
@@ -339,6 +342,7 @@ view_options_defaults(BsViewOptions *result)
 	result->max_groups = 1000000;
 	result->clock = BS_CLOCK_WALL;
 	result->show = BS_SHOW_ALL;
+	result->take_over = BS_TAKE_OVER_CLOSED;
 	result->notify_on = BS_NOTIFY_ROW;
 	result->notify_limit = 100;
 	result->overflow = BS_OVERFLOW_COUNT;
@@ -390,10 +394,78 @@ rolling_check(List *options, const BsViewOptions *parsed, const char *source)
 	}
 }
 
+/* ---------- shown and waiting ---------- */
+
+static bool
+is_waiting(const DefElem *def)
+{
+	return strncmp(def->defname, BS_NEXT_PREFIX, strlen(BS_NEXT_PREFIX)) == 0;
+}
+
+char *
+bs_option_next_name(const char *name)
+{
+	return psprintf(BS_NEXT_PREFIX "%s", name);
+}
+
+List *
+bs_options_shown(List *options)
+{
+	List *shown = NIL;
+	ListCell *cell;
+
+	foreach (cell, options)
+		if (!is_waiting(lfirst_node(DefElem, cell)))
+			shown = lappend(shown, copyObject(lfirst(cell)));
+	return shown;
+}
+
+List *
+bs_options_waiting(List *options)
+{
+	List *waiting = NIL;
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+
+		if (!is_waiting(def))
+			continue;
+		def = copyObject(def);
+		def->defname += strlen(BS_NEXT_PREFIX);
+		waiting = lappend(waiting, def);
+	}
+	return waiting;
+}
+
+List *
+bs_options_join(List *shown, List *waiting)
+{
+	List *joined = copyObject(shown);
+	ListCell *cell;
+
+	foreach (cell, waiting)
+	{
+		DefElem *def = copyObject(lfirst_node(DefElem, cell));
+
+		def->defname = bs_option_next_name(def->defname);
+		joined = lappend(joined, def);
+	}
+	return joined;
+}
+
 void
 bs_view_options_parse(List *options, BsViewOptions *result)
 {
+	BsViewOptions waiting;
 	ListCell *cell;
+
+	if (bs_options_waiting(options) != NIL)
+	{
+		bs_view_options_parse(bs_options_waiting(options), &waiting);
+		options = bs_options_shown(options);
+	}
 
 	view_options_defaults(result);
 	foreach (cell, options)
@@ -473,6 +545,8 @@ bs_view_option_is_fixed(const char *name)
 {
 	const OptionRow *row = row_find(name, ON_VIEW);
 
+	if (strncmp(name, BS_NEXT_PREFIX, strlen(BS_NEXT_PREFIX)) == 0)
+		return true;
 	return row != NULL && (row->flags & FIXED);
 }
 

@@ -52,6 +52,16 @@ typedef enum BsNotifyOn
 	BS_NOTIFY_CHANGE /* groups that the window before had not, or has no more */
 } BsNotifyOn;
 
+/* When a definition that counts something else takes the place of what is there. */
+typedef enum BsTakeOver
+{
+	BS_TAKE_OVER_CLOSED, /* when its first full window is closed */
+	BS_TAKE_OVER_NOW
+} BsTakeOver;
+
+/* Options of the definition that waits to take over have this before their names. */
+#define BS_NEXT_PREFIX "next_"
+
 /* Times in microseconds; what was not given has its default. */
 typedef struct BsViewOptions
 {
@@ -66,6 +76,7 @@ typedef struct BsViewOptions
 	char *time_column;  /* of a rolling view; NULL: time_received of backstream.flow */
 	int clock;          /* BsViewClock */
 	int show;           /* BsViewShow */
+	int take_over;      /* BsTakeOver */
 	char *notify;       /* a channel; NULL: none */
 	int notify_on;      /* BsNotifyOn */
 	int64 notify_limit; /* notifications of one window, without the summary */
@@ -106,6 +117,17 @@ extern DefElem *bs_option_find(List *options, const char *name);
  * version does not know.
  */
 extern void bs_view_options_parse(List *options, BsViewOptions *result);
+
+/*
+ * Of a view's stored options those of the definition that it shows, and those of the one that waits to
+ * take over, under their own names (NIL: none does): new lists.
+ */
+extern List *bs_options_shown(List *options);
+extern List *bs_options_waiting(List *options);
+/* The options of a view that shows the first and waits for the second (both under their own names). */
+extern List *bs_options_join(List *shown, List *waiting);
+/* next_NAME */
+extern char *bs_option_next_name(const char *name);
 
 /*
  * The options that a user wrote in CREATE VIEW ... WITH (...) or SET (...), checked one by one,

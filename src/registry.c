@@ -118,6 +118,7 @@ init_view(BsSharedView *view)
 	SpinLockInit(&view->mutex);
 	pg_atomic_init_u32(&view->state, 0);
 	pg_atomic_init_u32(&view->replaced, 0);
+	pg_atomic_init_u64(&view->full_from, (uint64) BS_TIME_INFINITY);
 	pg_atomic_init_u64(&view->closed_before, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->skipped, 0);
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);

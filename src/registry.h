@@ -122,6 +122,7 @@ typedef struct BsSharedPartial
 typedef enum BsSlotRole
 {
 	BS_SLOT_CURRENT = 1, /* what the view shows */
+	BS_SLOT_WAITING,     /* a definition that will take the place of the current one */
 	BS_SLOT_PREDECESSOR  /* counted under an earlier definition that the current one goes on from */
 } BsSlotRole;
 
@@ -139,6 +140,7 @@ typedef struct BsSharedView
 	uint64 signature;    /* BsSignature in the arena; 0: there was no room for it */
 	uint32 signature_bytes;
 	int32 predecessor;   /* number of the slot that this one goes on from; -1: none */
+	uint64 clock_of;     /* stream and column that its windows are over, as a number */
 	uint64 generation;   /* who has taken up the definitions of this one knows this slot */
 
 	/* Under the mutex: */
@@ -149,6 +151,11 @@ typedef struct BsSharedView
 	pg_atomic_uint32 state;         /* BsViewState */
 	/* 1: a predecessor.  Set under the lock of the keeper's partial: what it reads below it adds no more. */
 	pg_atomic_uint32 replaced;
+	/*
+	 * int64, of one that waits: its first window of which it has counted everything; BS_TIME_INFINITY: not
+	 * known yet.  The keeper's.
+	 */
+	pg_atomic_uint64 full_from;
 	pg_atomic_uint64 closed_before; /* int64: windows before this are closed in every partial */
 	pg_atomic_uint64 skipped;       /* records that came while it was suspended */
 	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
@@ -238,6 +245,7 @@ extern uint64 bs_registry_generation(void);
 /* Raise it and wake the receivers and the keeper.  Cannot fail. */
 extern void bs_registry_bump(void);
 
+struct BsViewDef;
 struct BsViewProgram;
 struct BsSignature;
 
@@ -245,10 +253,14 @@ struct BsSignature;
  * The slot of a view for this definition, made or emptied when need be.  The caller holds a lock on
  * the relation (any mode) and has read the definition under it.  NULL when all slots are taken.
  */
-extern BsSharedView *bs_registry_attach(Oid relid, const struct BsViewProgram *compiled,
+extern BsSharedView *bs_registry_attach(const struct BsViewDef *def,
+										const struct BsViewProgram *compiled,
 										const BsViewTiming *timing);
 
-/* The slot of a view if this definition is being counted, else NULL. */
+/* The slot of a definition that waits to take over, or NULL; the caller holds the registry lock. */
+extern BsSharedView *bs_registry_waiting_of(Oid relid);
+
+/* The slot of a view if this definition, shown or waiting, is being counted, else NULL. */
 extern BsSharedView *bs_registry_find(Oid relid, uint64 fingerprint);
 
 /* The slot of a view under whatever definition, or NULL. */
@@ -261,6 +273,22 @@ extern void bs_registry_remove(Oid relid);
  * Free predecessors that retention has emptied and that nobody writes to any more.  The keeper's.
  */
 extern void bs_registry_sweep(void);
+
+/*
+ * Can the definition that waits in slot number i take over?  When its first full window is closed, a window of
+ * which it has counted all, because it began after everybody who adds records had taken it up; or when there is
+ * nothing that would be lost.  relid is that of its view.  The keeper's.
+ */
+extern bool bs_registry_waiting_ready(int i, Oid *relid);
+
+/*
+ * Windows of the waiting definition before its first full one are given back, when that is closed.  Before it
+ * takes over.
+ */
+extern void bs_registry_drop_parts_of_windows(Oid relid);
+
+/* Has no writer a pane in this slot?  The caller holds the registry lock. */
+extern bool bs_registry_is_empty(BsSharedView *view);
 
 /* One of the slots that a view's windows are in. */
 typedef struct BsViewPart

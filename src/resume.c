@@ -13,6 +13,22 @@
 
 BS_SQL_FUNCTION(bs_resume);
 
+/* The definition that is shown, or the one that waits to take over, if it is suspended. */
+static BsSharedView *
+suspended_slot(Oid relid)
+{
+	BsSharedView *slots[2];
+
+	bs_registry_lock_shared();
+	slots[0] = bs_registry_slot_of(relid);
+	slots[1] = bs_registry_waiting_of(relid);
+	bs_registry_unlock();
+	for (int i = 0; i < 2; i++)
+		if (slots[i] != NULL && pg_atomic_read_u32(&slots[i]->state) == BS_SUSPENDED_CODE)
+			return slots[i];
+	return NULL;
+}
+
 /*
  * resume(regclass) returns whether the view was suspended.  It is compiled anew by every writer, so that
  * what was held against it is forgotten, and goes on counting; what came meanwhile was not counted.
@@ -28,11 +44,13 @@ bs_resume(PG_FUNCTION_ARGS)
 						errmsg("\"%s\" is not a continuous view", get_rel_name(relid))));
 	if (!pg_class_ownercheck(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
-	view = bs_registry_find_any(relid);
-	if (view == NULL || pg_atomic_read_u32(&view->state) != BS_SUSPENDED_CODE)
+	view = suspended_slot(relid);
+	if (view == NULL)
 		PG_RETURN_BOOL(false);
 	CacheInvalidateRelcacheByRelid(relid);
-	bs_view_resume(view, BS_SUSPENDED_CODE);
+	do
+		bs_view_resume(view, BS_SUSPENDED_CODE);
+	while ((view = suspended_slot(relid)) != NULL);
 	bs_views_changed();
 	PG_RETURN_BOOL(true);
 }

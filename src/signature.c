@@ -65,7 +65,7 @@ hash_records(const BsViewProgram *view, const Query *query, const BsViewOptions 
 	ListCell *lc;
 
 	hash = hash_combine64(hash, bs_fingerprint_tree(query->jointree->quals));
-	hash = hash_combine64(hash, view->ungrouped);
+	hash = hash_combine64(hash, (uint64) view->ungrouped << 1 | (uint64) view->rolling);
 	foreach (lc, query->rtable)
 		if (lfirst_node(RangeTblEntry, lc)->rtekind == RTE_FUNCTION)
 			hash = hash_combine64(

@@ -9,25 +9,50 @@
  */
 #include "backstream.h"
 
+#include "common/hashfn.h"
 #include "utils/memutils.h"
 
 #include "engine/writer.h"
 #include "registry.h"
 #include "signature.h"
+#include "viewdef.h"
 
 /* ---- looking up ------------------------------------------------------------------------------- */
 
-BsSharedView *
-bs_registry_slot_of(Oid relid)
+static BsSharedView *
+slot_with(Oid relid, BsSlotRole role)
 {
 	for (int i = 0; i < bs_registry_nslots(); i++)
 	{
 		BsSharedView *view = bs_registry_slot(i);
 
-		if (view->relid == relid && (!OidIsValid(relid) || view->role == BS_SLOT_CURRENT))
+		if (view->relid == relid && (!OidIsValid(relid) || view->role == role))
 			return view;
 	}
 	return NULL;
+}
+
+BsSharedView *
+bs_registry_slot_of(Oid relid)
+{
+	return slot_with(relid, BS_SLOT_CURRENT);
+}
+
+BsSharedView *
+bs_registry_waiting_of(Oid relid)
+{
+	return slot_with(relid, BS_SLOT_WAITING);
+}
+
+/* The slot of this definition, shown or waiting. */
+static BsSharedView *
+slot_for(Oid relid, uint64 fingerprint)
+{
+	BsSharedView *view = bs_registry_slot_of(relid);
+
+	if (view == NULL || view->fingerprint != fingerprint)
+		view = bs_registry_waiting_of(relid);
+	return view != NULL && view->fingerprint == fingerprint ? view : NULL;
 }
 
 int
@@ -60,9 +85,7 @@ bs_registry_find(Oid relid, uint64 fingerprint)
 	if (bs_registry_nslots() == 0)
 		return NULL;
 	bs_registry_lock_shared();
-	view = bs_registry_slot_of(relid);
-	if (view != NULL && view->fingerprint != fingerprint)
-		view = NULL;
+	view = slot_for(relid, fingerprint);
 	bs_registry_unlock();
 	return view;
 }
@@ -82,14 +105,17 @@ bs_registry_find_any(Oid relid)
 
 /* Copy the parts as far as there is room for their signatures; returns the bytes that are needed. */
 static Size
-copy_parts(Oid relid, BsViewPart *parts, int *nparts, char *room, Size room_bytes)
+copy_parts(Oid relid, uint64 fingerprint, BsSlotRole role, BsViewPart *parts, int *nparts, char *room,
+		   Size room_bytes)
 {
 	BsSharedView *view;
 	Size used = 0;
 
 	*nparts = 0;
 	bs_registry_lock_shared();
-	view = bs_registry_slot_of(relid);
+	view = slot_for(relid, fingerprint);
+	if (view == NULL)
+		view = slot_with(relid, role);
 	for (; view != NULL && *nparts < BS_MAX_PARTS; view = bs_registry_predecessor(view))
 	{
 		BsViewPart *part = &parts[(*nparts)++];
@@ -106,9 +132,10 @@ copy_parts(Oid relid, BsViewPart *parts, int *nparts, char *room, Size room_byte
 	return used;
 }
 
-int
-bs_registry_parts(Oid relid, uint64 fingerprint, const BsViewProgram *compiled,
-				  BsViewPart parts[BS_MAX_PARTS])
+/* Those of the definition, or else of the slot of this role when it can go on from that. */
+static int
+find_parts(Oid relid, uint64 fingerprint, BsSlotRole role, const BsViewProgram *compiled,
+		   BsViewPart parts[BS_MAX_PARTS])
 {
 	Size room_bytes = 0;
 	char *room = NULL;
@@ -116,7 +143,7 @@ bs_registry_parts(Oid relid, uint64 fingerprint, const BsViewProgram *compiled,
 
 	while (bs_registry_nslots() > 0)
 	{
-		Size needed = copy_parts(relid, parts, &nparts, room, room_bytes);
+		Size needed = copy_parts(relid, fingerprint, role, parts, &nparts, room, room_bytes);
 
 		/* The reader's own needs no comparing. */
 		if (needed <= room_bytes || (nparts == 1 && parts[0].fingerprint == fingerprint))
@@ -128,6 +155,17 @@ bs_registry_parts(Oid relid, uint64 fingerprint, const BsViewProgram *compiled,
 		(compiled == NULL || parts[0].signature == NULL ||
 		 !bs_signature_continues(parts[0].signature, compiled)))
 		return 0;
+	return nparts;
+}
+
+int
+bs_registry_parts(Oid relid, uint64 fingerprint, const BsViewProgram *compiled,
+				  BsViewPart parts[BS_MAX_PARTS])
+{
+	int nparts = find_parts(relid, fingerprint, BS_SLOT_CURRENT, compiled, parts);
+
+	if (nparts == 0)
+		nparts = find_parts(relid, fingerprint, BS_SLOT_WAITING, compiled, parts);
 	return nparts;
 }
 
@@ -239,7 +277,8 @@ start_partials(BsSharedView *view, const BsProgram *program, const BsViewTiming 
 
 /* Start to count in a free slot; the registry lock is held exclusively. */
 static void
-start_view(BsSharedView *view, Oid relid, const BsViewProgram *compiled, const BsViewTiming *timing)
+start_view(BsSharedView *view, Oid relid, BsSlotRole role, const BsViewProgram *compiled,
+		   const BsViewTiming *timing)
 {
 	int64 closed_before = BS_TIME_NEG_INFINITY;
 	TimestampTz now = GetCurrentTimestamp();
@@ -253,13 +292,15 @@ start_view(BsSharedView *view, Oid relid, const BsViewProgram *compiled, const B
 		closed_before = bs_window_first_after(&timing->windowing, now - timing->retain_usec);
 	memset(&view->timing, 0, sizeof(view->timing));
 	view->relid = relid;
-	view->role = BS_SLOT_CURRENT;
+	view->role = role;
 	view->fingerprint = compiled->program.fingerprint;
 	view->since = now;
-	view->generation = bs_registry_generation();
+	view->generation = bs_registry_generation() + 1;
+	view->clock_of = hash_combine64(compiled->stream, compiled->program.time_column);
 	view->last_error_at = 0;
 	view->last_error[0] = '\0';
 	pg_atomic_write_u32(&view->state, BS_VIEW_ACTIVE);
+	pg_atomic_write_u64(&view->full_from, (uint64) BS_TIME_INFINITY);
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
 	pg_atomic_write_u64(&view->skipped, 0);
 	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
@@ -343,7 +384,7 @@ continue_view(BsSharedView *older, BsSharedView *view, const BsViewProgram *comp
 	BsSharedPartial *keepers = &older->partials[bs_keeper_writer()];
 
 	shorten_chain(older);
-	start_view(view, older->relid, compiled, timing);
+	start_view(view, older->relid, BS_SLOT_CURRENT, compiled, timing);
 	older->role = BS_SLOT_PREDECESSOR;
 	view->predecessor = bs_registry_number(older);
 	/* No window of the view below is added to both. */
@@ -358,8 +399,6 @@ continue_view(BsSharedView *older, BsSharedView *view, const BsViewProgram *comp
 	raise_to(&view->windows_missed, &older->windows_missed);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 		hand_over_output(older, view, i);
-	/* Whoever compiles after this knows the new slot; till then some go on with the old one. */
-	view->generation = bs_registry_generation() + 1;
 }
 
 void
@@ -392,41 +431,129 @@ count_current(void)
 	return n;
 }
 
-BsSharedView *
-bs_registry_attach(Oid relid, const BsViewProgram *compiled, const BsViewTiming *timing)
+/* What the view shows from now on.  Returns NULL when there is no room. */
+static BsSharedView *
+attach_new(Oid relid, BsSlotRole role, const BsViewProgram *compiled, const BsViewTiming *timing)
 {
-	BsSharedView *view;
-	BsSharedView *fresh;
-	bool replaced = false;
+	BsSharedView *view = NULL;
 
-	bs_registry_lock_exclusive();
-	view = bs_registry_slot_of(relid);
-	fresh = bs_registry_slot_of(InvalidOid);
+	if (role != BS_SLOT_CURRENT || count_current() < bs_setting_max_views)
+		view = slot_with(InvalidOid, 0);
+	if (view != NULL)
+		start_view(view, relid, role, compiled, timing);
+	return view;
+}
+
+/* The waiting definition becomes what is shown; what was goes. */
+static void
+promote(BsSharedView *view, BsSharedView *waiting)
+{
+	waiting->role = BS_SLOT_CURRENT;
 	if (view == NULL)
-	{
-		view = count_current() < bs_setting_max_views ? fresh : NULL;
-		if (view != NULL)
-			start_view(view, relid, compiled, timing);
-	}
-	else if (view->fingerprint == compiled->program.fingerprint)
-	{
-		if (memcmp(&view->timing, timing, sizeof(*timing)) != 0)
-			set_timing(view, timing);
-	}
-	else if (fresh != NULL && continues(view, compiled))
+		return;
+	for (int i = 0; i < BS_NOUTPUTS; i++)
+		hand_over_output(view, waiting, i);
+	free_chain(view);
+}
+
+static BsSharedView *
+attach_other(BsSharedView *view, const BsViewProgram *compiled, const BsViewTiming *timing)
+{
+	BsSharedView *fresh = slot_with(InvalidOid, 0);
+	Oid relid = view->relid;
+
+	if (fresh != NULL && continues(view, compiled))
 	{
 		continue_view(view, fresh, compiled, timing);
-		view = fresh;
-		replaced = true;
+		return fresh;
 	}
-	else
+	free_chain(view);
+	start_view(view, relid, BS_SLOT_CURRENT, compiled, timing);
+	return view;
+}
+
+/*
+ * Has what waited taken over, and perhaps been replaced already by a definition that goes on from it, before
+ * anybody came here?
+ */
+static bool
+has_taken_over(const BsSharedView *view, const BsSharedView *waiting, const BsViewProgram *compiled)
+{
+	uint64 fingerprint = compiled->program.fingerprint;
+
+	if (view != NULL && view->fingerprint == fingerprint)
+		return false;
+	if (waiting->fingerprint == fingerprint)
+		return true;
+	return continues(waiting, compiled) && (view == NULL || !continues(view, compiled));
+}
+
+/* Under the registry lock; *changed: a slot has come or gone that others must know of. */
+static BsSharedView *
+attach_current(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing,
+			   bool *changed)
+{
+	uint64 fingerprint = compiled->program.fingerprint;
+	BsSharedView *view = bs_registry_slot_of(def->relid);
+	BsSharedView *waiting = bs_registry_waiting_of(def->relid);
+
+	if (waiting != NULL && has_taken_over(view, waiting, compiled))
 	{
-		free_chain(view);
-		start_view(view, relid, compiled, timing);
+		*changed = true;
+		promote(view, waiting);
+		view = waiting;
 	}
+	else if (waiting != NULL && !def->has_waiting)
+	{
+		*changed = true;
+		free_slot(waiting);
+	}
+	if (view == NULL)
+		return attach_new(def->relid, BS_SLOT_CURRENT, compiled, timing);
+	if (view->fingerprint != fingerprint)
+	{
+		*changed = true;
+		return attach_other(view, compiled, timing);
+	}
+	if (memcmp(&view->timing, timing, sizeof(*timing)) != 0)
+		set_timing(view, timing);
+	return view;
+}
+
+static BsSharedView *
+attach_waiting(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing,
+			   bool *changed)
+{
+	BsSharedView *waiting = bs_registry_waiting_of(def->relid);
+
+	if (waiting != NULL && waiting->fingerprint != compiled->program.fingerprint)
+	{
+		free_slot(waiting);
+		waiting = NULL;
+	}
+	if (waiting == NULL)
+	{
+		waiting = attach_new(def->relid, BS_SLOT_WAITING, compiled, timing);
+		*changed = waiting != NULL;
+		return waiting;
+	}
+	if (memcmp(&waiting->timing, timing, sizeof(*timing)) != 0)
+		set_timing(waiting, timing);
+	return waiting;
+}
+
+BsSharedView *
+bs_registry_attach(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing)
+{
+	BsSharedView *view;
+	bool changed = false;
+
+	bs_registry_lock_exclusive();
+	view = def->waiting ? attach_waiting(def, compiled, timing, &changed)
+						: attach_current(def, compiled, timing, &changed);
 	bs_registry_unlock();
-	/* Everybody who adds looks again: the old slot is to be left soon. */
-	if (replaced)
+	/* Everybody who adds looks again, and it is known who has. */
+	if (changed)
 		bs_registry_bump();
 	return view;
 }
@@ -452,8 +579,8 @@ bs_registry_remove(Oid relid)
 
 /* ---- sweeping --------------------------------------------------------------------------------- */
 
-static bool
-is_empty(BsSharedView *view)
+bool
+bs_registry_is_empty(BsSharedView *view)
 {
 	bool empty = true;
 
@@ -490,7 +617,7 @@ predecessor_is_done(const BsSharedView *view)
 {
 	return OidIsValid(view->relid) && view->predecessor >= 0 &&
 		   bs_registry_taken_up(view->generation, view->since) &&
-		   is_empty(bs_registry_predecessor(view));
+		   bs_registry_is_empty(bs_registry_predecessor(view));
 }
 
 void

@@ -180,6 +180,8 @@ typedef struct ViewCounters
 {
 	Oid relid;
 	TimestampTz since;
+	TimestampTz next_since; /* of the definition that waits to take over; 0: none */
+	TimestampTz next_until; /* the end of its first full window; 0: not known */
 	TimestampTz kept_since; /* of the oldest definition that this one goes on from; 0: none */
 	uint32 state;
 	uint64 skipped; /* while it was suspended */
@@ -261,6 +263,20 @@ add_predecessors(ViewCounters *counters, const BsSharedView *view)
 	}
 }
 
+static void
+add_waiting(ViewCounters *counters)
+{
+	BsSharedView *waiting = bs_registry_waiting_of(counters->relid);
+	int64 full_from;
+
+	if (waiting == NULL)
+		return;
+	full_from = (int64) pg_atomic_read_u64(&waiting->full_from);
+	counters->next_since = waiting->since;
+	if (IS_VALID_TIMESTAMP(full_from))
+		counters->next_until = bs_window_end(&waiting->timing.windowing, full_from);
+}
+
 /* Copy what slot number i has; false when it is free, or no view's current one. */
 static bool
 read_slot(int i, ViewCounters *counters)
@@ -293,6 +309,7 @@ read_slot(int i, ViewCounters *counters)
 		for (int w = 0; w < bs_nwriters(); w++)
 			add_partial(counters, &view->partials[w]);
 		add_predecessors(counters, view);
+		add_waiting(counters);
 	}
 	bs_registry_unlock();
 	if (used)
@@ -365,6 +382,8 @@ view_row(BsRow *row, const ViewCounters *counters)
 	else
 		bs_row_put_null(row);
 	bs_row_put_time(row, counters->kept_since);
+	bs_row_put_time(row, counters->next_since);
+	bs_row_put_time(row, counters->next_until);
 	bs_row_put(row, Int32GetDatum((int32) sum->layout.row_bytes));
 	bs_row_put(row, Int32GetDatum(counters->computed));
 	bs_row_put_count(row, sum->clamped);

@@ -229,6 +229,32 @@ refuse_fixed_options(const char *name, List *changes)
 	}
 }
 
+/* A definition that waits to take over is altered with the one that is shown. */
+static List *
+options_of_both(Oid relid, List *changes)
+{
+	List *stored = bs_viewdef_stored_options(relid);
+	List *both = list_copy(changes);
+	ListCell *cell;
+
+	if (bs_options_waiting(stored) == NIL)
+		return both;
+	foreach (cell, changes)
+	{
+		DefElem *def = copyObject(lfirst_node(DefElem, cell));
+		bool is_set;
+
+		def->defname = bs_option_next_name(def->defname);
+		is_set = bs_option_find(stored, def->defname) != NULL;
+		if (def->defaction != DEFELEM_DROP)
+			def->defaction = is_set ? DEFELEM_SET : DEFELEM_ADD;
+		else if (!is_set)
+			continue;
+		both = lappend(both, def);
+	}
+	return both;
+}
+
 /*
  * Not an error: a dump restores rights after the tables.  The workers look at the rights again when
  * they start the view.
@@ -285,7 +311,10 @@ view_alter(BsUtilityCall *call, Oid relid)
 							errdetail("Its columns are those of its query."),
 							errhint("Use CREATE OR REPLACE CONTINUOUS VIEW.")));
 		if (command->subtype == AT_GenericOptions)
+		{
 			refuse_fixed_options(get_rel_name(relid), (List *) command->def);
+			command->def = (Node *) options_of_both(relid, (List *) command->def);
+		}
 	}
 	bs_ddl_next(call);
 	if (has_command(statement, AT_ChangeOwner))

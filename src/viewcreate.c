@@ -28,6 +28,7 @@
 #include "nodedefine.h"
 #include "prefix.h"
 #include "query.h"
+#include "takeover.h"
 #include "viewdef.h"
 #include "outputdef.h"
 #include "views.h"
@@ -267,6 +268,9 @@ foreign_table_make(BsUtilityCall *call, CreateForeignTableStmt *statement, bool 
 	if (is_view)
 	{
 		columns_refuse_constraints(statement);
+		/* Nothing has been counted here that a definition could wait beside. */
+		if (bs_options_waiting(statement->options) != NIL)
+			statement->options = bs_options_waiting(statement->options);
 		bs_ddl_lock_for_definition();
 		query = view_options_complete(statement, InvalidOid);
 	}
@@ -315,33 +319,6 @@ bs_stream_check(Oid relid)
 
 /* ---------- CREATE OR REPLACE ---------- */
 
-/* ALTER options so that they become these. */
-static List *
-options_change(List *old, List *wanted)
-{
-	List *changes = NIL;
-	ListCell *cell;
-
-	foreach (cell, wanted)
-	{
-		DefElem *def = lfirst_node(DefElem, cell);
-
-		changes = lappend(
-			changes,
-			makeDefElemExtended(NULL, def->defname, def->arg,
-								bs_option_find(old, def->defname) ? DEFELEM_SET : DEFELEM_ADD, -1));
-	}
-	foreach (cell, old)
-	{
-		DefElem *def = lfirst_node(DefElem, cell);
-
-		if (!bs_option_find(wanted, def->defname))
-			changes =
-				lappend(changes, makeDefElemExtended(NULL, def->defname, NULL, DEFELEM_DROP, -1));
-	}
-	return changes;
-}
-
 static AlterTableCmd *
 alter_command(AlterTableType type, Node *definition)
 {
@@ -381,14 +358,17 @@ uppers_compare(Oid relid, List *windowed)
 
 /*
  * The table stays (its OID, rights, comment, what depends on it): new columns at the end, all
- * options new, the dependencies of the old query gone.
+ * options new, the dependencies of the old query gone.  One that must wait is tried out so, and then put
+ * beside the old one.
  */
 static void
 view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 {
 	AlterTableStmt *alter = makeNode(AlterTableStmt);
 	List *windowed = uppers_windowed(relid);
+	List *stored = bs_viewdef_stored_options(relid);
 	Query *query = view_options_complete(wanted, relid);
+	bool waits = bs_takeover_must_wait(relid, query, wanted->options);
 	Relation relation = table_open(relid, AccessExclusiveLock);
 	int nold =
 		columns_compare(relation, query_columns(query),
@@ -402,7 +382,7 @@ view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 	alter->cmds = lappend(
 		alter->cmds,
 		alter_command(AT_GenericOptions,
-					  (Node *) options_change(bs_viewdef_stored_options(relid), wanted->options)));
+					  (Node *) bs_options_change(stored, wanted->options)));
 	alter->relation = wanted->base.relation;
 	alter->objtype = OBJECT_FOREIGN_TABLE;
 	bs_ddl_next_statement(call, (Node *) alter);
@@ -411,6 +391,8 @@ view_replace(BsUtilityCall *call, CreateForeignTableStmt *wanted, Oid relid)
 	CommandCounterIncrement();
 	view_created(relid, query);
 	uppers_compare(relid, windowed);
+	if (waits)
+		bs_takeover_wait(relid, bs_options_shown(stored));
 	bs_node_view_defined(relid, BS_KEEP_REPLACE, false);
 }
 

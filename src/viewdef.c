@@ -193,24 +193,43 @@ bs_viewdef_server_over(Oid relid)
 	return stored.server;
 }
 
+typedef struct ListVisit
+{
+	const char *option; /* that those to be listed have */
+	List *list;
+} ListVisit;
+
 static void
 list_visit(HeapTuple tuple, Relation catalog, void *arg)
 {
-	List **list = arg;
+	ListVisit *visit = arg;
 	Form_pg_foreign_table form = (Form_pg_foreign_table) GETSTRUCT(tuple);
 
-	if (server_is_ours(form->ftserver) && bs_option_find(tuple_options(tuple, catalog), "query"))
-		*list = lappend_oid(*list, form->ftrelid);
+	if (server_is_ours(form->ftserver) &&
+		bs_option_find(tuple_options(tuple, catalog), visit->option))
+		visit->list = lappend_oid(visit->list, form->ftrelid);
+}
+
+static List *
+list_with(const char *option)
+{
+	ListVisit visit = {.option = option};
+
+	if (bs_extension_is_here())
+		foreign_tables_visit(InvalidOid, list_visit, &visit);
+	return visit.list;
 }
 
 List *
 bs_viewdef_list(void)
 {
-	List *list = NIL;
+	return list_with("query");
+}
 
-	if (bs_extension_is_here())
-		foreign_tables_visit(InvalidOid, list_visit, &list);
-	return list;
+List *
+bs_viewdef_waiting_list(void)
+{
+	return list_with(BS_NEXT_PREFIX "query");
 }
 
 /* ---------- text and tree ---------- */
@@ -363,33 +382,53 @@ parse_as_owner(const BsViewDef *def)
 	return query;
 }
 
+static BsViewDef *
+load(Oid relid, const StoredTable *stored, List *options, Oid owner)
+{
+	BsViewDef *def = palloc0(sizeof(*def));
+
+	def->relid = relid;
+	def->owner = owner;
+	def->server = stored->server;
+	def->name = get_rel_name(relid);
+	def->schema = get_namespace_name(get_rel_namespace(relid));
+	def->has_waiting = bs_option_find(stored->options, BS_NEXT_PREFIX "query") != NULL;
+	bs_view_options_parse(options, &def->options);
+	def->query_text = def->options.query;
+	def->query = parse_as_owner(def);
+	bs_rolling_mark(def->query, &def->options);
+	def->stream = bs_query_stream(def->query);
+	def->on_nodes = bs_server_is_remote(def->server);
+	return def;
+}
+
 BsViewDef *
 bs_viewdef_load(Oid relid, bool missing_ok)
+{
+	StoredTable stored = stored_table(relid);
+	Oid owner = relation_owner(relid);
+
+	if (OidIsValid(owner) && server_is_ours(stored.server) &&
+		bs_option_find(stored.options, "query"))
+		return load(relid, &stored, bs_options_shown(stored.options), owner);
+	if (!missing_ok)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("there is no continuous view with OID %u", relid)));
+	return NULL;
+}
+
+BsViewDef *
+bs_viewdef_load_waiting(Oid relid)
 {
 	StoredTable stored = stored_table(relid);
 	Oid owner = relation_owner(relid);
 	BsViewDef *def;
 
 	if (!OidIsValid(owner) || !server_is_ours(stored.server) ||
-		!bs_option_find(stored.options, "query"))
-	{
-		if (missing_ok)
-			return NULL;
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("there is no continuous view with OID %u", relid)));
-	}
-	def = palloc0(sizeof(*def));
-	def->relid = relid;
-	def->owner = owner;
-	def->server = stored.server;
-	def->name = get_rel_name(relid);
-	def->schema = get_namespace_name(get_rel_namespace(relid));
-	bs_view_options_parse(stored.options, &def->options);
-	def->query_text = def->options.query;
-	def->query = parse_as_owner(def);
-	bs_rolling_mark(def->query, &def->options);
-	def->stream = bs_query_stream(def->query);
-	def->on_nodes = bs_server_is_remote(def->server);
+		!bs_option_find(stored.options, BS_NEXT_PREFIX "query"))
+		return NULL;
+	def = load(relid, &stored, bs_options_waiting(stored.options), owner);
+	def->waiting = true;
 	return def;
 }
 

@@ -22,6 +22,8 @@ typedef struct BsViewDef
 	Oid owner;
 	Oid server;
 	Oid archive; /* viewrename.c: the table that options.archive names */
+	bool waiting;     /* this is the definition that waits to take over */
+	bool has_waiting; /* there is one */
 	Oid stream; /* the relation in FROM: a stream, or a continuous view */
 	bool on_nodes; /* the nodes of server keep it; it is not counted here (node.h) */
 	char *schema;
@@ -41,6 +43,9 @@ typedef struct BsViewDef
  */
 extern BsViewDef *bs_viewdef_load(Oid relid, bool missing_ok);
 
+/* The same of the definition that waits to take over; NULL if there is none. */
+extern BsViewDef *bs_viewdef_load_waiting(Oid relid);
+
 /*
  * Take the locks that bs_viewdef_load() would wait for (AccessShareLock on what the query reads) if
  * nobody is in the way; they are held until the end of the transaction.  False: not now.  For
@@ -51,6 +56,9 @@ extern bool bs_viewdef_lock_nowait(Oid relid);
 
 /* OIDs of all continuous views of this database, ascending.  NIL where the extension is not. */
 extern List *bs_viewdef_list(void);
+
+/* Those of which a definition waits to take over. */
+extern List *bs_viewdef_waiting_list(void);
 
 /*
  * May the owner read the columns of the stream that the query uses?  (EXECUTE on functions is

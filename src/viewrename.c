@@ -35,6 +35,7 @@
 typedef struct Loading
 {
 	Oid relid;
+	bool waiting;
 	BsViewDef *def;
 } Loading;
 
@@ -43,7 +44,8 @@ load(void *argument)
 {
 	Loading *loading = argument;
 
-	loading->def = bs_viewdef_load(loading->relid, true);
+	loading->def = loading->waiting ? bs_viewdef_load_waiting(loading->relid)
+								   : bs_viewdef_load(loading->relid, true);
 }
 
 /*
@@ -51,9 +53,9 @@ load(void *argument)
  * of every later RENAME: it is left as it is, with a warning.
  */
 static BsViewDef *
-load_or_warn(Oid relid)
+load_or_warn(Oid relid, bool waiting)
 {
-	Loading loading = {.relid = relid};
+	Loading loading = {.relid = relid, .waiting = waiting};
 	ErrorData *error = bs_guarded(load, &loading);
 
 	if (error == NULL)
@@ -77,12 +79,18 @@ all_load(void)
 	{
 		/* One that somebody drops just now needs no new text. */
 		Relation relation = try_relation_open(lfirst_oid(cell), AccessShareLock);
-		BsViewDef *def = relation != NULL ? load_or_warn(lfirst_oid(cell)) : NULL;
+		BsViewDef *def = relation != NULL ? load_or_warn(lfirst_oid(cell), false) : NULL;
+		BsViewDef *next = def != NULL && def->has_waiting ? load_or_warn(lfirst_oid(cell), true) : NULL;
 
 		if (def != NULL)
 		{
 			def->archive = bs_archive_table(def->options.archive, true);
 			defs = lappend(defs, def);
+		}
+		if (next != NULL)
+		{
+			next->archive = bs_archive_table(next->options.archive, true);
+			defs = lappend(defs, next);
 		}
 		if (relation != NULL)
 			relation_close(relation, NoLock);
@@ -138,7 +146,8 @@ archive_store(const BsViewDef *def)
 	char *name = OidIsValid(def->archive) ? bs_archive_table_name(def->archive) : NULL;
 
 	if (name != NULL && strcmp(name, def->options.archive) != 0)
-		bs_viewdef_store_option(def->relid, def->owner, "archive", name);
+		bs_viewdef_store_option(def->relid, def->owner,
+								def->waiting ? BS_NEXT_PREFIX "archive" : "archive", name);
 }
 
 static void
@@ -155,7 +164,7 @@ all_store(List *defs)
 		columns_name(def);
 		text = bs_viewdef_deparse(def->query);
 		if (strcmp(text, def->query_text) != 0)
-			bs_viewdef_store_option(def->relid, def->owner, "query", text);
+			bs_viewdef_store_option(def->relid, def->owner, def->waiting ? BS_NEXT_PREFIX "query" : "query", text);
 		archive_store(def);
 	}
 }

@@ -2,12 +2,15 @@
 /* viewshape.c: what a planner must know of a continuous view.  See viewshape.h. */
 #include "backstream.h"
 
+#include "access/relation.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/ruleutils.h"
 
 #include "viewshape.h"
@@ -77,12 +80,38 @@ bs_shape_make(const BsViewDef *def, const BsViewProgram *view, MemoryContext con
 
 /* ---------- compiling ---------- */
 
+/* Columns that a definition which waits to take over has added: NULL until then. */
+static void
+add_columns_to_come(BsViewProgram *view, Oid relid)
+{
+	MemoryContext outer = MemoryContextSwitchTo(view->context);
+	Relation relation = relation_open(relid, AccessShareLock);
+	TupleDesc desc = RelationGetDescr(relation);
+
+	for (int i = list_length(view->tlist); i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		Const *null =
+			makeNullConst(attribute->atttypid, attribute->atttypmod, attribute->attcollation);
+
+		view->tlist = lappend(view->tlist, makeTargetEntry((Expr *) null, (AttrNumber) (i + 1),
+														   pstrdup(NameStr(attribute->attname)), false));
+	}
+	relation_close(relation, NoLock);
+	MemoryContextSwitchTo(outer);
+}
+
 BsViewProgram *
 bs_view_compile(Oid relid, uint32 capacity, BsViewDef **def)
 {
+	BsViewProgram *view;
+
 	check_stack_depth();
 	*def = bs_viewdef_load(relid, false);
-	return bs_query_compile(*def, capacity, CurrentMemoryContext);
+	view = bs_query_compile(*def, capacity, CurrentMemoryContext);
+	if ((*def)->has_waiting)
+		add_columns_to_come(view, relid);
+	return view;
 }
 
 /*

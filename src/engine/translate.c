@@ -154,6 +154,9 @@ bs_partial_inherit_counters(BsPartial *into, const BsPartial *from)
 	into->errors += from->errors;
 	into->unknown_rate += from->unknown_rate;
 	into->sources_refused += from->sources_refused;
+	into->clamped += from->clamped;
+	into->late_bytes += from->late_bytes;
+	into->has_late_bytes |= from->has_late_bytes;
 	if (into->last_error == BS_ERROR_NONE)
 		into->last_error = from->last_error;
 }

@@ -33,5 +33,5 @@ SELECT format('GRANT SELECT ON %s TO %I', c.oid::regclass, :'role')
  WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = :'schema')
    AND (c.relkind = 'v' OR c.oid IN (SELECT view FROM backstream.views)) ORDER BY c.relname \gexec
 GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.forwards, backstream.receivers, backstream.views,
-	backstream.outputs, backstream.memory TO :"role";
+	backstream.outputs, backstream.memory, backstream.health TO :"role";
 COMMIT;

@@ -490,9 +490,9 @@ COMMENT ON FUNCTION backstream.exporter_counters() IS
 'Counters of exporters: see the view backstream.exporters.';
 
 CREATE VIEW backstream.exporters AS
-SELECT e.exporter, c.name, e.obs_domain, e.flow_type, e.datagrams, e.records, e.records_lost,
-	e.datagrams_lost, e.unknown_template, e.decode_errors, e.last_seen, e.clock_skew,
-	e.sampling_rate, e.bytes, e.option_records, e.resyncs, e.template_errors, e.templates_refused,
+SELECT e.exporter, c.name, e.flow_type, e.obs_domain, e.records, e.records_lost, e.datagrams_lost,
+	e.unknown_template, e.decode_errors, e.last_seen, e.clock_skew,
+	e.sampling_rate, e.datagrams, e.bytes, e.option_records, e.resyncs, e.template_errors, e.templates_refused,
 	e.withdrawals_ignored, e.untimed, e.totals_used, e.templates,
 	e.counter_samples, e.other_samples, e.worker
   FROM backstream.exporter_counters() e
@@ -558,7 +558,10 @@ CREATE FUNCTION backstream.listener_counters(
 COMMENT ON FUNCTION backstream.listener_counters() IS
 'Counters of sockets: see the view backstream.listeners.';
 
-CREATE VIEW backstream.listeners AS SELECT * FROM backstream.listener_counters();
+CREATE VIEW backstream.listeners AS
+SELECT l.address, l.worker, l.state, l.datagrams, l.bytes, l.kernel_drops, l.rejected, l.not_export, l.error,
+	l.truncated, l.receive_errors, l.receive_buffer_bytes
+  FROM backstream.listener_counters() l;
 COMMENT ON VIEW backstream.listeners IS
 'Sockets on which exports are received, one row for each address and receiver.';
 COMMENT ON COLUMN backstream.listeners.address IS 'address and UDP port';
@@ -628,9 +631,9 @@ COMMENT ON FUNCTION backstream.view_counters() IS
 'Counters of continuous views: see the view backstream.views.';
 
 CREATE VIEW backstream.views AS
-SELECT c.oid::pg_catalog.regclass AS view, s.records, s.filtered, s.late, s.future, s.untimed,
-	s.overflowed, s.errors, s.last_error, COALESCE(s.state, 'not counted') AS state, s.groups,
-	s.memory_bytes, s.since, s.kept_since, s.next_since, s.next_until, s.received, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
+SELECT c.oid::pg_catalog.regclass AS view, COALESCE(s.state, 'not counted') AS state, s.records, s.late,
+	s.overflowed, s.errors, s.groups, s.memory_bytes, s.last_error, s.received, s.filtered, s.future, s.untimed,
+	s.since, s.kept_since, s.next_since, s.next_until, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
 	s.closed_before, s.fed_before, s.windows_missed, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
@@ -1131,3 +1134,71 @@ END
 $$;
 COMMENT ON FUNCTION backstream.uninstall_pack(text, name) IS
 'Drop the views of a pack in a schema (default: of the pack''s name): those whose comment ends in [pack NAME]; and the schema, if install_pack() made it and nothing is left in it.  Fails if something else depends on them.  Returns how many there were.';
+
+/* ---------- for people who look ---------- */
+
+-- Three digits and a prefix: the power of 1000 with which fewer than four remain when they are rounded.
+CREATE FUNCTION backstream.pretty(value float8, unit text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	prefixes text[] := ARRAY['', 'k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y'];
+	power integer := 1;
+BEGIN
+	IF value IN ('NaN', 'Infinity', '-Infinity') THEN
+		RETURN value || ' ' || unit;
+	END IF;
+	WHILE abs(value) >= 999.5 AND power < 9 LOOP
+		value := value / 1000;
+		power := power + 1;
+	END LOOP;
+	RETURN round(value::numeric, CASE WHEN power = 1 AND value = trunc(value) THEN 0
+		WHEN abs(value) < 9.995 THEN 2 WHEN abs(value) < 99.95 THEN 1 ELSE 0 END) || ' ' || prefixes[power] || unit;
+END
+$$;
+COMMENT ON FUNCTION backstream.pretty(float8, text) IS
+'A number with three digits, a decimal prefix and a unit: pretty(1838400, ''bit/s'') is 1.84 Mbit/s.';
+
+CREATE FUNCTION backstream.pretty_bps(bits_per_second float8) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN backstream.pretty(bits_per_second, 'bit/s');
+COMMENT ON FUNCTION backstream.pretty_bps(float8) IS 'Bits per second, to be read: 1.84 Mbit/s.';
+
+CREATE FUNCTION backstream.pretty_pps(packets_per_second float8) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN backstream.pretty(packets_per_second, 'p/s');
+COMMENT ON FUNCTION backstream.pretty_pps(float8) IS 'Packets per second, to be read: 2.30 kp/s.';
+
+CREATE FUNCTION backstream.pretty_bytes(bytes float8) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN backstream.pretty(bytes, 'B');
+COMMENT ON FUNCTION backstream.pretty_bytes(float8) IS
+'Bytes, to be read, with decimal prefixes as rates have them: 1.50 GB is 1,500,000,000 (pg_size_pretty() divides by 1024).';
+
+CREATE VIEW backstream.health AS
+SELECT h.subject, CASE WHEN h.wrong = 0 THEN 'ok' ELSE h.otherwise END AS state, h.wrong AS count, h.meaning, h.see
+  FROM (
+	SELECT 1 AS place, 'receivers' AS subject, 'broken' AS otherwise, count(*) FILTER (WHERE pid IS NULL) AS wrong,
+		'that do not run' AS meaning, 'receivers' AS see FROM backstream.receivers
+	UNION ALL SELECT 2, 'listeners', 'broken', count(*) FILTER (WHERE state <> 'open'), 'that are not open', 'listeners' FROM backstream.listeners
+	UNION ALL SELECT 3, 'socket drops', 'lossy', coalesce(sum(kernel_drops), 0), 'datagrams that the kernel dropped', 'listeners' FROM backstream.listeners
+	UNION ALL SELECT 4, 'rejected senders', 'look', coalesce(sum(rejected + not_export), 0), 'datagrams not allowed, or no exports', 'listeners' FROM backstream.listeners
+	UNION ALL SELECT 5, 'silent exporters', 'look', count(*) FILTER (WHERE last_seen < now() - interval '5 min'), 'not heard for five minutes', 'exporters' FROM backstream.exporters
+	UNION ALL SELECT 6, 'lost records', 'lossy', coalesce(sum(records_lost), 0), 'missing by sequence numbers', 'exporters' FROM backstream.exporters
+	UNION ALL SELECT 7, 'lost datagrams', 'lossy', coalesce(sum(datagrams_lost), 0), 'missing by sequence numbers', 'exporters' FROM backstream.exporters
+	UNION ALL SELECT 8, 'undecoded', 'lossy', coalesce(sum(unknown_template + decode_errors + template_errors + templates_refused), 0),
+		'sets without a template, or malformed', 'exporters' FROM backstream.exporters
+	UNION ALL SELECT 9, 'clocks', 'look', count(*) FILTER (WHERE abs(extract(epoch FROM clock_skew)) > 60), 'exporters more than a minute off', 'exporters' FROM backstream.exporters
+	UNION ALL SELECT 10, 'views', 'broken', count(*) FILTER (WHERE state <> 'active'), 'suspended or not counted', 'views' FROM backstream.views
+	UNION ALL SELECT 11, 'late records', 'lossy', coalesce(sum(late), 0), 'came after their window was closed', 'views' FROM backstream.views
+	UNION ALL SELECT 12, 'overflowed records', 'lossy', coalesce(sum(overflowed), 0), 'found no room for their group', 'views' FROM backstream.views
+	UNION ALL SELECT 13, 'other records', 'lossy', coalesce(sum(future + untimed + errors + skipped), 0), 'future, untimed, failed or skipped', 'views' FROM backstream.views
+	UNION ALL SELECT 14, 'outputs', 'broken', count(*) FILTER (WHERE last_error IS NOT NULL OR windows_missed > 0), 'that fail, or missed windows', 'outputs' FROM backstream.outputs
+	UNION ALL SELECT 15, 'forwarding', 'lossy', coalesce(sum(dropped + looped), 0), 'datagrams not forwarded', 'forwards' FROM backstream.forwards
+	UNION ALL SELECT 16, 'memory', 'lossy', failures, 'requests that found none', 'memory' FROM backstream.memory
+	UNION ALL SELECT 17, 'memory used', 'look', CASE WHEN used > 0.9 * total THEN 1 ELSE 0 END, 'more than nine tenths of it', 'memory' FROM backstream.memory
+	) h ORDER BY h.place;
+COMMENT ON VIEW backstream.health IS
+'Is all well?  One row for each thing that can be wrong: ok, look (may be as it should), lossy (results lack something), broken.  Counters are since the server started.';
+COMMENT ON COLUMN backstream.health.subject IS 'what is looked at';
+COMMENT ON COLUMN backstream.health.state IS 'ok; look: may be as it should; lossy: results lack something; broken: something does not work';
+COMMENT ON COLUMN backstream.health.count IS 'how many or how much is wrong';
+COMMENT ON COLUMN backstream.health.meaning IS 'of what';
+COMMENT ON COLUMN backstream.health.see IS 'the view of schema backstream that says more';
+GRANT SELECT ON backstream.health TO PUBLIC;

@@ -49,6 +49,8 @@ make -C "$here" --no-print-directory tools >"$work/build.log" 2>&1 || {
 }
 cp "$here"/build/release/bs-generate "$here"/build/release/bs-replay "$work/tools/"
 cp -r "$here/t" "$here/README.md" "$here/docs" "$here/grafana" "$work/source/"
+# Versions to update to go where this server looks for them: in its tree, never in the system.
+cp "$here"/t/upgrade/*.sql "$(find "$tree/" -path '*/extension/backstream.control' -printf '%h')/"
 for f in "$here"/test/clients/*.c; do
 	[ -e "$f" ] || continue
 	gcc -std=gnu11 -O1 -g -Wall -Wextra -I"$(pg_config --includedir)" -I"$(${PG_CONFIG:-/usr/bin/pg_config} --includedir)" \

@@ -16,6 +16,17 @@ EXTENSION_TARGETS = all install uninstall installdirs installcheck
 $(EXTENSION_TARGETS):
 	+@$(MAKE) --no-print-directory -f mk/extension.mk PG_CONFIG='$(PG_CONFIG)' $@
 
+# dist: the source as an archive, for PGXN and others.  deb: Debian packages of it.  Both into build/dist.
+# check-deb: builds, installs, tests and removes them in a Debian that has nothing else (as root, minutes).
+.PHONY: dist deb check-deb
+dist:
+	@scripts/dist.sh
+deb:
+	@scripts/deps.sh deb
+	@scripts/deb.sh
+check-deb:
+	@scripts/check-deb.sh
+
 # deps: install what a job needs (SET=build, check, demo or bench).
 # demo: KEEP=1 leaves the server running, to look around.
 # check: PARTS="unit regress" runs only these (scripts/check.sh lists them).

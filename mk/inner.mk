@@ -2,7 +2,8 @@
 # VARIANT is release, asan or fuzz.
 
 INNER_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wmissing-prototypes -Wconversion \
-	-Wno-sign-conversion -Werror=implicit-function-declaration -fvisibility=hidden $(INNER_WERROR)
+	-Wno-sign-conversion -Werror=implicit-function-declaration -fvisibility=hidden $(INNER_WERROR) \
+	$(CPPFLAGS) $(CFLAGS)
 
 ENGINE_SRCS = $(wildcard src/engine/*.c)
 RECEIVER_SRCS = $(wildcard receiver/*.c)
@@ -38,7 +39,7 @@ build/$(1)/test_%: build/$(1)/test/unit/test_%.o build/$(1)/libtools.a build/$(1
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) $$(TEST_LIBS)
 
 build/$(1)/bs-%: build/$(1)/receiver/tools/bs-%.o build/$(1)/libtools.a build/$(1)/libinner.a
-	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS) $$(TOOL_LIBS)
+	$(2) $(3) $$(LDFLAGS) -o $$@ $$^ $$(INNER_LIBS) $$(TOOL_LIBS)
 
 build/$(1)/bench_%: build/$(1)/bench/bench_%.o build/$(1)/libinner.a
 	$(2) $(3) -o $$@ $$^ $$(INNER_LIBS)

@@ -3,7 +3,7 @@
 # Install the Debian packages that a job needs and that are missing.  With nothing missing it takes a
 # tenth of a second, needs no rights, and asks no network.
 #
-#   scripts/deps.sh [-n] SET...      SET: build, check, demo or bench; -n: only list what is missing
+#   scripts/deps.sh [-n] SET...      SET: build, check, demo, bench or deb; -n: only list what is missing
 #
 # What it leaves alone: Debian's postgresql-15 makes and starts a cluster "main" when it is installed,
 # and other packages here (pmacct, softflowd, nfdump) start daemons.  While apt runs, a drop-in for
@@ -20,6 +20,7 @@ packages_of() {
 			"libjansson-dev mmdb-bin nfdump perl postgresql-15-hll postgresql-15-tdigest procps" \
 			"pmacct softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
+		deb) echo "$build $tools debhelper dpkg-dev fakeroot help2man postgresql-server-dev-all" ;;
 		bench) echo "$build $tools pmacct procps python3" ;;
 		*) return 1 ;;
 	esac
@@ -33,7 +34,7 @@ fi
 wanted=
 for set in "$@"; do
 	wanted="$wanted $(packages_of "$set")" || {
-		echo "usage: $0 [-n] build|check|demo|bench ..." >&2
+		echo "usage: $0 [-n] build|check|demo|bench|deb ..." >&2
 		exit 2
 	}
 done

@@ -36,8 +36,6 @@ answer=$(ask 'SELECT current_setting($$server_version_num$$)::int / 10000') || r
 	refuse "the user is no superuser"
 [ "$(ask 'SELECT current_setting($$shared_preload_libraries$$) ~ $$(^|[,/ "])backstream(\.so)?([," ]|$)$$')" = t ] ||
 	refuse "backstream is not in the server's shared_preload_libraries"
-[ "$(ask 'SELECT count(*) FROM pg_available_extensions WHERE name = $$backstream$$')" = 1 ] ||
-	refuse "the extension's files are not where the server looks for them"
 answer=$(ask 'SELECT setting FROM pg_settings WHERE name = $$backstream.database$$')
 [ "$answer" = $database ] || refuse "backstream.database is \"$answer\", and no database but $database is touched"
 answer=$(ask 'SELECT setting FROM pg_settings WHERE name = $$backstream.listen$$')
@@ -45,4 +43,5 @@ answer=$(ask 'SELECT setting FROM pg_settings WHERE name = $$backstream.listen$$
 
 ask "DROP DATABASE IF EXISTS $database WITH (FORCE)"
 ask "CREATE DATABASE $database TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
-"$psql" -X -q -v ON_ERROR_STOP=1 -d $database -c 'CREATE EXTENSION backstream'
+"$psql" -X -q -v ON_ERROR_STOP=1 -d $database -c 'CREATE EXTENSION backstream' ||
+	refuse "the extension cannot be created"

@@ -78,6 +78,8 @@ chmod 755 "$root/usr/sbin/policy-rc.d"
 DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-nocheck}" make --no-print-directory deb >"$work/log" 2>&1
 check "make deb" $?
 [ $failed -eq 0 ] || exit 1
+# The tree may change while this runs: tests are those of the archive that the packages were built of.
+mkdir "$work/source" && tar -xzf build/dist/backstream-*.tar.gz -C "$work/source"
 [ -z "$(files)" ]
 check "the root has nothing of it" $?
 mkdir "$root/packages"
@@ -123,7 +125,8 @@ check "Debian's own cluster receives 10000 records of bs-generate, and a view co
 
 # The regression scripts, by this machine's pg_regress: it needs libpq alone, the root has no compiler.
 mkdir "$root/packages/regress"
-cp -r sql expected scripts/installcheck-prepare.sh "$root/packages/regress/"
+cp -r "$work"/source/*/sql "$work"/source/*/expected "$work"/source/*/scripts/installcheck-prepare.sh \
+	"$root/packages/regress/"
 cp "$(pg_config --libdir)/postgresql/15/lib/pgxs/src/test/regress/pg_regress" "$root/packages/regress/" 2>/dev/null ||
 	cp /usr/lib/postgresql/15/lib/pgxs/src/test/regress/pg_regress "$root/packages/regress/"
 in_root_session 900 'cd /packages/regress

@@ -15,14 +15,14 @@ version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' META.json)
 }
 name=backstream-$version
 mkdir -p build/dist
-rm -f "build/dist/$name.tar.gz" "build/dist/$name.zip"
+rm -f build/dist/backstream-*.tar.gz build/dist/backstream-*.zip
 if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$PWD" ]; then
 	git archive --prefix="$name/" -o "build/dist/$name.tar.gz" "${1:-HEAD}"
 	git archive --prefix="$name/" -o "build/dist/$name.zip" "${1:-HEAD}"
 	[ -n "${1:-}" ] || git diff --quiet HEAD || echo "dist: what is not committed is not in it" >&2
 	echo "build/dist/$name.tar.gz build/dist/$name.zip"
 else
-	tar --transform "s|^\.|$name|" --exclude=./build --exclude=./results --exclude='*.o' --exclude='*.d' \
+	tar --transform "s|^\.|$name|" --exclude=./build --exclude=./.git --exclude=./results --exclude='*.o' --exclude='*.d' \
 		--exclude='*.so' --exclude='*.bc' -czf "build/dist/$name.tar.gz" .
 	echo "build/dist/$name.tar.gz"
 fi

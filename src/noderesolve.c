@@ -2,12 +2,9 @@
 /*
  * noderesolve.c: addresses of nodes that are given by name, without waiting for a slow resolver.
  *
- * libpq connects without blocking, but looks names up by getaddrinfo(), which may take half a minute.  The C
- * library's getaddrinfo_a() does the same in a thread of its own (which runs none of PostgreSQL's code and takes no
- * signals); libpq gets the addresses as hostaddr, and the name as host, by which certificates are checked.
- *
- * What a look-up writes to must outlive it: one that cannot be cancelled is put aside and freed when it has
- * ended, at the latest when the next one begins after that.  There are never more than look-ups that hang.
+ * libpq connects without blocking, but looks names up by getaddrinfo(), which may take half a minute.  Here they
+ * are looked up in the background (receiver/lookup.h); libpq gets the addresses as hostaddr, and the name as host,
+ * by which certificates are checked.
  */
 #include "backstream.h"
 
@@ -17,78 +14,34 @@
 
 #include "lib/stringinfo.h"
 
+#include "../receiver/lookup.h"
 #include "nodeconn.h"
 
 #define MAX_ADDRESSES 8 /* of one name */
 
-/* malloc'ed: not even an error frees it while the resolver writes to it. */
+/* malloc'ed: it goes with a connection, which no memory context does. */
 struct BsResolve
 {
-	struct BsResolve *next; /* put aside */
 	int nnames;
-	char **names;          /* [nnames] of host, in order */
-	struct gaicb *lookups; /* [nnames]; ar_name NULL: no look-up is needed */
-	struct addrinfo hints;
+	char **names;       /* [nnames] of host, in order */
+	BsLookup **lookups; /* [nnames]; NULL: no look-up is needed */
 };
 
-static BsResolve *put_aside;
-
 /* ---------- memory ---------- */
-
-static bool
-may_free(BsResolve *resolve)
-{
-	bool may = true;
-
-	for (int i = 0; i < resolve->nnames; i++)
-		if (resolve->lookups[i].ar_name != NULL &&
-			gai_error(&resolve->lookups[i]) == EAI_INPROGRESS &&
-			gai_cancel(&resolve->lookups[i]) == EAI_NOTCANCELED)
-			may = false;
-	return may;
-}
-
-static void
-release(BsResolve *resolve)
-{
-	for (int i = 0; i < resolve->nnames; i++)
-	{
-		if (resolve->lookups[i].ar_result != NULL)
-			freeaddrinfo(resolve->lookups[i].ar_result);
-		free(resolve->names[i]);
-	}
-	free(resolve->names);
-	free(resolve->lookups);
-	free(resolve);
-}
-
-static void
-sweep(void)
-{
-	BsResolve **link = &put_aside;
-
-	while (*link != NULL)
-	{
-		BsResolve *resolve = *link;
-
-		if (may_free(resolve))
-		{
-			*link = resolve->next;
-			release(resolve);
-		}
-		else
-			link = &resolve->next;
-	}
-}
 
 void
 bs_resolve_free(BsResolve *resolve)
 {
 	if (resolve == NULL)
 		return;
-	resolve->next = put_aside;
-	put_aside = resolve;
-	sweep();
+	for (int i = 0; i < resolve->nnames; i++)
+	{
+		bs_lookup_free(resolve->lookups[i]);
+		free(resolve->names[i]);
+	}
+	free(resolve->names);
+	free(resolve->lookups);
+	free(resolve);
 }
 
 /* ---------- names ---------- */
@@ -135,9 +88,9 @@ element(const char *list, int i, int *len)
 	return list;
 }
 
-/* False when memory is out. */
+/* Begin the look-ups that are needed.  False when memory is out. */
 static bool
-split_names(BsResolve *resolve, const char *hosts, bool *any)
+begin_lookups(BsResolve *resolve, const char *hosts, bool *any)
 {
 	*any = false;
 	for (int i = 0; i < resolve->nnames; i++)
@@ -148,27 +101,14 @@ split_names(BsResolve *resolve, const char *hosts, bool *any)
 		resolve->names[i] = strndup(name, (size_t) len);
 		if (resolve->names[i] == NULL)
 			return false;
-		if (needs_lookup(resolve->names[i]))
-		{
-			resolve->lookups[i].ar_name = resolve->names[i];
-			resolve->lookups[i].ar_request = &resolve->hints;
-			*any = true;
-		}
+		if (!needs_lookup(resolve->names[i]))
+			continue;
+		resolve->lookups[i] = bs_lookup_begin(resolve->names[i], SOCK_STREAM);
+		if (resolve->lookups[i] == NULL)
+			return false;
+		*any = true;
 	}
 	return resolve->nnames > 0;
-}
-
-static bool
-start_lookups(BsResolve *resolve)
-{
-	for (int i = 0; i < resolve->nnames; i++)
-	{
-		struct gaicb *lookup = &resolve->lookups[i];
-
-		if (lookup->ar_name != NULL && getaddrinfo_a(GAI_NOWAIT, &lookup, 1, NULL) != 0)
-			return false;
-	}
-	return true;
 }
 
 BsResolve *
@@ -178,19 +118,17 @@ bs_resolve_begin(const char **keywords, const char **values)
 	BsResolve *resolve;
 	bool any;
 
-	sweep();
 	if (hosts == NULL || value_of(keywords, values, "hostaddr") != NULL)
 		return NULL;
 	resolve = calloc(1, sizeof(BsResolve));
 	if (resolve == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	resolve->hints.ai_socktype = SOCK_STREAM;
 	resolve->nnames = count_elements(hosts);
 	resolve->names = calloc((size_t) resolve->nnames, sizeof(char *));
-	resolve->lookups = calloc((size_t) resolve->nnames, sizeof(struct gaicb));
+	resolve->lookups = calloc((size_t) resolve->nnames, sizeof(BsLookup *));
 	if (resolve->names == NULL || resolve->lookups == NULL)
 		resolve->nnames = 0;
-	if (!split_names(resolve, hosts, &any) || !start_lookups(resolve))
+	if (!begin_lookups(resolve, hosts, &any))
 	{
 		bs_resolve_free(resolve);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
@@ -210,9 +148,10 @@ bs_resolve_done(BsResolve *resolve, const char **error)
 	*error = NULL;
 	for (int i = 0; i < resolve->nnames; i++)
 	{
-		int status = resolve->lookups[i].ar_name != NULL ? gai_error(&resolve->lookups[i]) : 0;
+		const struct addrinfo *found;
+		int status = 0;
 
-		if (status == EAI_INPROGRESS)
+		if (resolve->lookups[i] != NULL && !bs_lookup_done(resolve->lookups[i], &status, &found))
 			return false;
 		if (status == 0)
 			any = true;
@@ -247,13 +186,15 @@ lists_add(Lists *lists, const char *name, const char *address, const char *port,
 static void
 lists_add_name(Lists *lists, const BsResolve *resolve, int i, const char *port, int port_len)
 {
-	const struct gaicb *lookup = &resolve->lookups[i];
+	const struct addrinfo *found = NULL;
+	int status;
 	int n = 0;
 
-	if (lookup->ar_name == NULL)
+	if (resolve->lookups[i] == NULL)
 		lists_add(lists, resolve->names[i], "", port, port_len);
-	for (struct addrinfo *found = lookup->ar_result; found != NULL && n < MAX_ADDRESSES;
-		 found = found->ai_next)
+	else
+		(void) bs_lookup_done(resolve->lookups[i], &status, &found);
+	for (; found != NULL && n < MAX_ADDRESSES; found = found->ai_next)
 	{
 		char address[NI_MAXHOST];
 

@@ -177,6 +177,17 @@ other_valid(const BsProgram *program, const uint8_t *row)
 	return true;
 }
 
+/* Of so many bytes of bits: is none set but among the first? */
+static bool
+no_bits_after(const uint8_t *bits, uint32_t nbytes, uint32_t nbits)
+{
+	uint32_t whole = nbits / 8;
+
+	if (nbits % 8 != 0 && bits[whole++] >> (nbits % 8) != 0)
+		return false;
+	return all_zero(bits + whole, nbytes - whole);
+}
+
 static bool
 keys_valid(const BsProgram *program, const uint8_t *row)
 {
@@ -196,11 +207,8 @@ keys_valid(const BsProgram *program, const uint8_t *row)
 		return false;
 	if (program->nkeys > 0 && bs_row_is_other(program, row))
 		return other_valid(program, row);
-	for (uint32_t bit = program->nkeys; bit < 8 * (program->key_bytes - program->null_offset);
-		 bit++)
-		if ((row[program->null_offset + bit / 8] >> (bit % 8) & 1) != 0)
-			return false;
-	return true;
+	return no_bits_after(row + program->null_offset, program->key_bytes - program->null_offset,
+						 program->nkeys);
 }
 
 static bool
@@ -272,24 +280,23 @@ static bool
 state_valid(const BsAggregate *aggregate, const uint8_t *row)
 {
 	const uint8_t *state = row + aggregate->offset;
-	uint32_t bytes = bs_aggregate_state_bytes(aggregate->kind, aggregate->type);
+	uint32_t bytes;
 	uint32_t flags;
 
 	if (aggregate->kind == BS_AGG_FOREIGN)
 		return aggregate->set == 0;
+	if (aggregate->set == 0 && aggregate->kind == BS_AGG_COUNT)
+		return true;
+	if (aggregate->set == 0 && bs_state_has_value(aggregate, row))
+		return aggregate->kind == BS_AGG_ACCUM_FLOAT
+				   ? accum_valid(state)
+				   : lane_value_valid(state_value_type(aggregate), state);
+	bytes = bs_aggregate_state_bytes(aggregate->kind, aggregate->type);
 	if (aggregate->set != 0)
 		return !bs_state_has_value(aggregate, row) && all_zero(state, bytes);
-	if (aggregate->kind == BS_AGG_COUNT)
-		return true;
-	if (!bs_state_has_value(aggregate, row))
-	{
-		memcpy(&flags, row + aggregate->flags_offset, sizeof(flags));
-		return all_zero(state, bytes) && (flags & aggregate->overflow_mask) == 0 &&
-			   (aggregate->kind != BS_AGG_SUM_INT || all_zero(row + aggregate->carry_offset, 4));
-	}
-	if (aggregate->kind == BS_AGG_ACCUM_FLOAT)
-		return accum_valid(state);
-	return lane_value_valid(state_value_type(aggregate), state);
+	memcpy(&flags, row + aggregate->flags_offset, sizeof(flags));
+	return all_zero(state, bytes) && (flags & aggregate->overflow_mask) == 0 &&
+		   (aggregate->kind != BS_AGG_SUM_INT || all_zero(row + aggregate->carry_offset, 4));
 }
 
 bool

@@ -106,17 +106,21 @@ autovacuum = off
 max_connections = 150
 """
 
-    def __init__(self):
+    def __init__(self, tree=None, settings=None, port=5432):
+        """By itself it builds the tree and receives; others use its tree and their own settings."""
         self.dir = tempfile.mkdtemp(prefix="backstream-bench-")
         os.chmod(self.dir, 0o755)
+        self.port = port
         atexit.register(self.stop)
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-        tree = os.path.join(self.dir, "tree")
-        self.script("server-tree.sh", tree, log="build.log")
-        self.script("private-server.sh", "start", self.dir, tree, stdin=self.settings)
+        self.tree = tree or os.path.join(self.dir, "tree")
+        if tree is None:
+            self.script("server-tree.sh", self.tree, log="build.log")
+        self.script("private-server.sh", "start", self.dir, self.tree, stdin=settings or self.settings)
         self.sql("CREATE EXTENSION backstream")
-        self.receiver = self.wait_for("SELECT pid FROM backstream.receivers")
-        self.pin_receiver()
+        if settings is None:
+            self.receiver = self.wait_for("SELECT pid FROM backstream.receivers")
+            self.pin_receiver()
 
     def script(self, name, *arguments, stdin="", log=None):
         environment = {k: v for k, v in os.environ.items() if k not in ("BS_ASSERT", "MAKEFLAGS")}
@@ -133,7 +137,7 @@ max_connections = 150
             os.sched_setaffinity(self.receiver, {RECEIVER_CPU})
 
     def psql_command(self, *arguments):
-        return ["psql", "-X", "-q", "-h", os.path.join(self.dir, "socket"), "-p", "5432", "-U", "postgres",
+        return ["psql", "-X", "-q", "-h", os.path.join(self.dir, "socket"), "-p", str(self.port), "-U", "postgres",
                 "-d", "postgres", "-v", "ON_ERROR_STOP=1", *arguments]
 
     def sql(self, text):

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
+from backbone import backbone
 from harness import (BUILD, BUFFER_BYTES, PORT, RECEIVER_CPU, Traffic, cpu_nsec, interrupt, pin)
 from rows import MATRIX, file
 
@@ -349,4 +350,5 @@ JOBS = [
     Job("flood", "beyond capacity", flood, True),
     Job("pmacct", "pmacct beside it", pmacct, True),
     Job("provider", "a provider's profile", provider, True),
+    Job("backbone", "reading from nodes", backbone, False),
 ]

@@ -53,7 +53,10 @@ SELECT backstream.uninstall_pack('overview', 'traffic');
 -- whoever may make views may install a pack, and files of packs are all that it reads
 CREATE ROLE regress_packs;
 SET ROLE regress_packs;
+-- (the message names the database)
+\set VERBOSITY sqlstate
 SELECT backstream.install_pack('overview');
+\set VERBOSITY default
 RESET ROLE;
 CREATE SCHEMA netops AUTHORIZATION regress_packs;
 GRANT USAGE ON FOREIGN SERVER backstream TO regress_packs;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: PostgreSQL
 #
 # installcheck.sh: `make installcheck` runs the regression tests on a server that is configured for it, as
-# often as one likes, tells a test that fails, and says what is missing on a server that is not.  Two
+# often as one likes, tells a test that fails, and says what is missing on a server that is not.  Three
 # scripts and a spec stand for all of them: what they all say is run-regress.sh's and run-isolation.sh's part.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -32,7 +32,7 @@ installcheck()
 	local server=$1
 	shift
 	env -u PGDATABASE -u MAKEFLAGS PGHOST="$work/$server/socket" PGPORT=5432 PGUSER=postgres \
-		make --no-print-directory REGRESS='base rename' ISOLATION=remember_failed "$@" installcheck >"$work/log" 2>&1
+		make --no-print-directory REGRESS='base packs rename' ISOLATION=remember_failed "$@" installcheck >"$work/log" 2>&1
 }
 
 BS_ASSERT=${BS_ASSERT:-1} scripts/server-tree.sh "$tree" >"$work/log" 2>&1
@@ -60,8 +60,8 @@ check "no test was run then" $?
 
 installcheck ready
 check "the tests pass on the server that is ready" $?
-[ "$(grep -cE '^test .* ok ' "$work/log")" = 3 ]
-check "all three were run" $?
+[ "$(grep -cE '^test .* ok ' "$work/log")" = 4 ]
+check "all four were run" $?
 installcheck ready
 check "and pass again" $?
 

@@ -81,7 +81,8 @@ measure(const char *name, uint32_t key_a, uint32_t key_b, bool keyed, bool filte
 			fill(batch, ngroups);
 			start = now_ns();
 			e = bs_program_evaluate(&program, batch, BS_TIME_INFINITY, NULL, NULL);
-			bs_partial_follow(&partial, arena, &program, batch, BS_TIME_INFINITY, 0);
+			bs_partial_follow(&partial, arena, &program, batch,
+						  &(BsViewTimes){.future_limit = BS_TIME_INFINITY, .front = BS_TIME_NEG_INFINITY});
 			bs_partial_add(&partial, arena, &program, writer, batch, e, NULL, NULL);
 			spent += now_ns() - start;
 		}

@@ -102,7 +102,8 @@ feed(View *views, uint32_t nviews, BsArena *arena, BsShare *share, const BsBatch
 		const BsEvaluated *e =
 			bs_program_evaluate(&view->program, batch, BS_TIME_INFINITY, NULL, NULL);
 
-		bs_partial_follow(&view->partial, arena, &view->program, batch, BS_TIME_INFINITY, 0);
+		bs_partial_follow(&view->partial, arena, &view->program, batch,
+						  &(BsViewTimes){.future_limit = BS_TIME_INFINITY, .front = BS_TIME_NEG_INFINITY});
 		bs_partial_add(&view->partial, arena, &view->program, view->writer, batch, e, NULL, NULL);
 	}
 	if (share != NULL)

@@ -489,13 +489,45 @@ CREATE FUNCTION backstream.exporter_counters(
 COMMENT ON FUNCTION backstream.exporter_counters() IS
 'Counters of exporters: see the view backstream.exporters.';
 
+CREATE FUNCTION backstream.view_exporter_counters(
+	OUT relid oid, OUT exporter inet, OUT time_reached timestamptz, OUT last_heard timestamptz, OUT state text,
+	OUT windows_held bigint, OUT largest_lateness interval)
+	RETURNS SETOF record
+	AS 'MODULE_PATHNAME', 'bs_view_exporters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION backstream.view_exporter_counters() IS
+'How far exporters have come for continuous views: see the view backstream.view_exporters.';
+
+CREATE VIEW backstream.view_exporters AS
+SELECT w.relid::pg_catalog.regclass AS view, w.exporter, c.name, w.time_reached, w.last_heard, w.state,
+	w.windows_held, w.largest_lateness
+  FROM backstream.view_exporter_counters() w
+  LEFT JOIN LATERAL (SELECT x.name FROM backstream.exporter_config x
+                      WHERE w.exporter OPERATOR(pg_catalog.<<=) x.exporter
+                      ORDER BY pg_catalog.masklen(x.exporter) DESC LIMIT 1) c ON true;
+COMMENT ON VIEW backstream.view_exporters IS
+'Who holds the windows of continuous views open: one row for each view with windows that close and each exporter that it has had records of, those too that WHERE leaves out.';
+COMMENT ON COLUMN backstream.view_exporters.view IS 'the continuous view';
+COMMENT ON COLUMN backstream.view_exporters.exporter IS 'source address; NULL where it is not known (of a stream whose watermark_by is no address; before it is heard again after a restart)';
+COMMENT ON COLUMN backstream.view_exporters.name IS 'as in backstream.exporter_config';
+COMMENT ON COLUMN backstream.view_exporters.time_reached IS 'highest time of its records, in the column that the view''s window is over; stamps in the future not among them';
+COMMENT ON COLUMN backstream.view_exporters.last_heard IS 'when its last record came; with clock = ''data'' as that clock stood';
+COMMENT ON COLUMN backstream.view_exporters.state IS 'alive: windows wait for it; idle: they do not, it has been silent for longer than the option idle; behind: nor for this one, its time is behind the clock by more than max_behind';
+COMMENT ON COLUMN backstream.view_exporters.windows_held IS 'windows that wait for it and that the exporter that is furthest has done with';
+COMMENT ON COLUMN backstream.view_exporters.largest_lateness IS 'by how much a record of it came behind the time that the others, or the clock, had brought the view to: with the option lateness set to this none would have been late';
+
 CREATE VIEW backstream.exporters AS
 SELECT e.exporter, c.name, e.flow_type, e.obs_domain, e.records, e.records_lost, e.datagrams_lost,
 	e.unknown_template, e.decode_errors, e.last_seen, e.clock_skew,
 	e.sampling_rate, e.datagrams, e.bytes, e.option_records, e.resyncs, e.template_errors, e.templates_refused,
 	e.withdrawals_ignored, e.untimed, e.totals_used, e.templates,
-	e.counter_samples, e.other_samples, e.worker
+	e.counter_samples, e.other_samples, e.worker, w.time_reached, COALESCE(w.views_held, 0) AS views_held,
+	w.largest_lateness
   FROM backstream.exporter_counters() e
+  LEFT JOIN (SELECT v.exporter, pg_catalog.max(v.time_reached) AS time_reached,
+                    pg_catalog.count(*) FILTER (WHERE v.windows_held OPERATOR(pg_catalog.>) 0) AS views_held,
+                    pg_catalog.max(v.largest_lateness) AS largest_lateness
+               FROM backstream.view_exporter_counters() v GROUP BY 1) w
+    ON w.exporter OPERATOR(pg_catalog.=) e.exporter
   LEFT JOIN LATERAL (SELECT x.name FROM backstream.exporter_config x
                       WHERE e.exporter OPERATOR(pg_catalog.<<=) x.exporter
                       ORDER BY pg_catalog.masklen(x.exporter) DESC LIMIT 1) c ON true;
@@ -526,6 +558,9 @@ COMMENT ON COLUMN backstream.exporters.templates IS 'templates held now, options
 COMMENT ON COLUMN backstream.exporters.counter_samples IS 'sFlow: samples of counters, which are no flows';
 COMMENT ON COLUMN backstream.exporters.other_samples IS 'sFlow: samples of formats that are not known';
 COMMENT ON COLUMN backstream.exporters.worker IS 'receiver that hears it';
+COMMENT ON COLUMN backstream.exporters.time_reached IS 'how far its time has come: the highest that a view''s window goes by; NULL: no view has windows that close';
+COMMENT ON COLUMN backstream.exporters.views_held IS 'views that have windows open for it alone or for others that are as slow: backstream.view_exporters says which';
+COMMENT ON COLUMN backstream.exporters.largest_lateness IS 'the largest of any view: see backstream.view_exporters';
 
 CREATE FUNCTION backstream.tail_counters(
 	OUT pid integer, OUT role oid, OUT stream oid, OUT since timestamptz, OUT records bigint,
@@ -788,7 +823,7 @@ COMMENT ON COLUMN backstream.memory.used IS 'taken now';
 COMMENT ON COLUMN backstream.memory.peak IS 'most that was ever taken';
 COMMENT ON COLUMN backstream.memory.failures IS 'requests that found nothing; what they were for is counted as overflowed';
 
-GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.forwards, backstream.receivers, backstream.views,
+GRANT SELECT ON backstream.exporters, backstream.view_exporters, backstream.listeners, backstream.forwards, backstream.receivers, backstream.views,
 	backstream.outputs, backstream.tails, backstream.memory TO PUBLIC;
 
 /* ---- definitions that wait ------------------------------------------------------------------- */

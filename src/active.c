@@ -126,6 +126,21 @@ release(BsActiveView *view)
 	view->shared = NULL;
 }
 
+/*
+ * Who is further behind the clock holds nothing open, lest one exporter without a clock (or a sender who
+ * spoofs one), or one commit that waits for a lock, keeps all windows open and none is ever dropped.
+ * Data's own clock knows no behind, unless told.
+ */
+static int64
+max_behind(const BsViewOptions *options, const BsViewTiming *timing)
+{
+	if (options->max_behind_usec != BS_MAX_BEHIND_DEFAULT)
+		return options->max_behind_usec;
+	if (timing->clock == BS_CLOCK_DATA)
+		return BS_TIME_INFINITY;
+	return timing->retain_usec + timing->lateness_usec + timing->idle_usec;
+}
+
 static BsViewTiming
 timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 {
@@ -153,6 +168,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 		timing.lateness_usec++;
 	timing.idle_usec = options->idle_usec;
 	timing.max_future_usec = options->max_future_usec;
+	timing.max_behind_usec = max_behind(options, &timing);
 	timing.max_groups = options->max_groups;
 	if (program->windowed && options->notify != NULL)
 		timing.outputs |= 1u << BS_OUTPUT_NOTIFY;

@@ -126,13 +126,22 @@ static int64
 now_with(BsActiveView *view, const BsBatch *batch)
 {
 	const BsProgram *program = &view->compiled->program;
-	int64 now = bs_view_now(view->shared);
+	int64 now = bs_view_steady_now(view->shared);
 	int64 highest;
 
 	if (!program->windowed || view->shared->timing.clock != BS_CLOCK_DATA)
 		return now;
 	highest = bs_batch_time_marks(batch, bs_program_clock(program))->highest;
 	return highest > now ? highest : now;
+}
+
+/* How far time has come for the view; records may be NULL: those of the batch are added later. */
+static BsViewTimes
+times_with(BsActiveView *view, const BsBatch *records)
+{
+	return (BsViewTimes){.now = records != NULL ? now_with(view, records) : bs_view_steady_now(view->shared),
+						 .future_limit = bs_view_future_limit(view->shared),
+						 .front = (int64) pg_atomic_read_u64(&view->shared->front)};
 }
 
 static void
@@ -190,14 +199,13 @@ add_rows(BsActiveView *view, const BsBatch *batch, const BsBatch *records, BsPar
 {
 	BsViewProgram *compiled = view->compiled;
 	BsProgram *program = &compiled->program;
-	int64 limit = bs_view_future_limit(view->shared);
-	int64 now = records != NULL ? now_with(view, records) : bs_view_now(view->shared);
+	BsViewTimes times = times_with(view, records);
 	const BsEvaluated *evaluated;
 
 	/* Labels of prefix maps lie in the maps until they have been added. */
 	bs_prefix_enter(compiled->prefix_uses);
 	bs_computed_begin(compiled->computed);
-	evaluated = bs_program_evaluate(program, batch, limit, bs_computed_evaluate, compiled->computed);
+	evaluated = bs_program_evaluate(program, batch, times.future_limit, bs_computed_evaluate, compiled->computed);
 	if (compiled->nforeign > 0)
 		add_to_scratch(view, batch, evaluated);
 	if (lock != NULL)
@@ -205,10 +213,10 @@ add_rows(BsActiveView *view, const BsBatch *batch, const BsBatch *records, BsPar
 	if (partial->fingerprint == program->fingerprint)
 	{
 		if (records != NULL)
-			bs_partial_follow(partial, arena, program, records, limit, now);
+			bs_partial_follow(partial, arena, program, records, &times);
 		if (compiled->nforeign > 0)
 			bs_partial_merge(partial, arena, program, view->writer, &view->scratch,
-							 view->scratch_arena, now);
+							 view->scratch_arena, times.now);
 		else
 			bs_partial_add(partial, arena, program, view->writer, batch, evaluated, NULL, NULL);
 	}
@@ -227,13 +235,13 @@ end_slices(BsActiveView *view, const BsBatch *records, BsPartial *partial, BsAre
 		   BsSharedPartial *lock)
 {
 	const BsProgram *program = &view->compiled->program;
+	BsViewTimes times = times_with(view, records);
 
 	if (lock != NULL)
 		bs_partial_lock_write(lock);
 	if (partial->fingerprint == program->fingerprint)
 	{
-		bs_partial_follow(partial, arena, program, records, bs_view_future_limit(view->shared),
-						  now_with(view, records));
+		bs_partial_follow(partial, arena, program, records, &times);
 		partial->clamped += bs_spread_clamped(view->compiled->spread);
 	}
 	if (lock != NULL)

@@ -2,10 +2,11 @@
 /*
  * advance.c: moving a view's watermark, closing and dropping windows.  See registry.h.
  *
- * The watermark is the lowest of the view's sources (exporters) that are alive and not too far behind
- * the clock, less lateness; when none is, the clock moves it on by as much as has passed since they were heard.  Windows that end at
- * or before it are closed: first in every partial, under its lock, so that no writer adds to them any
- * more; then they are published as closed.  Over a view the watermark is how far the keeper has fed it.
+ * The front is the lowest time of the view's sources (exporters) that are alive and not too far behind the
+ * clock; when none is, the clock moves it on by as much as has passed since they were heard.  It never goes
+ * back.  Less lateness it is the watermark.  Windows that end at or before that are closed: first in every
+ * partial, under its lock, so that no writer adds to them any more; then they are published as closed.  Over a
+ * view the watermark is how far the keeper has fed it.
  *
  * Windows that are past retention go, unless a view over this one has not read them yet, or an output has not
  * handed them on: these are kept until the keeper has fed it, or has given up waiting (levels.h, outputs.h).
@@ -24,6 +25,12 @@ bs_view_now(BsSharedView *view)
 }
 
 int64
+bs_view_steady_now(BsSharedView *view)
+{
+	return view->timing.clock == BS_CLOCK_DATA ? bs_view_now(view) : bs_steady_now();
+}
+
+int64
 bs_view_future_limit(BsSharedView *view)
 {
 	if (view->timing.clock == BS_CLOCK_DATA || !view->timing.windowed || OidIsValid(view->timing.lower))
@@ -31,37 +38,48 @@ bs_view_future_limit(BsSharedView *view)
 	return GetCurrentTimestamp() + view->timing.max_future_usec;
 }
 
-/*
- * Who is further behind than this holds nothing open, lest one exporter without a clock (or a sender who
- * spoofs one), or one commit that waits for a lock, keeps all windows open and none is ever dropped.
- * Data's own clock knows no behind.
- */
-static int64
-far_behind(const BsViewTiming *timing, int64 now)
+/* Whom the view's windows wait for, as of now. */
+BsWaiting
+bs_view_waiting(BsSharedView *view)
 {
-	if (timing->clock == BS_CLOCK_DATA)
-		return BS_TIME_NEG_INFINITY;
-	return bs_time_minus(bs_time_minus(bs_time_minus(now, timing->retain_usec), timing->lateness_usec), timing->idle_usec);
+	return (BsWaiting){.now = bs_view_steady_now(view),
+					   .clock = bs_view_now(view),
+					   .idle_usec = view->timing.idle_usec,
+					   .behind_usec = view->timing.max_behind_usec};
 }
 
+/* The time that all sources that are waited for have reached. */
 static int64
-event_watermark(BsSharedView *view, const BsViewTiming *timing)
+event_front(BsSharedView *view)
 {
-	int64 now = bs_view_now(view);
+	BsWaiting waiting = bs_view_waiting(view);
 	BsProgress progress;
 
 	bs_progress_begin(&progress);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		bs_partial_lock_read(&view->partials[w]);
-		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), now,
-							bs_time_minus(now, timing->idle_usec), far_behind(timing, now), &progress);
+		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), &waiting, &progress);
 		bs_partial_unlock(&view->partials[w]);
 	}
-	if (!progress.any)
+	return bs_progress_front(&progress);
+}
+
+/* A commit that waits for a lock holds nothing for longer than an exporter would. */
+static int64
+arrival_front(const BsViewTiming *timing)
+{
+	return Max(bs_applied_until(), bs_time_minus(GetCurrentTimestamp(), timing->max_behind_usec));
+}
+
+int64
+bs_view_watermark(BsSharedView *view)
+{
+	int64 front = (int64) pg_atomic_read_u64(&view->front);
+
+	if (!view->timing.windowed || view->timing.rolling || front == BS_TIME_NEG_INFINITY)
 		return BS_TIME_NEG_INFINITY;
-	return bs_time_minus(progress.any_alive ? progress.alive_lowest : progress.idle_highest,
-				 timing->lateness_usec);
+	return OidIsValid(view->timing.lower) ? front : bs_time_minus(front, view->timing.lateness_usec);
 }
 
 /* What outputs have not handed on is needed too. */
@@ -159,7 +177,7 @@ static void
 advance_locked(BsSharedView *view)
 {
 	const BsViewTiming *timing = &view->timing;
-	int64 watermark;
+	int64 front;
 	int64 closed_before;
 	int64 needed;
 
@@ -169,15 +187,16 @@ advance_locked(BsSharedView *view)
 		return;
 	}
 	if (OidIsValid(timing->lower))
-		watermark = (int64) pg_atomic_read_u64(&view->fed_before);
+		front = (int64) pg_atomic_read_u64(&view->fed_before);
 	else if (timing->arrival && timing->clock == BS_CLOCK_WALL)
-		watermark = Max(bs_time_minus(bs_applied_until(), timing->lateness_usec),
-						far_behind(timing, GetCurrentTimestamp()));
+		front = arrival_front(timing);
 	else
-		watermark = event_watermark(view, timing);
-	if (watermark == BS_TIME_NEG_INFINITY)
+		front = event_front(view);
+	if (front == BS_TIME_NEG_INFINITY)
 		return;
-	closed_before = bs_window_first_after(&timing->windowing, watermark);
+	if (front > (int64) pg_atomic_read_u64(&view->front))
+		pg_atomic_write_u64(&view->front, (uint64) front);
+	closed_before = bs_window_first_after(&timing->windowing, bs_view_watermark(view));
 	if (closed_before <= (int64) pg_atomic_read_u64(&view->closed_before))
 		return;
 	close_and_drop(view, timing, closed_before);

@@ -146,10 +146,11 @@ bs_delta_add(Oid stream, BsBatch *batch)
 static int64
 highest_time(const Delta *delta)
 {
+	BsWaiting for_all = bs_waiting_for_all();
 	BsProgress progress;
 
 	bs_progress_begin(&progress);
-	bs_partial_progress(&delta->partial, delta->arena, 0, 0, BS_TIME_NEG_INFINITY, &progress);
+	bs_partial_progress(&delta->partial, delta->arena, &for_all, &progress);
 	return progress.highest;
 }
 
@@ -171,7 +172,7 @@ publish(Delta *delta)
 	mine = shared->partial.fingerprint == program->fingerprint;
 	if (mine)
 		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &delta->partial,
-						 delta->arena, bs_view_now(view->shared));
+						 delta->arena, bs_view_steady_now(view->shared));
 	bs_partial_unlock(shared);
 	/* The definition was replaced when this had been evaluated already: windows close by the new one. */
 	if (mine && pg_atomic_read_u32(&view->shared->replaced) != 0)

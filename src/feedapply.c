@@ -22,6 +22,7 @@
 #include "lanes.h"
 #include "options.h"
 #include "viewdef.h"
+#include "sourcenames.h"
 
 /* Sources that are not a hash of a value. */
 #define SOURCE_NONE                                                                                \
@@ -132,6 +133,7 @@ row_source(const Reader *reader, TupleTableSlot *slot)
 		value =
 			bs_value_from_datum(BS_INET, reader->source_pg_type, slot->tts_values[column], NULL);
 		source = bs_exporter_source(&value.inet);
+		bs_source_names_note(source, &value.inet);
 	}
 	else if (OidIsValid(reader->source_cache->hash_extended_proc))
 		source = DatumGetUInt64(

@@ -225,7 +225,7 @@ publish(Feed *feed, int64 fed_before)
 	if (mine)
 	{
 		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &feed->partial,
-						 feed->arena, bs_view_now(view->shared));
+						 feed->arena, bs_view_steady_now(view->shared));
 		pg_atomic_write_u64(&view->shared->fed_before, (uint64) fed_before);
 	}
 	bs_partial_unlock(shared);

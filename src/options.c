@@ -74,6 +74,7 @@ static const OptionRow option_rows[] = {
 	{"lateness", ON_VIEW, KIND_INTERVAL, 0, IN_VIEW(lateness_usec), 0, MAX_USEC, NULL},
 	{"idle", ON_VIEW, KIND_INTERVAL, 0, IN_VIEW(idle_usec), 1000, MAX_USEC, NULL},
 	{"max_future", ON_VIEW, KIND_INTERVAL, 0, IN_VIEW(max_future_usec), 0, MAX_USEC, NULL},
+	{"max_behind", ON_VIEW, KIND_INTERVAL, 0, IN_VIEW(max_behind_usec), 0, MAX_USEC, NULL},
 	{"max_groups", ON_VIEW, KIND_COUNT, 0, IN_VIEW(max_groups), 1, INT64CONST(1000000000), NULL},
 	{"clock", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(clock), 0, 0, clock_choices},
 	{"show", ON_VIEW, KIND_CHOICE, 0, IN_VIEW(show), 0, 0, show_choices},
@@ -339,6 +340,7 @@ view_options_defaults(BsViewOptions *result)
 	result->lateness_usec = BS_LATENESS_DEFAULT;
 	result->idle_usec = 10 * USECS_PER_SEC;
 	result->max_future_usec = USECS_PER_MINUTE;
+	result->max_behind_usec = BS_MAX_BEHIND_DEFAULT;
 	result->max_groups = 1000000;
 	result->clock = BS_CLOCK_WALL;
 	result->show = BS_SHOW_ALL;
@@ -352,7 +354,7 @@ view_options_defaults(BsViewOptions *result)
 }
 
 /* Those that say how windows close, or are kept when they have: a rolling view has none. */
-static const char *const closing_options[] = {"retain", "lateness", "idle", "show"};
+static const char *const closing_options[] = {"retain", "lateness", "idle", "max_behind", "show"};
 
 static void
 rolling_refuse(const DefElem *def, const char *message, const char *hint, const char *source)

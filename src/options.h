@@ -15,6 +15,7 @@
 
 /* Lateness was not given: 10 s for a window over event time, 0 over time_received. */
 #define BS_LATENESS_DEFAULT      INT64CONST(-1)
+#define BS_MAX_BEHIND_DEFAULT    INT64CONST(-1)
 #define BS_LATENESS_EVENT_USEC   (INT64CONST(10) * USECS_PER_SEC)
 #define BS_LATENESS_ARRIVAL_USEC INT64CONST(0)
 /* With spread(): flows are exported when they end, so that their first windows wait for all of them. */
@@ -70,6 +71,7 @@ typedef struct BsViewOptions
 	int64 lateness_usec; /* may be BS_LATENESS_DEFAULT */
 	int64 idle_usec;
 	int64 max_future_usec;
+	int64 max_behind_usec; /* may be BS_MAX_BEHIND_DEFAULT */
 	int64 max_groups;  /* per window */
 	int64 window_usec; /* of a rolling view; 0: it is none */
 	int64 slide_usec;

@@ -3,6 +3,7 @@
 #include "registry.h"
 
 #include <signal.h>
+#include <time.h>
 
 #include "access/xlog.h"
 #include "miscadmin.h"
@@ -28,6 +29,8 @@ typedef struct BsShared
 	pg_atomic_uint64 generation;
 	pg_atomic_uint64 sockets_generation;
 	uint64 hash_seed;
+	TimestampTz started;
+	int64 started_boot_usec; /* since the machine was booted */
 	int tranche_id;
 	BsSharedCheckpoint checkpoint;
 	/* Offsets from the head: */
@@ -38,6 +41,7 @@ typedef struct BsShared
 	Size exporters;
 	Size listeners;
 	Size forwards;
+	Size source_names; /* BsSharedSourceNames */
 	Size arena;
 } BsShared;
 
@@ -70,6 +74,8 @@ lay_out(BsShared *head)
 	head->forwards = size;
 	size = add_size(size, CACHELINEALIGN(mul_size(mul_size(bs_setting_workers, BS_FORWARD_MAX_TARGETS),
 												  sizeof(BsForwardStats))));
+	head->source_names = size;
+	size = add_size(size, CACHELINEALIGN(sizeof(BsSharedSourceNames)));
 	head->arena = size;
 	return size;
 }
@@ -120,6 +126,7 @@ init_view(BsSharedView *view)
 	pg_atomic_init_u32(&view->replaced, 0);
 	pg_atomic_init_u64(&view->full_from, (uint64) BS_TIME_INFINITY);
 	pg_atomic_init_u64(&view->closed_before, (uint64) BS_TIME_NEG_INFINITY);
+	pg_atomic_init_u64(&view->front, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->skipped, 0);
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
@@ -134,6 +141,16 @@ init_view(BsSharedView *view)
 		pg_atomic_init_u32(&view->partials[w].writer_wants, 0);
 		pg_atomic_init_u32(&view->partials[w].tidying, 0);
 	}
+}
+
+/* Time that the machine has been up, asleep or not: nobody sets it. */
+static int64
+boot_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64) now.tv_sec * USECS_PER_SEC + now.tv_nsec / 1000;
 }
 
 static void
@@ -151,6 +168,9 @@ init_shared(Size fixed)
 	SpinLockInit(&shared->checkpoint.mutex);
 	if (!pg_strong_random(&shared->hash_seed, sizeof(shared->hash_seed)))
 		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
+	bs_source_names_init(bs_shared_source_names());
+	shared->started = GetCurrentTimestamp();
+	shared->started_boot_usec = boot_usec();
 	for (int i = 0; i < bs_registry_nslots(); i++)
 		init_view(bs_registry_slot(i));
 	for (int w = 0; w < bs_setting_workers + 2; w++)
@@ -266,6 +286,18 @@ BsForwardStats *
 bs_shared_forwards(int worker)
 {
 	return (BsForwardStats *) at(shared->forwards) + (Size) worker * BS_FORWARD_MAX_TARGETS;
+}
+
+int64
+bs_steady_now(void)
+{
+	return shared->started + (boot_usec() - shared->started_boot_usec);
+}
+
+BsSharedSourceNames *
+bs_shared_source_names(void)
+{
+	return at(shared->source_names);
 }
 
 uint64

@@ -10,6 +10,7 @@
  *   exporters       counters by exporter, per receiver (receiver/decode.h)
  *   listeners       counters by socket, per receiver (receiver/loop.h)
  *   forwards        counters by target, per receiver (receiver/forward.h)
+ *   source names    addresses of inserted exporters (sourcenames.h)
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
  *
  * Writers are the receivers, 0 .. workers - 1, one more that all inserting backends share, and the keeper,
@@ -41,6 +42,7 @@
 #include "../receiver/loop.h"
 #include "engine/partial.h"
 #include "options.h"
+#include "sourcenames.h"
 
 #define BS_MAX_LISTENERS 64
 #define BS_ERROR_TEXT 256
@@ -91,6 +93,7 @@ typedef struct BsViewTiming
 	int64 lateness_usec;
 	int64 idle_usec;
 	int64 max_future_usec;
+	int64 max_behind_usec; /* BS_TIME_INFINITY: none */
 	int64 max_groups; /* in one pane */
 } BsViewTiming;
 
@@ -157,6 +160,7 @@ typedef struct BsSharedView
 	 */
 	pg_atomic_uint64 full_from;
 	pg_atomic_uint64 closed_before; /* int64: windows before this are closed in every partial */
+	pg_atomic_uint64 front; /* int64: what the sources that are waited for have reached (advance.c) */
 	pg_atomic_uint64 skipped;       /* records that came while it was suspended */
 	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
 	/*
@@ -232,6 +236,7 @@ extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] 
 extern BsForwardStats *bs_shared_forwards(int worker);    /* [BS_FORWARD_MAX_TARGETS] */
 extern uint64 bs_shared_hash_seed(void);
 extern BsSharedCheckpoint *bs_shared_checkpoint(void);
+extern BsSharedSourceNames *bs_shared_source_names(void);
 
 /*
  * Receivers share each address: when one opens or closes its sockets the kernel deals the exporters anew, and a
@@ -371,7 +376,23 @@ extern int64 bs_applied_until(void);
 
 /* The clock of a view, and the latest time that is not in the future for it. */
 extern int64 bs_view_now(BsSharedView *view);
+
+/*
+ * The same, by a clock that goes on evenly when the server's is set: who has been silent, and for how long, does
+ * not depend on that.  It was right when the server started.
+ */
+extern int64 bs_view_steady_now(BsSharedView *view);
+extern int64 bs_steady_now(void);
 extern int64 bs_view_future_limit(BsSharedView *view);
+
+/* Whom a view's windows wait for. */
+extern BsWaiting bs_view_waiting(BsSharedView *view);
+
+/*
+ * Windows that end at or before this are closed, or about to be; BS_TIME_NEG_INFINITY: nothing has come, or the
+ * view has no windows that close.
+ */
+extern int64 bs_view_watermark(BsSharedView *view);
 
 /* A record of this time has been added: the clock of clock = 'data' goes on. */
 extern void bs_view_note_time(BsSharedView *view, int64 highest);

@@ -302,6 +302,7 @@ start_view(BsSharedView *view, Oid relid, BsSlotRole role, const BsViewProgram *
 	pg_atomic_write_u32(&view->state, BS_VIEW_ACTIVE);
 	pg_atomic_write_u64(&view->full_from, (uint64) BS_TIME_INFINITY);
 	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+	pg_atomic_write_u64(&view->front, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_write_u64(&view->skipped, 0);
 	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_write_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
@@ -396,6 +397,7 @@ continue_view(BsSharedView *older, BsSharedView *view, const BsViewProgram *comp
 	raise_to(&view->fed_before, &older->fed_before);
 	raise_to(&view->data_now, &older->data_now);
 	raise_to(&view->closed_before, &older->closed_before);
+	raise_to(&view->front, &older->front);
 	raise_to(&view->windows_missed, &older->windows_missed);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 		hand_over_output(older, view, i);
@@ -413,7 +415,7 @@ bs_registry_tell_successor(BsSharedView *view, uint64 fingerprint, const BsParti
 
 		bs_view_note_time(current, highest);
 		bs_partial_lock_write(partial);
-		bs_sources_merge(&partial->partial, bs_shared_arena(), added, arena, bs_view_now(current));
+		bs_sources_merge(&partial->partial, bs_shared_arena(), added, arena, bs_view_steady_now(current));
 		bs_partial_unlock(partial);
 	}
 	bs_registry_unlock();

@@ -10,11 +10,12 @@
 static void
 add_progress(BsSharedView *view, BsProgress *progress)
 {
+	BsWaiting for_all = bs_waiting_for_all();
+
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		bs_partial_lock_read(&view->partials[w]);
-		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), 0, 0, BS_TIME_NEG_INFINITY,
-							progress);
+		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), &for_all, progress);
 		bs_partial_unlock(&view->partials[w]);
 	}
 }

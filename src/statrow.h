@@ -5,10 +5,13 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+
+#include "lanes.h"
 
 #define BS_MAX_ROW_COLUMNS 32
 
@@ -73,6 +76,14 @@ bs_row_put_interval(BsRow *row, int64 usec)
 
 	interval->time = usec;
 	bs_row_put(row, IntervalPGetDatum(interval));
+}
+
+static inline void
+bs_row_put_inet(BsRow *row, const BsInet *address)
+{
+	BsValue value = {.inet = *address};
+
+	bs_row_put(row, bs_value_to_datum(BS_INET, &value, INETOID));
 }
 
 static inline void

@@ -38,17 +38,9 @@ BS_SQL_FUNCTION(bs_memory);
 /* ---------- receivers ---------- */
 
 static void
-put_inet(BsRow *row, const BsInet *address)
-{
-	BsValue value = {.inet = *address};
-
-	bs_row_put(row, bs_value_to_datum(BS_INET, &value, INETOID));
-}
-
-static void
 exporter_row(BsRow *row, const BsExporterStats *stats, int worker)
 {
-	put_inet(row, &stats->exporter);
+	bs_row_put_inet(row, &stats->exporter);
 	bs_row_put(row, Int64GetDatum(stats->obs_domain));
 	bs_row_put_text(row, bs_flow_type_name((BsFlowType) stats->flow_type));
 	bs_row_put_count(row, stats->datagrams);

@@ -17,7 +17,8 @@ static bool
 marks_allocate(BsTimeMarks *marks, uint32_t capacity)
 {
 	marks->run_highest = calloc(capacity, sizeof(int64_t));
-	return marks->run_highest != NULL;
+	marks->run_lowest = calloc(capacity, sizeof(int64_t));
+	return marks->run_highest != NULL && marks->run_lowest != NULL;
 }
 
 BsBatch *
@@ -58,7 +59,10 @@ bs_batch_free(BsBatch *batch)
 	if (batch == NULL)
 		return;
 	for (uint32_t i = 0; batch->marks != NULL && i < batch->ncolumns; i++)
+	{
 		free(batch->marks[i].run_highest);
+		free(batch->marks[i].run_lowest);
+	}
 	for (uint32_t i = 0; batch->columns != NULL && i < batch->ncolumns; i++)
 	{
 		free(batch->columns[i].values);
@@ -125,7 +129,7 @@ run_marks_sparse(const BsLane *lane, const BsRun *run, int64_t *lowest, int64_t 
 }
 
 static void
-run_marks(const BsLane *lane, const BsRun *run, BsTimeMarks *marks, int64_t *highest)
+run_marks(const BsLane *lane, const BsRun *run, BsTimeMarks *marks, uint32_t number)
 {
 	int64_t low = BS_TIME_INFINITY;
 	int64_t high = BS_TIME_NEG_INFINITY;
@@ -139,7 +143,8 @@ run_marks(const BsLane *lane, const BsRun *run, BsTimeMarks *marks, int64_t *hig
 	}
 	if (lane->has_nulls || low == BS_TIME_NEG_INFINITY || high == BS_TIME_INFINITY)
 		marks->complete &= run_marks_sparse(lane, run, &low, &high);
-	*highest = high;
+	marks->run_highest[number] = high;
+	marks->run_lowest[number] = low;
 	marks->lowest = low < marks->lowest ? low : marks->lowest;
 	marks->highest = high > marks->highest ? high : marks->highest;
 }
@@ -155,7 +160,7 @@ bs_batch_time_marks(const BsBatch *batch, uint32_t column)
 	marks->lowest = BS_TIME_INFINITY;
 	marks->highest = BS_TIME_NEG_INFINITY;
 	for (uint32_t i = 0; i < batch->nruns; i++)
-		run_marks(&batch->columns[column], &batch->runs[i], marks, &marks->run_highest[i]);
+		run_marks(&batch->columns[column], &batch->runs[i], marks, i);
 	marks->made = true;
 	return marks;
 }

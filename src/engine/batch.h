@@ -49,6 +49,7 @@ typedef struct BsTimeMarks
 	int64_t lowest;   /* of the finite values; BS_TIME_INFINITY when there is none */
 	int64_t highest;  /* of the finite values; BS_TIME_NEG_INFINITY when there is none */
 	int64_t *run_highest; /* [capacity] highest finite value of each run, or BS_TIME_NEG_INFINITY */
+	int64_t *run_lowest;  /* [capacity] lowest finite value of each run, or BS_TIME_INFINITY */
 } BsTimeMarks;
 
 typedef struct BsBatch

@@ -183,15 +183,16 @@ bs_pack_sources(BsPacker *packer, BsArena *arena, const BsPartial *partial, BsPa
 				BsBytes *message)
 {
 	const BsSource *sources = bs_arena_at(arena, partial->sources);
-	int64_t *columns[3];
+	int64_t *columns[BS_PACK_SOURCE_COLUMNS];
 	uint32_t n = 0;
 	uint8_t *out;
 
 	*message = (BsBytes){0};
-	if (!reserve_values(packer, 3 * SOURCES_PER_MESSAGE) ||
-		!reserve_bytes(packer, BS_PACK_HEADER_BYTES + 4 + 3 * bs_column_bound(SOURCES_PER_MESSAGE)))
+	if (!reserve_values(packer, BS_PACK_SOURCE_COLUMNS * SOURCES_PER_MESSAGE) ||
+		!reserve_bytes(packer, BS_PACK_HEADER_BYTES + 4 +
+								   BS_PACK_SOURCE_COLUMNS * bs_column_bound(SOURCES_PER_MESSAGE)))
 		return BS_PACK_NO_MEMORY;
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < BS_PACK_SOURCE_COLUMNS; i++)
 		columns[i] = packer->values + i * SOURCES_PER_MESSAGE;
 	for (; place->row < partial->sources_capacity && n < SOURCES_PER_MESSAGE; place->row++)
 	{
@@ -201,12 +202,13 @@ bs_pack_sources(BsPacker *packer, BsArena *arena, const BsPartial *partial, BsPa
 			continue;
 		columns[0][n] = (int64_t) source->source;
 		columns[1][n] = source->highest;
-		columns[2][n++] = source->last_heard;
+		columns[2][n] = source->last_heard;
+		columns[3][n++] = source->largest_lateness;
 	}
 	if (n == 0)
 		return BS_PACK_OK;
 	out = bs_bytes_put_word(message_begin(packer), n, 4);
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < BS_PACK_SOURCE_COLUMNS; i++)
 		out = bs_column_pack(out, columns[i], n);
 	return message_end(packer, BS_PACK_SOURCES, out, message);
 }

@@ -18,6 +18,7 @@
 #define BS_PACK_CLOSED 1u
 #define BS_PACK_GAP    2u
 
+#define BS_PACK_SOURCE_COLUMNS   4u
 #define BS_PACK_PANE_COUNTERS    11u
 #define BS_PACK_PANE_BYTES       (8 + 8 + 4 + 8 * BS_PACK_PANE_COUNTERS)
 #define BS_PACK_PARTIAL_COUNTERS 10u

@@ -41,7 +41,9 @@ typedef struct BsSource
 {
 	uint64_t source;
 	int64_t highest;   /* highest time of its records, future ones not among them */
-	int64_t last_heard; /* by the view's clock */
+	int64_t last_heard; /* by a clock that nobody sets (BsWaiting.now) */
+	/* By how much its records came behind what windows wait for, at most: that much lateness they needed. */
+	int64_t largest_lateness;
 } BsSource;
 
 #define BS_MAX_SOURCES 16384u /* beyond them the time of further sources is not followed */
@@ -109,9 +111,17 @@ extern void bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *
 						   BsWriter *writer, const BsBatch *batch, const BsEvaluated *evaluated,
 						   BsForeignAccumulate accumulate, void *accumulate_context);
 
-/* Note how far the sources of a batch have come.  Stamps above future_limit do not count. */
+/* What says how far time has come for a view when a batch comes: microseconds since 2000-01-01. */
+typedef struct BsViewTimes
+{
+	int64_t now;          /* BsWaiting.now */
+	int64_t future_limit; /* stamps above it do not count */
+	int64_t front;        /* bs_progress_front(), as last computed */
+} BsViewTimes;
+
+/* Note how far the sources of a batch have come, and how far behind the front they are. */
 extern void bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program,
-							  const BsBatch *batch, int64_t future_limit, int64_t now);
+							  const BsBatch *batch, const BsViewTimes *times);
 
 /*
  * Add everything that another partial of the same program holds (a transaction's to the shared one):
@@ -138,9 +148,33 @@ extern void bs_partial_close(BsPartial *partial, int64_t closed_before);
 /* Give back the panes that start before this. */
 extern void bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before);
 
+/* Which sources windows wait for.  Spans of microseconds, BS_TIME_INFINITY: for ever. */
+typedef struct BsWaiting
+{
+	int64_t now;         /* by a clock that measures spans: nobody sets it */
+	int64_t clock;       /* the time of day, which somebody may set */
+	int64_t idle_usec;   /* who has been silent for longer is not waited for */
+	int64_t behind_usec; /* nor whose time is further behind the clock's */
+} BsWaiting;
+
+/* For everybody, however silent. */
+static inline BsWaiting
+bs_waiting_for_all(void)
+{
+	return (BsWaiting){.idle_usec = BS_TIME_INFINITY, .behind_usec = BS_TIME_INFINITY};
+}
+
+typedef enum BsSourceState
+{
+	BS_SOURCE_ALIVE, /* windows wait for it */
+	BS_SOURCE_IDLE,
+	BS_SOURCE_BEHIND
+} BsSourceState;
+
+extern BsSourceState bs_source_state(const BsSource *source, const BsWaiting *waiting);
+
 /*
- * How far the sources have come.  A source is alive when it was heard at or after alive_since and its
- * highest time is not before behind.  Each is taken to have gone on with the clock since it was heard:
+ * How far the sources have come.  Each is taken to have gone on with the clock since it was heard:
  * highest + (now - last_heard).
  */
 typedef struct BsProgress
@@ -153,8 +187,18 @@ typedef struct BsProgress
 } BsProgress;
 
 extern void bs_progress_begin(BsProgress *progress);
-extern void bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now,
-								int64_t alive_since, int64_t behind, BsProgress *progress);
+extern void bs_partial_progress(const BsPartial *partial, BsArena *arena, const BsWaiting *waiting,
+								BsProgress *progress);
+
+/*
+ * The time that all who are waited for have reached; when nobody is, the furthest of what the others are taken
+ * to have reached.  BS_TIME_NEG_INFINITY: there are no sources.  The watermark is this less lateness.
+ */
+extern int64_t bs_progress_front(const BsProgress *progress);
+
+/* Copy up to max sources, in no order; returns how many there are. */
+extern uint32_t bs_partial_sources(const BsPartial *partial, BsArena *arena, BsSource *sources,
+								   uint32_t max);
 
 /*
  * Merge rows of a table into another of the same program: chunk number chunk of from.  Returns the

@@ -122,9 +122,12 @@ bs_partial_restore(BsPartial *partial, BsArena *arena, const BsProgram *program,
 			break;
 		case BS_PACK_SOURCES:
 			for (uint32_t i = 0; i < unpacked->nsources; i++)
-				bs_source_heard(partial, arena, unpacked->sources[i].source,
-								unpacked->sources[i].highest,
-								bs_time_plus(unpacked->sources[i].last_heard, shift_usec));
+			{
+				BsSource source = unpacked->sources[i];
+
+				source.last_heard = bs_time_plus(source.last_heard, shift_usec);
+				bs_source_heard(partial, arena, source);
+			}
 			break;
 		case BS_PACK_PANE:
 			restore_pane(partial, arena, program, &unpacked->pane);

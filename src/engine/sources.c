@@ -85,16 +85,18 @@ source_take(BsPartial *partial, BsArena *arena, uint64_t source)
 }
 
 void
-bs_source_heard(BsPartial *partial, BsArena *arena, uint64_t source, int64_t highest, int64_t now)
+bs_source_heard(BsPartial *partial, BsArena *arena, BsSource heard)
 {
-	BsSource *entry = source_take(partial, arena, source != 0 ? source : 1);
+	BsSource *entry = source_take(partial, arena, heard.source != 0 ? heard.source : 1);
 
 	if (entry == NULL)
 		return;
-	if (highest > entry->highest)
-		entry->highest = highest;
-	if (now > entry->last_heard)
-		entry->last_heard = now;
+	if (heard.highest > entry->highest)
+		entry->highest = heard.highest;
+	if (heard.last_heard > entry->last_heard)
+		entry->last_heard = heard.last_heard;
+	if (heard.largest_lateness > entry->largest_lateness)
+		entry->largest_lateness = heard.largest_lateness;
 }
 
 /* The highest time of a run that is not in the future. */
@@ -110,9 +112,19 @@ run_highest_within(const BsLane *lane, const BsRun *run, int64_t limit)
 	return highest;
 }
 
+static int64_t
+span_between(int64_t from, int64_t to)
+{
+	int64_t span;
+
+	if (from == BS_TIME_NEG_INFINITY || to <= from)
+		return 0;
+	return __builtin_sub_overflow(to, from, &span) ? BS_TIME_INFINITY : span;
+}
+
 void
 bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program, const BsBatch *batch,
-				  int64_t future_limit, int64_t now)
+				  const BsViewTimes *times)
 {
 	const BsTimeMarks *marks;
 
@@ -123,11 +135,16 @@ bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program, 
 	{
 		int64_t highest = marks->run_highest[i];
 
-		if (highest > future_limit)
+		if (highest > times->future_limit)
 			highest = run_highest_within(&batch->columns[bs_program_clock(program)], &batch->runs[i],
-										 future_limit);
-		if (highest != BS_TIME_NEG_INFINITY)
-			bs_source_heard(partial, arena, batch->runs[i].source, highest, now);
+										 times->future_limit);
+		if (highest == BS_TIME_NEG_INFINITY)
+			continue;
+		bs_source_heard(partial, arena,
+						(BsSource){.source = batch->runs[i].source,
+								   .highest = highest,
+								   .last_heard = times->now,
+								   .largest_lateness = span_between(marks->run_lowest[i], times->front)});
 	}
 }
 
@@ -137,10 +154,11 @@ bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from, BsArena
 {
 	for (uint32_t i = 0; i < from->sources_capacity; i++)
 	{
-		const BsSource *entry = &sources_of(from, from_arena)[i];
+		BsSource entry = sources_of(from, from_arena)[i];
 
-		if (entry->source != 0)
-			bs_source_heard(into, arena, entry->source, entry->highest, heard);
+		entry.last_heard = heard;
+		if (entry.source != 0)
+			bs_source_heard(into, arena, entry);
 	}
 }
 
@@ -152,9 +170,19 @@ bs_progress_begin(BsProgress *progress)
 							 .highest = BS_TIME_NEG_INFINITY};
 }
 
+BsSourceState
+bs_source_state(const BsSource *source, const BsWaiting *waiting)
+{
+	if (waiting->idle_usec < span_between(source->last_heard, waiting->now))
+		return BS_SOURCE_IDLE;
+	if (waiting->behind_usec < span_between(source->highest, waiting->clock))
+		return BS_SOURCE_BEHIND;
+	return BS_SOURCE_ALIVE;
+}
+
 void
-bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now, int64_t alive_since,
-					int64_t behind, BsProgress *progress)
+bs_partial_progress(const BsPartial *partial, BsArena *arena, const BsWaiting *waiting,
+					BsProgress *progress)
 {
 	for (uint32_t i = 0; i < partial->sources_capacity; i++)
 	{
@@ -166,14 +194,38 @@ bs_partial_progress(const BsPartial *partial, BsArena *arena, int64_t now, int64
 		progress->any = true;
 		if (entry->highest > progress->highest)
 			progress->highest = entry->highest;
-		if (entry->last_heard >= alive_since && entry->highest >= behind)
+		if (bs_source_state(entry, waiting) == BS_SOURCE_ALIVE)
 		{
 			progress->any_alive = true;
 			if (entry->highest < progress->alive_lowest)
 				progress->alive_lowest = entry->highest;
 		}
-		gone_on = now > entry->last_heard ? entry->highest + (now - entry->last_heard) : entry->highest;
+		gone_on = bs_time_plus(entry->highest, span_between(entry->last_heard, waiting->now));
 		if (gone_on > progress->idle_highest)
 			progress->idle_highest = gone_on;
 	}
+}
+
+int64_t
+bs_progress_front(const BsProgress *progress)
+{
+	return progress->any_alive ? progress->alive_lowest : progress->idle_highest;
+}
+
+uint32_t
+bs_partial_sources(const BsPartial *partial, BsArena *arena, BsSource *sources, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < partial->sources_capacity; i++)
+	{
+		const BsSource *entry = &sources_of(partial, arena)[i];
+
+		if (entry->source == 0)
+			continue;
+		if (n < max)
+			sources[n] = *entry;
+		n++;
+	}
+	return n;
 }

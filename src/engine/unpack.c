@@ -462,9 +462,9 @@ unpack_sources(BsUnpacker *unpacker, BsCursor *cursor, BsUnpacked *unpacked)
 		unpacker->sources = calloc(n, sizeof(BsSource));
 		unpacker->sources_capacity = unpacker->sources != NULL ? n : 0;
 	}
-	if (unpacker->sources == NULL || !reserve_values(unpacker, 3 * n))
+	if (unpacker->sources == NULL || !reserve_values(unpacker, BS_PACK_SOURCE_COLUMNS * n))
 		return BS_PACK_NO_MEMORY;
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < BS_PACK_SOURCE_COLUMNS; i++)
 		bs_column_unpack(cursor, unpacker->values + i * n, n);
 	if (cursor->bad)
 		return BS_PACK_CORRUPT;
@@ -472,7 +472,8 @@ unpack_sources(BsUnpacker *unpacker, BsCursor *cursor, BsUnpacked *unpacked)
 	{
 		unpacker->sources[i] = (BsSource){.source = (uint64_t) unpacker->values[i],
 										  .highest = unpacker->values[n + i],
-										  .last_heard = unpacker->values[2 * n + i]};
+										  .last_heard = unpacker->values[2 * n + i],
+										  .largest_lateness = unpacker->values[3 * n + i]};
 		if (unpacker->sources[i].source == 0)
 			return BS_PACK_CORRUPT;
 	}

@@ -69,9 +69,8 @@ extern uint64_t bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgr
 extern void bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program,
 									BsWriter *writer, BsArena *from_arena, const uint8_t *rows,
 									uint32_t nrows, uint32_t set, uint64_t max_rows);
-/* A source has been heard at now, with records up to this time. */
-extern void bs_source_heard(BsPartial *partial, BsArena *arena, uint64_t source, int64_t highest,
-							int64_t now);
+/* A source has been heard again (heard.last_heard, by the view's clock), with records up to heard.highest. */
+extern void bs_source_heard(BsPartial *partial, BsArena *arena, BsSource heard);
 
 extern void bs_sources_merge(BsPartial *into, BsArena *arena, const BsPartial *from,
 							 BsArena *from_arena, int64_t heard);

@@ -647,7 +647,8 @@ test_sources(void **state)
 	for (uint32_t i = 0; i < partial.sources_capacity; i++)
 		sources[i] = (BsSource){.source = i % 3 == 0 ? 0 : next_random() | 1,
 								.highest = (int64_t) next_random(),
-								.last_heard = i};
+								.last_heard = i,
+								.largest_lateness = 3 * i};
 	packer = bs_packer_create(&program, PACK_FINGERPRINT);
 	unpacker = bs_unpacker_create(&program, PACK_FINGERPRINT, NULL, NULL);
 	for (;;)
@@ -734,7 +735,7 @@ test_restore(void **state)
 	assert_true(partial.npanes > 2 && partial.late > 0 && partial.overflowed > 0);
 	bs_partial_note_loss(&partial, arena, 7, 3);
 	bs_partial_close(&partial, 100);
-	bs_source_heard(&partial, arena, 77, 1234, 5678);
+	bs_source_heard(&partial, arena, (BsSource){.source = 77, .highest = 1234, .last_heard = 5678, .largest_lateness = 9});
 	((BsPane *) bs_arena_at(arena, partial.panes))[1].gap = 1;
 	bs_partial_init(&copy, &program, 20);
 	copy_partial(&partial, &copy, arena, &program);
@@ -757,7 +758,7 @@ test_restore(void **state)
 	assert_int_equal(copy.closed_before, 100);
 	assert_int_equal(copy.records_lost, partial.records_lost);
 	bs_progress_begin(&progress);
-	bs_partial_progress(&copy, arena, 6678, 6678, 0, &progress);
+	bs_partial_progress(&copy, arena, &(BsWaiting){.now = 6678, .behind_usec = BS_TIME_INFINITY}, &progress);
 	assert_true(progress.any_alive);
 	assert_int_equal(progress.alive_lowest, 1234);
 	/* What was taken is given back. */

@@ -612,7 +612,7 @@ small_windows_are_small(void **state)
 		bs_batch_reset(batch);
 		batch_put(batch, &r);
 		bs_batch_add_run(batch, 0, 1, 1);
-		bs_partial_follow(&partial, arena, &program, batch, BS_TIME_INFINITY, 0);
+		bs_partial_follow(&partial, arena, &program, batch, &(BsViewTimes){.future_limit = BS_TIME_INFINITY});
 		bs_partial_add(&partial, arena, &program, writer, batch,
 					   bs_program_evaluate(&program, batch, BS_TIME_INFINITY, NULL, NULL), NULL, NULL);
 	}
@@ -625,62 +625,6 @@ small_windows_are_small(void **state)
 	bs_arena_free_private(arena);
 }
 
-/* Two sources, one of which falls silent: it holds the windows as long as it is alive. */
-static void
-progress_of_sources(void **state)
-{
-	BsArena *arena = bs_arena_create(bs_arena_size_for(1u << 20));
-	BsBatch *batch = bs_batch_create(column_types, NCOLUMNS, NULL, 256);
-	BsProgram program;
-	BsPartial partial;
-	BsProgress progress;
-	Record r = random_record(1);
-
-	(void) state;
-	make_program(&program, (Shape){{false, false, false}, 1000});
-	bs_partial_init(&partial, &program, UINT64_MAX);
-	r.time = 5000;
-	batch_put(batch, &r);
-	bs_batch_add_run(batch, 0, 1, 77);
-	r.time = 9000;
-	batch_put(batch, &r);
-	bs_batch_add_run(batch, 1, 1, 88);
-	bs_partial_follow(&partial, arena, &program, batch, BS_TIME_INFINITY, 100);
-	bs_batch_reset(batch);
-	r.time = 12000;
-	batch_put(batch, &r);
-	r.time = 99000; /* in the future: does not push */
-	batch_put(batch, &r);
-	bs_batch_add_run(batch, 0, 2, 88);
-	bs_partial_follow(&partial, arena, &program, batch, 20000, 200);
-
-	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 200, 100, 5000, &progress);
-	assert_true(progress.any_alive);
-	assert_int_equal(progress.alive_lowest, 5000);
-	assert_int_equal(progress.highest, 12000);
-	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 200, 101, BS_TIME_NEG_INFINITY, &progress);
-	assert_int_equal(progress.alive_lowest, 12000);
-	/* The one that is too far behind does not count, but is known. */
-	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 200, 100, 5001, &progress);
-	assert_true(progress.any_alive);
-	assert_int_equal(progress.alive_lowest, 12000);
-	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 200, 100, 12001, &progress);
-	assert_false(progress.any_alive);
-	assert_true(progress.any);
-	bs_progress_begin(&progress);
-	bs_partial_progress(&partial, arena, 700, 300, BS_TIME_NEG_INFINITY, &progress);
-	assert_false(progress.any_alive);
-	assert_int_equal(progress.idle_highest, 12500);
-	bs_partial_clear(&partial, arena);
-	bs_batch_free(batch);
-	bs_program_free(&program);
-	bs_arena_free_private(arena);
-}
-
 int
 main(void)
 {
@@ -688,7 +632,7 @@ main(void)
 		cmocka_unit_test(equals_oracle),       cmocka_unit_test(writers_merge_to_one),
 		cmocka_unit_test(many_groups),         cmocka_unit_test(bounds_hold),
 		cmocka_unit_test(closed_windows_stay), cmocka_unit_test(untimed_and_future),
-		cmocka_unit_test(small_windows_are_small), cmocka_unit_test(progress_of_sources),
+		cmocka_unit_test(small_windows_are_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

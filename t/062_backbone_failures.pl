@@ -6,6 +6,7 @@ use warnings;
 use BackStreamBackbone;
 use BackStreamTest;
 use BackStreamTraffic;
+use File::Path qw(rmtree);
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -175,13 +176,19 @@ $nodes[1]->stop('immediate');
 like(try_query(q{SELECT DISTINCT 'nodes', nodes_expected, nodes_answered FROM backstream.windows('backbone.v_partial')}), qr/^nodes\|3\|2$/m, 'also when one is away');
 $nodes[1]->start;
 
-# A node that has been started again lacks what it counted before: by the wall clock one can tell which windows do.
+# A node that has lost its windows lacks what it counted before: by the wall clock one can tell which windows do.
 query(q{CREATE VIEW backbone.by_clock WITH (continuous, lateness = '1 min', max_future = '1 day') AS SELECT tumble(t, '1 s') AS time, count(*) AS n FROM backbone.w GROUP BY 1});
 usleep(1_100_000);
 sql_all('INSERT INTO w SELECT clock_timestamp(), 1, 1 FROM generate_series(1, 5)', @nodes);
 usleep(1_100_000);
+my $is_active = q{SELECT count(*) = 1 FROM backstream.views WHERE view = 'backbone.by_clock'::regclass AND state = 'active'};
 $nodes[1]->restart;
-$nodes[1]->poll_query_until('postgres', q{SELECT count(*) = 1 FROM backstream.views WHERE view = 'backbone.by_clock'::regclass AND state = 'active'});
+$nodes[1]->poll_query_until('postgres', $is_active);
+is(query('SELECT sum(n) FROM backbone.by_clock'), 15, 'a node that was ended in order has kept its windows');
+$nodes[1]->stop;
+rmtree($nodes[1]->data_dir . '/pg_backstream');
+$nodes[1]->start;
+$nodes[1]->poll_query_until('postgres', $is_active);
 sql_all(q{INSERT INTO w SELECT clock_timestamp() + interval '2 s', 1, 1 FROM generate_series(1, 5)}, @nodes);
 like(try_query('SELECT sum(n) FROM backbone.by_clock'), qr/ERROR:  windows of continuous view "by_clock" lack what node "node_2" counted before/, 'windows from before a restart are an error');
 my $since = on_node(2, q{SELECT since FROM backstream.views WHERE view = 'backbone.by_clock'::regclass});

@@ -356,6 +356,9 @@ extern void bs_registry_lock_shared(void);
 extern void bs_registry_lock_exclusive(void);
 extern void bs_registry_unlock(void);
 
+/* How many panes a reader looks at before it lets a writer have the lock. */
+#define BS_PANES_PER_LOCK 4096
+
 /* Lock a partial: writers go first (see postgresql's LWLocks: readers would starve them). */
 extern void bs_partial_lock_write(BsSharedPartial *partial);
 extern void bs_partial_lock_read(BsSharedPartial *partial);

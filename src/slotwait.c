@@ -55,7 +55,7 @@ first_pane(BsSharedView *view)
 
 		bs_partial_lock_read(&view->partials[w]);
 		if (partial->npanes > 0)
-			first = Min(first, ((const BsPane *) bs_arena_at(bs_shared_arena(), partial->panes))->start);
+			first = Min(first, bs_partial_pane_at(partial, bs_shared_arena(), 0)->start);
 		bs_partial_unlock(&view->partials[w]);
 	}
 	return first;

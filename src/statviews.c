@@ -192,19 +192,46 @@ typedef struct ViewCounters
 	int computed;
 } ViewCounters;
 
+/* Groups of all panes; the lock is let go now and then, for a writer waits for it. */
+static uint64
+count_groups(BsSharedPartial *shared)
+{
+	BsArena *arena = bs_shared_arena();
+	const BsPartial *partial = &shared->partial;
+	uint64 ngroups = 0;
+	int64 next = PG_INT64_MIN;
+	bool more = true;
+
+	while (more)
+	{
+		uint32 i;
+		uint32 end;
+
+		bs_partial_lock_read(shared);
+		i = bs_partial_position(partial, arena, next);
+		end = Min(partial->npanes, i + BS_PANES_PER_LOCK);
+		more = end < partial->npanes;
+		for (; i < end; i++)
+		{
+			const BsPane *pane = bs_partial_pane_at(partial, arena, i);
+
+			next = pane->start + 1;
+			if (pane->table != 0)
+				ngroups += bs_table_groups(arena, bs_arena_at(arena, pane->table));
+		}
+		bs_partial_unlock(shared);
+	}
+	return ngroups;
+}
+
 static void
 add_partial(ViewCounters *counters, BsSharedPartial *shared)
 {
-	BsArena *arena = bs_shared_arena();
 	BsPartial *sum = &counters->sum;
 	const BsPartial *partial = &shared->partial;
-	const BsPane *panes;
 
+	counters->groups += count_groups(shared);
 	bs_partial_lock_read(shared);
-	panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
-	for (uint32 i = 0; i < partial->npanes; i++)
-		if (panes[i].table != 0)
-			counters->groups += bs_table_groups(arena, bs_arena_at(arena, panes[i].table));
 	sum->npanes = Max(sum->npanes, partial->npanes);
 	sum->layout.row_bytes = Max(sum->layout.row_bytes, partial->layout.row_bytes);
 	sum->bytes += partial->bytes;

@@ -185,15 +185,12 @@ bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedP
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "backstream tidy", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	const BsPane *panes = view->scratch.npanes > 0
-							  ? bs_arena_at(view->scratch_arena, view->scratch.panes)
-							  : NULL;
 
 	for (uint32 p = 0; p < view->scratch.npanes; p++)
 	{
-		Place place = {.partial = partial, .arena = arena, .lock = lock, .pane = panes[p].start};
-		const BsTable *touched =
-			panes[p].table != 0 ? bs_arena_at(view->scratch_arena, panes[p].table) : NULL;
+		const BsPane *pane = bs_partial_pane_at(&view->scratch, view->scratch_arena, p);
+		Place place = {.partial = partial, .arena = arena, .lock = lock, .pane = pane->start};
+		const BsTable *touched = pane->table != 0 ? bs_arena_at(view->scratch_arena, pane->table) : NULL;
 
 		for (uint32 chunk = 0; touched != NULL && chunk < touched->nchunks; chunk++)
 		{

@@ -77,31 +77,6 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 	copy->datagrams_lost_before = pane->datagrams_lost_before;
 }
 
-/* Panes of a partial that start at first or later and before end: *begin and the number of them; the
- * lock is held. */
-static uint32
-panes_between(const BsPartial *partial, BsArena *arena, int64 first, int64 end, uint32 *begin)
-{
-	const BsPane *panes = partial->npanes > 0 ? bs_arena_at(arena, partial->panes) : NULL;
-	uint32 low = 0;
-	uint32 last;
-
-	for (uint32 high = partial->npanes; low < high;)
-	{
-		uint32 middle = low + (high - low) / 2;
-
-		if (panes[middle].start < first)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	last = low;
-	while (last < partial->npanes && panes[last].start < end)
-		last++;
-	*begin = low;
-	return last - low;
-}
-
 /* Room for all panes of this partial; got without the lock, for palloc may raise an error. */
 static void
 reserve_for(PaneList *list, uint32 npanes)
@@ -114,30 +89,43 @@ reserve_for(PaneList *list, uint32 npanes)
 					  : repalloc(list->panes, list->capacity * sizeof(PaneCopy));
 }
 
+/*
+ * The panes of a partial that start at first or later and before end.  A writer waits for the lock: many
+ * panes are copied in runs, between which it may go on.
+ */
 static void
 collect_panes(BsSharedPartial *shared, uint64 fingerprint, int64 first, int64 end, PaneList *list)
 {
 	const BsPartial *partial = &shared->partial;
 	BsArena *arena = bs_shared_arena();
-	uint32 npanes = 0;
-	uint32 begin = 0;
+	uint32 nleft = 0;
 
-	for (;;)
+	do
 	{
-		reserve_for(list, npanes);
+		uint32 begin;
+		uint32 ncopied;
+
+		reserve_for(list, nleft);
 		bs_partial_lock_read(shared);
-		npanes = partial->fingerprint == fingerprint
-					 ? panes_between(partial, arena, first, end, &begin)
-					 : 0;
-		if (list->capacity - list->npanes >= (int) npanes)
-			break;
+		if (partial->fingerprint != fingerprint)
+		{
+			bs_partial_unlock(shared);
+			return;
+		}
+		begin = bs_partial_position(partial, arena, first);
+		nleft = Max(bs_partial_position(partial, arena, end), begin) - begin;
+		ncopied = Min(nleft, BS_PANES_PER_LOCK);
+		if (list->capacity - list->npanes >= (int) ncopied)
+		{
+			for (uint32 i = 0; i < ncopied; i++)
+				pane_add(list, bs_partial_pane_at(partial, arena, begin + i), arena);
+			if (ncopied > 0)
+				first = list->panes[list->npanes - 1].info.window + 1;
+			nleft -= ncopied;
+			list->dropped_before = Max(list->dropped_before, partial->dropped_before);
+		}
 		bs_partial_unlock(shared);
-	}
-	for (uint32 i = 0; i < npanes; i++)
-		pane_add(list, (const BsPane *) bs_arena_at(arena, partial->panes) + begin + i, arena);
-	if (partial->fingerprint == fingerprint)
-		list->dropped_before = Max(list->dropped_before, partial->dropped_before);
-	bs_partial_unlock(shared);
+	} while (nleft > 0);
 }
 
 static int

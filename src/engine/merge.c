@@ -296,10 +296,8 @@ void
 bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *writer,
 				 const BsPartial *from, BsArena *from_arena, int64_t heard)
 {
-	const BsPane *panes = from->npanes > 0 ? bs_arena_at(from_arena, from->panes) : NULL;
-
 	for (uint32_t i = 0; i < from->npanes; i++)
-		merge_pane(into, arena, program, writer, &panes[i], from_arena);
+		merge_pane(into, arena, program, writer, bs_partial_pane_at(from, from_arena, i), from_arena);
 	into->received += from->received;
 	into->filtered += from->filtered;
 	into->untimed += from->untimed;

@@ -27,28 +27,30 @@ bs_partial_init(BsPartial *partial, const BsProgram *program, uint64_t max_group
 
 /* ---- panes ------------------------------------------------------------------------------------ */
 
-static BsPane *
-panes_of(const BsPartial *partial, BsArena *arena)
+static uint64_t *
+handles_of(const BsPartial *partial, BsArena *arena)
 {
 	return bs_arena_at(arena, partial->panes);
 }
 
-/* Index of the first pane that does not start before this. */
-static uint32_t
-pane_position(const BsPartial *partial, BsArena *arena, int64_t start)
+uint32_t
+bs_partial_position(const BsPartial *partial, BsArena *arena, int64_t start)
 {
-	const BsPane *panes = panes_of(partial, arena);
 	uint32_t low = 0;
 	uint32_t high = partial->npanes;
+	int64_t newest;
 
+	if (high == 0)
+		return 0;
 	/* Records come in order of time, nearly: the newest is the likely one. */
-	if (high > 0 && panes[high - 1].start <= start)
-		return panes[high - 1].start == start ? high - 1 : high;
+	newest = bs_partial_pane_at(partial, arena, high - 1)->start;
+	if (newest <= start)
+		return newest == start ? high - 1 : high;
 	while (low < high)
 	{
 		uint32_t middle = low + (high - low) / 2;
 
-		if (panes[middle].start < start)
+		if (bs_partial_pane_at(partial, arena, middle)->start < start)
 			low = middle + 1;
 		else
 			high = middle;
@@ -59,44 +61,45 @@ pane_position(const BsPartial *partial, BsArena *arena, int64_t start)
 BsPane *
 bs_partial_pane_from(const BsPartial *partial, BsArena *arena, int64_t start)
 {
-	uint32_t position = partial->npanes > 0 ? pane_position(partial, arena, start) : 0;
+	uint32_t position = bs_partial_position(partial, arena, start);
 
-	return position < partial->npanes ? &panes_of(partial, arena)[position] : NULL;
+	return position < partial->npanes ? bs_partial_pane_at(partial, arena, position) : NULL;
 }
 
 BsPane *
 bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t start)
 {
-	uint32_t position;
+	BsPane *pane = bs_partial_pane_from(partial, arena, start);
 
-	if (partial->npanes == 0)
-		return NULL;
-	position = pane_position(partial, arena, start);
-	if (position < partial->npanes && panes_of(partial, arena)[position].start == start)
-		return &panes_of(partial, arena)[position];
-	return NULL;
+	return pane != NULL && pane->start == start ? pane : NULL;
+}
+
+/* Where a pane is reserved for the groups without room, it must not be missing. */
+static uint64_t
+pane_alloc(const BsPartial *partial, BsArena *arena, size_t size)
+{
+	return partial->gather_other != 0 ? bs_arena_alloc_kept(arena, size) : bs_arena_alloc(arena, size);
 }
 
 static bool
-panes_reserve(BsPartial *partial, BsArena *arena)
+handles_reserve(BsPartial *partial, BsArena *arena)
 {
-	uint32_t capacity = partial->panes_capacity == 0 ? 4 : partial->panes_capacity * 2;
-	uint64_t panes;
+	uint32_t capacity = partial->panes_capacity == 0 ? 8 : partial->panes_capacity * 2;
+	uint64_t handles;
 
 	if (partial->npanes < partial->panes_capacity)
 		return true;
-	panes = partial->gather_other != 0 ? bs_arena_alloc_kept(arena, capacity * sizeof(BsPane))
-									   : bs_arena_alloc(arena, capacity * sizeof(BsPane));
-	if (panes == 0)
+	handles = pane_alloc(partial, arena, capacity * sizeof(uint64_t));
+	if (handles == 0)
 		return false;
 	if (partial->panes != 0)
 	{
-		memcpy(bs_arena_at(arena, panes), panes_of(partial, arena), partial->npanes * sizeof(BsPane));
-		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(BsPane));
-		partial->bytes -= bs_arena_block_bytes(partial->panes_capacity * sizeof(BsPane));
+		memcpy(bs_arena_at(arena, handles), handles_of(partial, arena), partial->npanes * sizeof(uint64_t));
+		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(uint64_t));
+		partial->bytes -= bs_arena_block_bytes(partial->panes_capacity * sizeof(uint64_t));
 	}
-	partial->bytes += bs_arena_block_bytes(capacity * sizeof(BsPane));
-	partial->panes = panes;
+	partial->bytes += bs_arena_block_bytes(capacity * sizeof(uint64_t));
+	partial->panes = handles;
 	partial->panes_capacity = capacity;
 	return true;
 }
@@ -105,20 +108,32 @@ panes_reserve(BsPartial *partial, BsArena *arena)
 BsPane *
 bs_partial_make_pane(BsPartial *partial, BsArena *arena, int64_t start)
 {
-	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, start);
-	BsPane *panes;
+	uint32_t position = bs_partial_position(partial, arena, start);
+	uint64_t *handles;
+	uint64_t handle;
+	BsPane *pane;
 
-	if (position < partial->npanes && panes_of(partial, arena)[position].start == start)
-		return &panes_of(partial, arena)[position];
-	if (!panes_reserve(partial, arena))
+	if (position < partial->npanes)
+	{
+		pane = bs_partial_pane_at(partial, arena, position);
+		if (pane->start == start)
+			return pane;
+	}
+	if (!handles_reserve(partial, arena))
 		return NULL;
-	panes = panes_of(partial, arena);
-	memmove(&panes[position + 1], &panes[position], (partial->npanes - position) * sizeof(BsPane));
-	panes[position] = (BsPane){.start = start,
-							   .records_lost_before = partial->records_lost,
-							   .datagrams_lost_before = partial->datagrams_lost};
+	handle = pane_alloc(partial, arena, sizeof(BsPane));
+	if (handle == 0)
+		return NULL;
+	partial->bytes += bs_arena_block_bytes(sizeof(BsPane));
+	handles = handles_of(partial, arena);
+	memmove(&handles[position + 1], &handles[position], (partial->npanes - position) * sizeof(uint64_t));
+	handles[position] = handle;
 	partial->npanes++;
-	return &panes[position];
+	pane = bs_arena_at(arena, handle);
+	*pane = (BsPane){.start = start,
+					 .records_lost_before = partial->records_lost,
+					 .datagrams_lost_before = partial->datagrams_lost};
+	return pane;
 }
 
 /* The table of a pane, made when there is none; NULL when memory is out. */
@@ -148,42 +163,45 @@ bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *progra
 	return pane;
 }
 
+/* Give back a pane and its table; its handle is the caller's to forget. */
 static void
-pane_release(BsPartial *partial, BsArena *arena, BsPane *pane)
+pane_release(BsPartial *partial, BsArena *arena, uint32_t position)
 {
-	if (pane->table == 0)
-		return;
-	partial->bytes -= ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
-	bs_table_free(arena, &partial->layout, pane->table);
-	pane->table = 0;
+	const BsPane *pane = bs_partial_pane_at(partial, arena, position);
+
+	if (pane->table != 0)
+	{
+		partial->bytes -= ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
+		bs_table_free(arena, &partial->layout, pane->table);
+	}
+	partial->bytes -= bs_arena_block_bytes(sizeof(BsPane));
+	bs_arena_release(arena, handles_of(partial, arena)[position], sizeof(BsPane));
 }
 
 void
 bs_partial_drop(BsPartial *partial, BsArena *arena, int64_t before)
 {
-	BsPane *panes;
-	uint32_t ndropped = 0;
+	uint32_t ndropped = bs_partial_position(partial, arena, before);
+	uint64_t *handles = handles_of(partial, arena);
 
 	if (before > partial->dropped_before)
 		partial->dropped_before = before;
-	if (partial->npanes == 0)
+	if (ndropped == 0)
 		return;
-	panes = panes_of(partial, arena);
-	while (ndropped < partial->npanes && panes[ndropped].start < before)
-		pane_release(partial, arena, &panes[ndropped++]);
-	if (ndropped > 0)
-		partial->last_dropped = panes[ndropped - 1].start;
+	partial->last_dropped = bs_partial_pane_at(partial, arena, ndropped - 1)->start;
+	for (uint32_t i = 0; i < ndropped; i++)
+		pane_release(partial, arena, i);
 	partial->npanes -= ndropped;
-	memmove(panes, panes + ndropped, partial->npanes * sizeof(BsPane));
+	memmove(handles, handles + ndropped, partial->npanes * sizeof(uint64_t));
 }
 
 void
 bs_partial_clear(BsPartial *partial, BsArena *arena)
 {
 	for (uint32_t i = 0; i < partial->npanes; i++)
-		pane_release(partial, arena, &panes_of(partial, arena)[i]);
+		pane_release(partial, arena, i);
 	if (partial->panes != 0)
-		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(BsPane));
+		bs_arena_release(arena, partial->panes, partial->panes_capacity * sizeof(uint64_t));
 	if (partial->sources != 0)
 		bs_arena_release(arena, partial->sources, partial->sources_capacity * sizeof(BsSource));
 	partial->panes = partial->sources = 0;
@@ -210,13 +228,11 @@ add_saturating(int32_t a, int64_t b)
 void
 bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records, int64_t datagrams)
 {
-	BsPane *panes = panes_of(partial, arena);
-
 	partial->records_lost += (uint32_t) records;
 	partial->datagrams_lost += (uint32_t) datagrams;
 	for (uint32_t i = partial->npanes; i > 0; i--)
 	{
-		BsPane *pane = &panes[i - 1];
+		BsPane *pane = bs_partial_pane_at(partial, arena, i - 1);
 
 		/* Without windows closed_before is before everything. */
 		if (pane->start < partial->closed_before)
@@ -562,16 +578,13 @@ add_slices(BsArena *arena, BsTable *table, uint64_t max_groups, const BsProgram 
 static bool
 lies_in_window(const BsPartial *partial, BsArena *arena, const BsWindowing *windowing, int64_t start)
 {
-	const BsPane *panes = panes_of(partial, arena);
-	uint32_t position = partial->npanes == 0 ? 0 : pane_position(partial, arena, start);
+	uint32_t begin = bs_partial_position(partial, arena, bs_time_plus(start, 1 - windowing->size_usec));
+	uint32_t end = bs_partial_position(partial, arena, bs_time_plus(start, windowing->size_usec));
 
 	if (start < partial->dropped_before)
 		return false;
-	for (uint32_t i = position; i > 0 && start - panes[i - 1].start < windowing->size_usec; i--)
-		if (panes[i - 1].table != 0)
-			return true;
-	for (uint32_t i = position; i < partial->npanes && panes[i].start - start < windowing->size_usec; i++)
-		if (panes[i].table != 0)
+	for (uint32_t i = begin; i < end; i++)
+		if (bs_partial_pane_at(partial, arena, i)->table != 0)
 			return true;
 	return false;
 }
@@ -637,7 +650,8 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 	partial->overflowed += rows.nrows - nadded;
 	pane->records += nadded;
 	pane->overflowed += rows.nrows - nadded;
-	if (table->nrows > partial->last_rows || pane == &panes_of(partial, arena)[partial->npanes - 1])
+	if (table->nrows > partial->last_rows ||
+		pane == bs_partial_pane_at(partial, arena, partial->npanes - 1))
 		partial->last_rows = table->nrows;
 }
 

@@ -7,7 +7,7 @@
  * lock (the caller's business), but for partials in private memory.  None allocates but in the arena,
  * none can fail: what does not fit is counted as overflowed.
  *
- *   BsPartial -> panes: {start, table, counters} .. sorted by start
+ *   BsPartial -> panes: handle .. sorted by start, each of a BsPane {start, table, counters}
  *             -> sources: {source, highest time, last heard} ..
  */
 #ifndef BS_PARTIAL_H
@@ -46,6 +46,12 @@ typedef struct BsSource
 	int64_t largest_lateness;
 } BsSource;
 
+/*
+ * Their handles lie in one block of the arena.  For pieces of a second that is a day and a half; records of
+ * a pane more are counted as overflowed.
+ */
+#define BS_MAX_PANES (BS_ARENA_MAX_BLOCK / (uint32_t) sizeof(uint64_t))
+
 #define BS_MAX_SOURCES 16384u /* beyond them the time of further sources is not followed */
 
 typedef struct BsPartial
@@ -53,7 +59,7 @@ typedef struct BsPartial
 	uint32_t magic;
 	uint32_t npanes;
 	uint64_t fingerprint;  /* of the program whose rows these are; 0: unused */
-	uint64_t panes;        /* BsPane[panes_capacity] */
+	uint64_t panes;        /* handles [panes_capacity]: where each BsPane is; at most BS_MAX_PANES */
 	uint32_t panes_capacity;
 	uint32_t nsources;
 	uint64_t sources;      /* BsSource[sources_capacity], open addressing; source 0 is empty */
@@ -135,6 +141,16 @@ extern void bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *p
 /* Losses became known (or, negative, were taken back): they are noted at the panes that are open. */
 extern void bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records,
 								 int64_t datagrams);
+
+/* Pane number i, of those in order of their starts; i < npanes. */
+static inline BsPane *
+bs_partial_pane_at(const BsPartial *partial, BsArena *arena, uint32_t i)
+{
+	return bs_arena_at(arena, ((const uint64_t *) bs_arena_at(arena, partial->panes))[i]);
+}
+
+/* Number of the first pane that starts at this or later; npanes when there is none. */
+extern uint32_t bs_partial_position(const BsPartial *partial, BsArena *arena, int64_t start);
 
 /* The pane of this start, or NULL. */
 extern BsPane *bs_partial_pane(const BsPartial *partial, BsArena *arena, int64_t start);

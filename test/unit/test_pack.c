@@ -701,7 +701,7 @@ copy_partial(BsPartial *from, BsPartial *to, BsArena *arena, const BsProgram *pr
 		restore_message(to, arena, program, writer, unpacker, message);
 	for (uint32_t i = 0; i < from->npanes; i++)
 	{
-		BsPane *pane = (BsPane *) bs_arena_at(arena, from->panes) + i;
+		BsPane *pane = bs_partial_pane_at(from, arena, i);
 		BsPackedPane packed = bs_packed_pane(pane, arena);
 
 		assert_int_equal(bs_pack_pane(packer, &packed, &message), BS_PACK_OK);
@@ -736,14 +736,14 @@ test_restore(void **state)
 	bs_partial_note_loss(&partial, arena, 7, 3);
 	bs_partial_close(&partial, 100);
 	bs_source_heard(&partial, arena, (BsSource){.source = 77, .highest = 1234, .last_heard = 5678, .largest_lateness = 9});
-	((BsPane *) bs_arena_at(arena, partial.panes))[1].gap = 1;
+	bs_partial_pane_at(&partial, arena, 1)->gap = 1;
 	bs_partial_init(&copy, &program, 20);
 	copy_partial(&partial, &copy, arena, &program);
 	assert_int_equal(copy.npanes, partial.npanes);
 	for (uint32_t i = 0; i < partial.npanes; i++)
 	{
-		BsPane a = ((BsPane *) bs_arena_at(arena, partial.panes))[i];
-		BsPane b = ((BsPane *) bs_arena_at(arena, copy.panes))[i];
+		BsPane a = *bs_partial_pane_at(&partial, arena, i);
+		BsPane b = *bs_partial_pane_at(&copy, arena, i);
 
 		assert_int_equal(a.table != 0, b.table != 0);
 		if (a.table != 0)

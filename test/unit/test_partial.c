@@ -301,9 +301,7 @@ check_partial(const BsPartial *partial, BsArena *arena, const BsProgram *program
 	uint32_t nrows = 0;
 
 	for (uint32_t i = 0; i < partial->npanes; i++)
-		nrows += ((BsTable *) bs_arena_at(
-					  arena, ((BsPane *) bs_arena_at(arena, partial->panes))[i].table))
-					 ->nrows;
+		nrows += ((BsTable *) bs_arena_at(arena, bs_partial_pane_at(partial, arena, i)->table))->nrows;
 	assert_int_equal(nrows, ngroups);
 	assert_int_equal(partial->records, n);
 	for (uint32_t g = 0; g < ngroups; g++)

@@ -100,9 +100,6 @@ assert_same_table(Runner *a, const BsPane *pane_a, Runner *b, const BsPane *pane
 static void
 assert_same_partial(Runner *a, Runner *b)
 {
-	const BsPane *x = bs_arena_at(a->arena, a->partial.panes);
-	const BsPane *y = bs_arena_at(b->arena, b->partial.panes);
-
 	assert_int_equal(a->partial.npanes, b->partial.npanes);
 	assert_int_equal(a->partial.records, b->partial.records);
 	assert_int_equal(a->partial.late, b->partial.late);
@@ -111,10 +108,13 @@ assert_same_partial(Runner *a, Runner *b)
 	assert_int_equal(a->partial.bytes, b->partial.bytes);
 	for (uint32_t i = 0; i < a->partial.npanes; i++)
 	{
-		assert_int_equal(x[i].start, y[i].start);
-		assert_int_equal(x[i].records, y[i].records);
-		assert_int_equal(x[i].errors, y[i].errors);
-		assert_same_table(a, &x[i], b, &y[i]);
+		const BsPane *x = bs_partial_pane_at(&a->partial, a->arena, i);
+		const BsPane *y = bs_partial_pane_at(&b->partial, b->arena, i);
+
+		assert_int_equal(x->start, y->start);
+		assert_int_equal(x->records, y->records);
+		assert_int_equal(x->errors, y->errors);
+		assert_same_table(a, x, b, y);
 	}
 }
 
@@ -276,12 +276,15 @@ typedef struct Seen
 static uint64_t
 gathered(Runner *runner)
 {
-	const BsPane *panes = bs_arena_at(runner->arena, runner->partial.panes);
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < runner->partial.npanes; i++)
-		if (panes[i].table != 0)
-			n += bs_table_other_records(runner->arena, bs_arena_at(runner->arena, panes[i].table));
+	{
+		const BsPane *pane = bs_partial_pane_at(&runner->partial, runner->arena, i);
+
+		if (pane->table != 0)
+			n += bs_table_other_records(runner->arena, bs_arena_at(runner->arena, pane->table));
+	}
 	return n;
 }
 

@@ -441,7 +441,8 @@ losses_count_once(void **state)
 {
 	Record records[3] = {{.time = 0}, {.time = 3}, {.time = 6}};
 	View view;
-	BsPane *panes;
+	const BsPane *first;
+	const BsPane *last;
 
 	(void) state;
 	view_create(&view, &shapes[2], 1, 0);
@@ -449,13 +450,70 @@ losses_count_once(void **state)
 	bs_partial_note_loss(&view.partials[0], view.arena, 10, 1);
 	view_add(&view, &view.partials[0], records + 2, 1);
 	bs_partial_note_loss(&view.partials[0], view.arena, 5, 2);
-	panes = bs_arena_at(view.arena, view.partials[0].panes);
-	assert_int_equal(panes[0].records_lost, 15);
-	assert_int_equal(panes[2].records_lost, 5);
-	assert_int_equal(panes[2].records_lost_before + (uint32_t) panes[2].records_lost - panes[0].records_lost_before,
-					 15);
-	assert_int_equal(panes[2].datagrams_lost_before + (uint32_t) panes[2].datagrams_lost -
-						 panes[0].datagrams_lost_before, 3);
+	first = bs_partial_pane_at(&view.partials[0], view.arena, 0);
+	last = bs_partial_pane_at(&view.partials[0], view.arena, 2);
+	assert_int_equal(first->records_lost, 15);
+	assert_int_equal(last->records_lost, 5);
+	assert_int_equal(last->records_lost_before + (uint32_t) last->records_lost - first->records_lost_before, 15);
+	assert_int_equal(last->datagrams_lost_before + (uint32_t) last->datagrams_lost - first->datagrams_lost_before, 3);
+	view_free(&view);
+}
+
+/* ---- many panes ------------------------------------------------------------------------------- */
+
+/* One record at this time. */
+static void
+view_add_at(View *view, int64_t time)
+{
+	Record record = {.time = time, .value = time};
+
+	view_add(view, &view->partials[0], &record, 1);
+}
+
+/* A day of windows of a second and more; the answers, what is dropped, and what there is no room for. */
+static void
+many_windows(void **state)
+{
+	static const BsWindowing second = {10, 10, 10, 0};
+	const int64_t nwindows = 100000;
+	BsPartial *partial;
+	uint64_t nrecords;
+	View view;
+
+	(void) state;
+	view_create(&view, &second, 1, 0);
+	bs_arena_free_private(view.arena);
+	view.arena = bs_arena_create(bs_arena_size_for(64u << 20));
+	partial = &view.partials[0];
+	/* Some windows come late, among those that are there. */
+	for (int64_t late = 0; late < 2; late++)
+		for (int64_t window = 0; window < nwindows; window++)
+		{
+			Record records[2] = {{.time = window * 10 + 1, .value = window}, {.time = window * 10 + 9, .value = 5}};
+
+			if ((window % 32 == 3) == late)
+				view_add(&view, partial, records, 2);
+		}
+	assert_int_equal(partial->overflowed, 0);
+	assert_int_equal(partial->npanes, nwindows);
+	for (int64_t window = 0; window < nwindows; window += 7)
+	{
+		assert_int_equal(view_sum(&view, window * 10, &nrecords), window + 5);
+		assert_int_equal(nrecords, 2);
+		assert_int_equal(bs_partial_position(partial, view.arena, window * 10 - 1), window);
+	}
+	/* What is given back serves again. */
+	bs_partial_drop(partial, view.arena, 60000 * 10);
+	assert_int_equal(partial->npanes, nwindows - 60000);
+	assert_int_equal(partial->last_dropped, 59999 * 10);
+	assert_null(bs_partial_pane(partial, view.arena, 59999 * 10));
+	for (uint32_t n = partial->npanes; n <= BS_MAX_PANES; n++)
+		view_add_at(&view, (nwindows + n) * 10);
+	assert_int_equal(partial->npanes, BS_MAX_PANES);
+	assert_int_equal(partial->overflowed, 1);
+	assert_int_equal(view_sum(&view, 60000 * 10, &nrecords), 60005);
+	bs_partial_clear(partial, view.arena);
+	assert_int_equal(bs_arena_stats(view.arena).used_bytes, 0);
 	view_free(&view);
 }
 
@@ -572,7 +630,7 @@ main(void)
 		cmocka_unit_test(windows_hold_their_times), cmocka_unit_test(infinities_stay),
 		cmocka_unit_test(any_order_within_lateness), cmocka_unit_test(late_records_are_left_out),
 		cmocka_unit_test(losses_count_once),        cmocka_unit_test(slices_are_what_lasted),
-		cmocka_unit_test(spread_fills_batches),
+		cmocka_unit_test(spread_fills_batches),       cmocka_unit_test(many_windows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /* decode.c: the decoder: tells versions apart, keeps the counters of a datagram.  See decode.h. */
 #include "decoder.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ bs_decoder_free(BsDecoder *decoder)
 	if (decoder == NULL)
 		return;
 	bs_exporters_free(&decoder->exporters);
+	bs_memo_free(decoder->memo);
 	bs_template_free(decoder->v5);
 	free(decoder);
 }
@@ -139,6 +141,58 @@ bs_decoding_begin(BsDecoding *decoding, const BsInet *exporter, BsFlowType flow_
 	decoding->units = 0;
 	decoding->countable = true;
 	return true;
+}
+
+static void
+recall_rate(void *context, BsSamplingScope scope, uint64_t id, int64_t rate)
+{
+	BsDecoding *decoding = context;
+
+	(void) bs_sampling_learn(&decoding->domain->sampling, scope, id, rate);
+}
+
+static void
+recall_template(void *context, const BsTemplateDefinition *definition)
+{
+	BsDecoding *decoding = context;
+	BsDomain *domain = decoding->domain;
+
+	if (bs_template_define(&domain->templates, &domain->exporter->budget,
+						   &decoding->decoder->budget, definition,
+						   decoding->datagram->received_usec) == BS_TEMPLATE_STORED)
+		bs_template_find(&domain->templates, definition->id)->unconfirmed = true;
+}
+
+void
+bs_decoding_recall(BsDecoding *decoding)
+{
+	BsDomain *domain = decoding->domain;
+	const BsMemo *memo = decoding->decoder->memo;
+	BsRecall take = {.context = decoding, .rate = recall_rate, .define = recall_template};
+	BsRecalled recalled;
+
+	if (domain->recalled)
+		return;
+	domain->recalled = true;
+	if (!bs_memo_recall(memo, &domain->exporter->address, domain->flow_type, domain->id, NULL, &recalled))
+		return;
+	if (!bs_recalled_goes_on(&recalled, domain->flow_type, &decoding->mark))
+	{
+		decoding->stats->unconfirmed_wrong += recalled.ntemplates;
+		return;
+	}
+	(void) bs_memo_recall(memo, &domain->exporter->address, domain->flow_type, domain->id, &take, &recalled);
+	domain->init_msec = recalled.init_msec;
+	if (recalled.domain_rate > 0)
+		(void) bs_sampling_learn(&domain->sampling, BS_SAMPLING_OF_DOMAIN, 0, recalled.domain_rate);
+	decoding->stats->templates = domain->templates.ntemplates;
+}
+
+void
+bs_decoder_remember(BsDecoder *decoder, BsMemo *memo)
+{
+	bs_memo_free(decoder->memo);
+	decoder->memo = memo;
 }
 
 void

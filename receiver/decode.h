@@ -57,6 +57,9 @@ typedef struct BsExporterStats
 	uint64_t untimed;         /* records without a usable flow time (item 29) */
 	uint64_t totals_used;     /* records whose bytes or packets came from total counters (item 19) */
 	uint64_t templates;       /* templates held now, options templates among them */
+	/* By templates that were remembered over a restart and have not been sent since (memo.h): */
+	uint64_t unconfirmed_records;
+	uint64_t unconfirmed_wrong; /* templates of these that were then sent otherwise, or not believed */
 	int64_t last_seen_usec;   /* arrival of the last datagram, PostgreSQL epoch */
 	int64_t clock_skew_usec;  /* export time - arrival, last datagram */
 	int64_t sampling_rate;    /* last rate seen in a record or configured; 0 unknown */

@@ -14,6 +14,7 @@
  *   exporter.c   exporters and observation domains
  *   sampling.c   sampling rates
  *   sequence.c   losses
+ *   memo.c       what is remembered over a restart
  *   wire.h       the only reader of packet bytes
  */
 #ifndef BS_DECODER_H
@@ -34,6 +35,7 @@ struct BsDecoder
 	BsTemplate *v5;          /* the fixed record of v5 */
 	BsWanted wanted;
 	const BsBatch *wanted_batch; /* whose columns wanted describes */
+	struct BsMemo *memo;         /* what was known before; NULL: nothing */
 	BsCopyScratch scratch;
 	BsField fields[BS_TEMPLATE_MAX_FIELDS + 1]; /* of the template being read */
 	const uint8_t *anchors[(BS_MAX_ANCHORS + 1) * BS_VARIABLE_ROWS];
@@ -76,6 +78,9 @@ extern BsDecodeResult bs_netflow5_decode(BsDecoding *decoding, BsWire wire);
 extern BsDecodeResult bs_netflow9_decode(BsDecoding *decoding, BsWire wire);
 extern BsDecodeResult bs_ipfix_decode(BsDecoding *decoding, BsWire wire);
 extern BsDecodeResult bs_sflow_decode(BsDecoding *decoding, BsWire wire);
+
+/* Once for each domain, when the header has been read: what was known of it before. */
+extern void bs_decoding_recall(BsDecoding *decoding);
 
 /* The template of the fixed record of v5; NULL when memory is out. */
 extern BsTemplate *bs_netflow5_template(void);

@@ -50,6 +50,7 @@ typedef struct BsDomain
 	BsTemplateCache templates;
 	BsSamplingTable sampling;
 	BsSequence sequence;
+	bool recalled; /* the memo has been asked */
 	BsSampleTable *samples; /* sFlow: made with the first flow sample; NULL before */
 } BsDomain;
 

@@ -135,6 +135,7 @@ bs_ipfix_decode(BsDecoding *decoding, BsWire wire)
 	bs_decoding_set_export_time(decoding, header.unix_seconds, 0);
 	decoding->mark =
 		(BsSequenceMark){.number = header.sequence, .export_seconds = header.unix_seconds};
+	bs_decoding_recall(decoding);
 	set_uptime(decoding);
 	/* What lies behind the message's own length does not belong to it (item 15). */
 	if (wire.left > (size_t) (header.len_bytes - HEADER_BYTES))

@@ -140,6 +140,7 @@ bs_netflow9_decode(BsDecoding *decoding, BsWire wire)
 									  .export_seconds = header.unix_seconds,
 									  .uptime_msec = header.uptime_msec,
 									  .has_uptime = true};
+	bs_decoding_recall(decoding);
 	bs_sets_walk(decoding, wire, take_set);
 	decoding->units = 1;
 	decoding->countable = true;

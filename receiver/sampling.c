@@ -26,6 +26,7 @@ bs_sampling_learn(BsSamplingTable *table, BsSamplingScope scope, uint64_t id, in
 
 	if (scope == BS_SAMPLING_OF_DOMAIN)
 	{
+		table->changes += table->domain_rate != rate;
 		table->domain_rate = rate;
 		return true;
 	}
@@ -40,6 +41,7 @@ bs_sampling_learn(BsSamplingTable *table, BsSamplingScope scope, uint64_t id, in
 			return false;
 		table->nentries++;
 	}
+	table->changes += entry->scope == BS_SAMPLING_NOT_USED || entry->rate != rate;
 	*entry = (BsSamplingEntry){.id = id, .rate = rate, .scope = scope};
 	table->by_interface |= scope == BS_SAMPLING_BY_INTERFACE;
 	table->by_template |= scope == BS_SAMPLING_BY_TEMPLATE;

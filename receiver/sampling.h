@@ -43,6 +43,7 @@ typedef struct BsSamplingTable
 	bool by_interface;        /* some entry is */
 	bool by_template;
 	int64_t domain_rate; /* of BS_SAMPLING_OF_DOMAIN; 0 unknown */
+	uint64_t changes;    /* rates that came or changed, ever */
 } BsSamplingTable;
 
 /* What applies to the records of a domain, put together for each datagram. */

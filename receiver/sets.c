@@ -12,6 +12,8 @@ void
 bs_sets_define(BsDecoding *decoding, const BsTemplateDefinition *definition)
 {
 	BsDomain *domain = decoding->domain;
+	const BsTemplate *old = bs_template_find(&domain->templates, definition->id);
+	bool unconfirmed = old != NULL && old->unconfirmed;
 
 	switch (bs_template_define(&domain->templates, &domain->exporter->budget,
 							   &decoding->decoder->budget, definition,
@@ -23,7 +25,10 @@ bs_sets_define(BsDecoding *decoding, const BsTemplateDefinition *definition)
 		case BS_TEMPLATE_FULL:
 			decoding->stats->templates_refused_full++;
 			break;
-		default:
+		case BS_TEMPLATE_STORED:
+			decoding->stats->unconfirmed_wrong += unconfirmed;
+			break;
+		case BS_TEMPLATE_SAME:
 			break;
 	}
 	decoding->stats->templates = domain->templates.ntemplates;
@@ -173,6 +178,7 @@ void
 bs_sets_data(BsDecoding *decoding, uint16_t template_id, BsWire wire)
 {
 	BsTemplate *tmpl = bs_template_find(&decoding->domain->templates, template_id);
+	uint64_t before;
 
 	if (tmpl == NULL)
 	{
@@ -182,6 +188,7 @@ bs_sets_data(BsDecoding *decoding, uint16_t template_id, BsWire wire)
 		return;
 	}
 	tmpl->used_usec = decoding->datagram->received_usec;
+	before = decoding->stats->records;
 	if (tmpl->options)
 		options_records(decoding, tmpl, wire);
 	else if (!bs_sets_prepare(decoding, tmpl))
@@ -190,6 +197,8 @@ bs_sets_data(BsDecoding *decoding, uint16_t template_id, BsWire wire)
 		variable_records(decoding, tmpl, wire);
 	else
 		bs_sets_fixed_records(decoding, tmpl, &wire, UINT32_MAX);
+	if (tmpl->unconfirmed)
+		decoding->stats->unconfirmed_records += decoding->stats->records - before;
 }
 
 #define SET_HEADER_BYTES 4

@@ -90,6 +90,7 @@ drop_slot(BsTemplateCache *cache, uint32_t slot, BsTemplateBudget *exporter_budg
 
 	budget_charge(exporter_budget, -1, -(int) dropped->nfields);
 	budget_charge(all_budget, -1, -(int) dropped->nfields);
+	cache->changes++;
 	bs_template_free(dropped);
 }
 
@@ -223,6 +224,7 @@ bs_template_define(BsTemplateCache *cache, BsTemplateBudget *exporter_budget,
 	if (old != NULL && same_definition(old, definition))
 	{
 		old->defined_usec = old->used_usec = now_usec;
+		old->unconfirmed = false;
 		return BS_TEMPLATE_SAME;
 	}
 	if (definition->nfields > BS_TEMPLATE_MAX_FIELDS)
@@ -239,6 +241,7 @@ bs_template_define(BsTemplateCache *cache, BsTemplateBudget *exporter_budget,
 	tmpl->defined_usec = tmpl->used_usec = now_usec;
 	cache->slots[slot_of(cache, definition->id)] = tmpl;
 	cache->ntemplates += (uint32_t) more_templates;
+	cache->changes++;
 	budget_charge(exporter_budget, more_templates, more_fields);
 	budget_charge(all_budget, more_templates, more_fields);
 	bs_template_free(old);

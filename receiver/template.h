@@ -40,6 +40,7 @@ typedef struct BsTemplate
 	uint16_t nfields;
 	uint16_t nscope; /* of these, the first ones */
 	bool options;
+	bool unconfirmed; /* remembered (memo.h), and not sent since */
 	uint16_t nvariable;
 	uint32_t len_bytes;   /* of a record, the least when nvariable > 0 */
 	int64_t defined_usec; /* last sent */
@@ -53,6 +54,7 @@ typedef struct BsTemplateCache
 {
 	uint32_t capacity; /* a power of two, or 0 */
 	uint32_t ntemplates;
+	uint64_t changes;   /* templates that came, changed or went, ever */
 	BsTemplate **slots; /* [capacity], linear probing by id */
 } BsTemplateCache;
 

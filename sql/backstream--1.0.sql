@@ -483,7 +483,7 @@ CREATE FUNCTION backstream.exporter_counters(
 	OUT resyncs bigint, OUT template_errors bigint, OUT templates_refused bigint,
 	OUT withdrawals_ignored bigint, OUT untimed bigint, OUT totals_used bigint,
 	OUT templates bigint, OUT counter_samples bigint, OUT other_samples bigint,
-	OUT worker integer)
+	OUT unconfirmed_records bigint, OUT unconfirmed_wrong bigint, OUT worker integer)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_exporter_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.exporter_counters() IS
@@ -520,7 +520,7 @@ SELECT e.exporter, c.name, e.flow_type, e.obs_domain, e.records, e.records_lost,
 	e.unknown_template, e.decode_errors, e.last_seen, e.clock_skew,
 	e.sampling_rate, e.datagrams, e.bytes, e.option_records, e.resyncs, e.template_errors, e.templates_refused,
 	e.withdrawals_ignored, e.untimed, e.totals_used, e.templates,
-	e.counter_samples, e.other_samples, e.worker, w.time_reached, COALESCE(w.views_held, 0) AS views_held,
+	e.counter_samples, e.other_samples, e.unconfirmed_records, e.unconfirmed_wrong, e.worker, w.time_reached, COALESCE(w.views_held, 0) AS views_held,
 	w.largest_lateness
   FROM backstream.exporter_counters() e
   LEFT JOIN (SELECT v.exporter, pg_catalog.max(v.time_reached) AS time_reached,
@@ -551,6 +551,8 @@ COMMENT ON COLUMN backstream.exporters.option_records IS 'options data records d
 COMMENT ON COLUMN backstream.exporters.resyncs IS 'times the sequence could not be followed: restarts, unknown templates';
 COMMENT ON COLUMN backstream.exporters.template_errors IS 'templates refused because they were malformed';
 COMMENT ON COLUMN backstream.exporters.templates_refused IS 'templates refused because there was no room (backstream.max_templates)';
+COMMENT ON COLUMN backstream.exporters.unconfirmed_records IS 'records decoded by templates that were remembered over a restart and that the exporter had not sent again';
+COMMENT ON COLUMN backstream.exporters.unconfirmed_wrong IS 'templates remembered over a restart that the exporter then sent otherwise (the records before may be wrong), or that were not used, because it had been started again itself';
 COMMENT ON COLUMN backstream.exporters.withdrawals_ignored IS 'withdrawals of templates that were not followed';
 COMMENT ON COLUMN backstream.exporters.untimed IS 'records without a usable time of the flow';
 COMMENT ON COLUMN backstream.exporters.totals_used IS 'records whose bytes or packets came from total counters';

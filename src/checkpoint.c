@@ -15,6 +15,7 @@
 #include "utils/snapmgr.h"
 
 #include "checkpoint.h"
+#include "exportermemo.h"
 #include "levels.h"
 #include "statrow.h"
 #include "viewdef.h"
@@ -33,6 +34,7 @@ BS_SQL_FUNCTION(bs_checkpoint);
 static BsFiled *kept; /* [bs_registry_nslots()], the keeper's */
 static TimestampTz written_at;
 static TimestampTz retry_at;
+static uint64 exporters_written; /* bs_exporter_memo_number() of what is in the file */
 static volatile sig_atomic_t told_to_end;
 static int last_error; /* errno of the last checkpoint; a failure is logged once */
 
@@ -268,6 +270,39 @@ write_level(int level, void (*breathe)(void), uint64 *bytes)
 	return error;
 }
 
+/* What receivers know of exporters, if it has changed. */
+static int
+write_exporters(uint64 *bytes)
+{
+	uint64 number = bs_exporter_memo_number();
+	BsCheckpointHead head;
+	BsCheckpointWriter *writer = NULL;
+	BsMemo *memo;
+	uint8_t *data = NULL;
+	size_t len;
+	int error = ENOMEM;
+
+	if (number == exporters_written)
+		return 0;
+	memo = bs_exporter_memo_collect();
+	if (memo != NULL && bs_memo_pack(memo, &data, &len))
+	{
+		bs_checkpoint_stamp(&head, BS_CHECKPOINT_EXPORTERS, InvalidOid, 0);
+		writer = bs_checkpoint_create(BS_CHECKPOINT_EXPORTERS_PATH, &head);
+		error = errno;
+	}
+	if (writer != NULL)
+	{
+		bs_checkpoint_put(writer, 0, (BsBytes){.data = data, .len = (uint32_t) len});
+		error = bs_checkpoint_close(writer, true, bytes);
+	}
+	bs_memo_free(memo);
+	free(data);
+	if (error == 0)
+		exporters_written = number;
+	return error;
+}
+
 /* A failure of one view does not keep the others from being written: it may be of its own. */
 static void
 write_all(void (*breathe)(void))
@@ -284,6 +319,8 @@ write_all(void (*breathe)(void))
 		if (one != 0)
 			error = one;
 	}
+	if (error == 0)
+		error = write_exporters(&bytes);
 	note_result(error, began, bytes);
 	written_at = GetCurrentTimestamp();
 }

@@ -175,9 +175,9 @@ bs_checkpoint_create(const char *path, const BsCheckpointHead *head)
 void
 bs_checkpoint_put(BsCheckpointWriter *writer, uint32 tag, BsBytes message)
 {
-	uint8 bytes[4];
+	uint8 bytes[8];
 
-	bs_bytes_put_word(bytes, tag, 4);
+	bs_bytes_put_word(bs_bytes_put_word(bytes, tag, 4), message.len, 4);
 	put(writer, bytes, sizeof(bytes));
 	put(writer, message.data, message.len);
 }
@@ -355,9 +355,8 @@ reserve(BsCheckpointReader *reader, size_t bytes)
 bool
 bs_checkpoint_next(BsCheckpointReader *reader, uint32 *tag, BsBytes *message, const char **problem)
 {
-	uint8 head[4 + BS_PACK_HEADER_BYTES];
-	BsCursor cursor = {.at = head, .left_bytes = 4};
-	BsPackStatus status;
+	uint8 head[8];
+	BsCursor cursor = {.at = head, .left_bytes = sizeof(head)};
 	size_t len;
 
 	*problem = NULL;
@@ -367,21 +366,15 @@ bs_checkpoint_next(BsCheckpointReader *reader, uint32 *tag, BsBytes *message, co
 	if (!take(reader, head, sizeof(head)))
 		return false;
 	*tag = (uint32) bs_cursor_get_word(&cursor, 4);
-	status = bs_pack_message_bytes(head + 4, &len);
-	if (status != BS_PACK_OK)
-	{
-		*problem = psprintf("a part of it %s", bs_pack_status_text(status));
+	len = (size_t) bs_cursor_get_word(&cursor, 4);
+	if (len > reader->left || len > BS_PACK_MAX_BYTES)
 		return false;
-	}
-	if (len - BS_PACK_HEADER_BYTES > reader->left)
-		return false;
-	if (!reserve(reader, len))
+	if (!reserve(reader, len + 1))
 	{
 		*problem = "memory is out";
 		return false;
 	}
-	memcpy(reader->message, head + 4, BS_PACK_HEADER_BYTES);
-	if (!take(reader, reader->message + BS_PACK_HEADER_BYTES, len - BS_PACK_HEADER_BYTES))
+	if (!take(reader, reader->message, len))
 		return false;
 	*message = (BsBytes){.data = reader->message, .len = (uint32) len};
 	*problem = NULL;

@@ -6,14 +6,15 @@
  *
  *   OID.state       of the view with this OID: counters of all its panes, groups of the open ones
  *   OID.NUMBER      a segment: groups of panes that closed between two checkpoints; written once
+ *   exporters       what receivers know of exporters (exportermemo.h)
  *   NAME.new        being written
  *   NAME.damaged    was found to be damaged, or another server's
  *
- *   +--------+---------+--------------------+-------------------------+-----+----------+
- *   | "BSCP" | version | head, words of 8   | writer, 4; message      | ... | CRC-32C  |
- *   +--------+---------+--------------------+-------------------------+-----+----------+
+ *   +--------+---------+--------------------+--------------------------------+-----+----------+
+ *   | "BSCP" | version | head, words of 8   | writer, 4; length, 4; message  | ... | CRC-32C  |
+ *   +--------+---------+--------------------+--------------------------------+-----+----------+
  *
- * Little-endian; messages are those of engine/pack.h, the last one is an end.  A file is written under
+ * Little-endian; messages of views are those of engine/pack.h, the last one is an end.  A file is written under
  * another name, flushed, and renamed, so that it is whole or not there.
  *
  * Nothing here raises an error: the keeper writes while it ends, too.
@@ -31,7 +32,8 @@
 typedef enum BsCheckpointKind
 {
 	BS_CHECKPOINT_STATE = 1,
-	BS_CHECKPOINT_SEGMENT
+	BS_CHECKPOINT_SEGMENT,
+	BS_CHECKPOINT_EXPORTERS
 } BsCheckpointKind;
 
 /* What stands before the messages.  All of it in words of 64 bits, as they are written. */
@@ -72,6 +74,7 @@ extern bool bs_checkpoint_is_ours(const BsCheckpointHead *head);
 /* Names of files, in path[MAXPGPATH]. */
 extern void bs_checkpoint_state_path(char *path, Oid relid);
 extern void bs_checkpoint_segment_path(char *path, Oid relid, uint64 segment);
+#define BS_CHECKPOINT_EXPORTERS_PATH BS_CHECKPOINT_FOLDER "/exporters"
 
 /* ---------- writing ---------- */
 

@@ -182,6 +182,7 @@ init_shared(Size fixed)
 		pg_atomic_init_u64(&worker->applied_until, 0);
 		pg_atomic_init_u64(&worker->generation, 0);
 		pg_atomic_init_u32(&worker->busy, 0);
+		LWLockInitialize(&worker->memo.lock, shared->tranche_id);
 	}
 	for (int i = 0; i < MaxBackends; i++)
 		pg_atomic_init_u64((pg_atomic_uint64 *) at(shared->applying) + i, 0);

@@ -176,6 +176,15 @@ typedef struct BsSharedView
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
 } BsSharedView;
 
+/* Bytes that are left for others, in the arena: exportermemo.h. */
+typedef struct BsSharedMemo
+{
+	LWLock lock; /* protects what follows */
+	uint64 first; /* offset of the first block; 0: none */
+	uint64 bytes;
+	uint64 generation;
+} BsSharedMemo;
+
 /* One receiver, the keeper or the archiver. */
 typedef struct BsSharedWorker
 {
@@ -188,6 +197,7 @@ typedef struct BsSharedWorker
 	pg_atomic_uint64 generation; /* it has taken up all definitions of this generation */
 	pg_atomic_uint32 busy;       /* the keeper's: it is feeding */
 	BsDecoderStats decoder; /* written by the worker only */
+	BsSharedMemo memo; /* what it knows of exporters; the keeper's: what was known before the server's start */
 } BsSharedWorker;
 
 /* Have the windows of before the server's start been taken up?  checkpoint.h */

@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 
 #include "checkpoint.h"
+#include "exportermemo.h"
 #include "viewdef.h"
 #include "viewshape.h"
 
@@ -48,6 +49,8 @@ typedef struct Counts
 } Counts;
 
 static Counts counts;
+static const char stranger[] =
+	"it belongs to another server, or to this one before it was restored or promoted";
 
 /* ---------- reading ---------- */
 
@@ -172,9 +175,7 @@ look_at_state(Return *job, const char *path)
 	if (job->head.kind != BS_CHECKPOINT_STATE || job->head.relid != job->relid ||
 		!bs_checkpoint_is_ours(&job->head))
 	{
-		set_aside(
-			path,
-			"it belongs to another server, or to this one before it was restored or promoted");
+		set_aside(path, stranger);
 		return false;
 	}
 	if (segments_fit(job))
@@ -418,6 +419,32 @@ take_all(void)
 	}
 }
 
+/* What receivers knew of exporters: left where they look. */
+static void
+take_exporters(void)
+{
+	const char *problem;
+	BsCheckpointHead head;
+	BsCheckpointReader *reader = bs_checkpoint_open(BS_CHECKPOINT_EXPORTERS_PATH, &head, &problem);
+	BsBytes message;
+	uint32 tag;
+
+	if (reader == NULL)
+	{
+		if (problem[0] != '\0')
+			set_aside(BS_CHECKPOINT_EXPORTERS_PATH, problem);
+		return;
+	}
+	problem = NULL;
+	if (head.kind != BS_CHECKPOINT_EXPORTERS || !bs_checkpoint_is_ours(&head))
+		problem = stranger;
+	else if (bs_checkpoint_next(reader, &tag, &message, &problem))
+		(void) bs_exporter_memo_put(&bs_shared_keeper()->memo, message.data, message.len, true);
+	bs_checkpoint_free(reader);
+	if (problem != NULL)
+		set_aside(BS_CHECKPOINT_EXPORTERS_PATH, problem);
+}
+
 void
 bs_restart_run(void)
 {
@@ -432,6 +459,7 @@ bs_restart_run(void)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	take_all();
 	close_what_was_read();
+	take_exporters();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);

@@ -69,6 +69,8 @@ exporter_row(BsRow *row, const BsExporterStats *stats, int worker)
 	bs_row_put_count(row, stats->templates);
 	bs_row_put_count(row, stats->counter_samples);
 	bs_row_put_count(row, stats->other_samples);
+	bs_row_put_count(row, stats->unconfirmed_records);
+	bs_row_put_count(row, stats->unconfirmed_wrong);
 	bs_row_put(row, Int32GetDatum(worker));
 	bs_row_end(row);
 }

@@ -32,6 +32,7 @@
 #include "backstream.h"
 #include "checkpoint.h"
 #include "exporterconfig.h"
+#include "exportermemo.h"
 #include "faultlog.h"
 #include "forwarding.h"
 #include "tails.h"
@@ -116,6 +117,8 @@ set_signals(void)
 static void
 say_gone(int code, Datum argument)
 {
+	if (receiver.decoder != NULL)
+		bs_exporter_memo_share(&receiver.shared->memo, receiver.decoder, true);
 	pg_atomic_write_u32(&receiver.shared->pid, 0);
 	bs_sockets_changed();
 }
@@ -414,6 +417,7 @@ bs_receiver_main(Datum argument)
 	pg_atomic_write_u64(&receiver.shared->generation, 0);
 	pg_atomic_write_u32(&receiver.shared->pid, (uint32) MyProcPid);
 	(void) bs_restart_wait();
+	bs_decoder_remember(receiver.decoder, bs_exporter_memo_collect());
 	read_definitions();
 	set_allow();
 	open_listeners();
@@ -429,6 +433,7 @@ bs_receiver_main(Datum argument)
 		follow_sockets();
 		retry_listeners();
 		bs_forwarding_tend(receiver.sockets, receiver.number);
+		bs_exporter_memo_share(&receiver.shared->memo, receiver.decoder, false);
 		bs_faults_log(receiver.number, bs_decoder_stats(receiver.decoder));
 		bs_receiver_wait(receiver.sockets, receiver.incomplete ? RETRY_REFRESH_SECONDS : WAIT_SECONDS);
 		receive();

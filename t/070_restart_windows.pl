@@ -8,7 +8,7 @@ use BackStreamTraffic;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time sleep);
+use IO::Socket::INET;
 
 my $port = free_port();
 my $node = backstream_node('windows',
@@ -113,5 +113,65 @@ for my $mode ('fast', 'smart')
 }
 isnt(query("SELECT sum(n) FROM upper"), '', 'the view over the view goes on');
 is(query("SELECT count(*) FROM backstream.windows('by_name') WHERE gap"), '2', 'gaps stay with their windows');
+
+# ---------- exporters ----------
+
+# They send their templates once; what comes after a restart is data alone.
+my @fields = (8, 12, 2, 1);
+my $started = time - 1000;
+
+# A datagram of one record, in front of it its template, if asked for.
+sub export
+{
+	my ($version, $from, $sequence, $uptime, $with_template) = @_;
+	my $socket = IO::Socket::INET->new(Proto => 'udp', LocalAddr => $from, PeerAddr => "127.0.0.1:$port") or die "socket: $!";
+	my $sets = pack('nnN4', 256, 20, 0x0A000001, 0x0A000002, 1, 100);
+
+	$sets = pack('nnnn', $version == 9 ? 0 : 2, 8 + 4 * @fields, 256, scalar @fields) . pack('(nn)*', map { ($_, 4) } @fields) . $sets
+	  if $with_template;
+	my $header = $version == 9 ? pack('nnNNNN', 9, $with_template ? 2 : 1, $uptime * 1000, time, $sequence, 7)
+	  : pack('nnNNN', 10, 16 + length $sets, time, $sequence, 7);
+	$socket->send($header . $sets);
+}
+
+sub exporter { my ($from) = @_; return query("SELECT records, unconfirmed_records, unconfirmed_wrong, unknown_template FROM backstream.exporters WHERE exporter = '$from'") }
+
+sub listening { return wait_until(10, sub { query(q{SELECT count(*) FROM backstream.listeners WHERE state = 'open'}) eq '2' }) }
+
+sub counted { my ($n) = @_; return wait_until(10, sub { query('SELECT coalesce(sum(records), 0) FROM flows') eq $n }) }
+
+my %versions = ('127.0.31.1' => 9, '127.0.31.2' => 10, '127.0.31.3' => 9);
+
+listening();
+export($versions{$_}, $_, 10, time - $started, 1) for sort keys %versions;
+ok(counted(3), 'records with their templates');
+$node->stop;
+ok(-s "$folder/exporters", 'what is known of exporters is written');
+is((stat "$folder/exporters")[2] & 0777, 0600, 'for the server alone');
+for my $round (1, 2)
+{
+	$node->start;
+	listening();
+	# The third one has been started again.
+	export($versions{$_}, $_, 20 * $round, $_ eq '127.0.31.3' ? 5 : time - $started, 0) for sort keys %versions;
+	ok(counted(3 + 2 * $round), "start $round: data without templates is counted");
+	is(exporter('127.0.31.1'), '1|1|0|0', 'v9: as not confirmed');
+	is(exporter('127.0.31.2'), '1|1|0|0', 'IPFIX: as not confirmed');
+	is(exporter('127.0.31.3'), $round == 1 ? '0|0|1|1' : '0|0|0|1', 'an exporter that was started again is not believed');
+	$node->stop;
+}
+$node->start;
+listening();
+export(10, '127.0.31.2', 70, 0, 1);
+export(10, '127.0.31.2', 71, 0, 0);
+ok(counted(9), 'templates are sent again');
+is(exporter('127.0.31.2'), '2|0|0|0', 'and confirmed');
+
+# A file that is damaged harms nobody.
+$node->stop;
+truncate "$folder/exporters", 300;
+$node->start;
+is(query('SELECT sum(records) FROM flows'), 9, 'a damaged file: what was counted is there');
+ok(-e "$folder/exporters.damaged", 'and it is set aside');
 
 done_testing();

@@ -123,6 +123,28 @@ bs_exporter_memo_collect(void)
 }
 
 uint64
+bs_exporter_memo_bytes(void)
+{
+	uint64 bytes = 0;
+
+	for (int w = 0; w <= bs_setting_workers; w++)
+	{
+		BsSharedMemo *shared = &bs_shared_worker(w)->memo;
+
+		LWLockAcquire(&shared->lock, LW_SHARED);
+		for (uint64 offset = shared->first; offset != 0;)
+		{
+			const MemoBlock *block = bs_arena_at(bs_shared_arena(), offset);
+
+			bytes += bs_arena_block_bytes(block->bytes);
+			offset = block->next;
+		}
+		LWLockRelease(&shared->lock);
+	}
+	return bytes;
+}
+
+uint64
 bs_exporter_memo_number(void)
 {
 	uint64 number = 0;

@@ -21,6 +21,9 @@ extern bool bs_exporter_memo_put(BsSharedMemo *shared, const uint8_t *data, size
 /* All that receivers have left, and what was read at start; NULL when memory is out.  Raises nothing. */
 extern BsMemo *bs_exporter_memo_collect(void);
 
+/* What all of it takes of the arena, in bytes. */
+extern uint64 bs_exporter_memo_bytes(void);
+
 /* A number that changes when anything has been left. */
 extern uint64 bs_exporter_memo_number(void);
 

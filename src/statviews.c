@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "exportermemo.h"
 #include "lanes.h"
 #include "noderead.h"
 #include "outputs.h"
@@ -593,10 +594,12 @@ bs_memory(PG_FUNCTION_ARGS)
 {
 	BsRow row = bs_row_begin(fcinfo);
 	BsArenaStats stats = bs_arena_stats(bs_shared_arena());
+	/* Windows cannot have it, as little as what the counters take. */
+	uint64 memos = bs_exporter_memo_bytes();
 
 	InitMaterializedSRF(fcinfo, 0);
-	bs_row_put_count(&row, stats.total_bytes);
-	bs_row_put_count(&row, stats.used_bytes);
+	bs_row_put_count(&row, stats.total_bytes - memos);
+	bs_row_put_count(&row, stats.used_bytes - Min(memos, stats.used_bytes));
 	bs_row_put_count(&row, stats.peak_bytes);
 	bs_row_put_count(&row, stats.failures);
 	bs_row_end(&row);

@@ -167,7 +167,7 @@ sql('INSERT INTO s TABLE r');
 is(sql(q{SELECT count(*) FROM (TABLE by_country EXCEPT ALL SELECT backstream.prefix_lookup('geo', a), backstream.prefix_lookup_bigint('geo', a, 'autonomous_system_number'),
 	backstream.prefix_lookup('geo', a, 'location.latitude'), backstream.prefix_lookup_inet('geo', a), count(*) FROM r GROUP BY 1, 2, 3, 4) d}), 0, 'a view is the SELECT');
 is(sql("SELECT sum(count) FROM by_country"), 2000, 'all records are in it');
-is(sql("SELECT count(*) FROM backstream.explain('SELECT prefix_lookup(''geo'', a), count(*) FROM s GROUP BY 1') WHERE evaluated NOT LIKE 'native'"), 0, 'natively');
+is(sql("SELECT count(*) FROM backstream.explain('SELECT prefix_lookup(''geo'', a), count(*) FROM s GROUP BY 1') WHERE part IN ('key', 'aggregate') AND evaluated <> 'native'"), 0, 'natively');
 
 # ---------- the file changes ----------
 my $keeper = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'backstream keeper'");

@@ -26,7 +26,7 @@ BS_SQL_FUNCTION(bs_checkpoint);
 #define LAST_WAIT_USEC    (5 * USECS_PER_SEC) /* for those who still add, when the server stops */
 #define ALONE_USEC        (300 * INT64CONST(1000)) /* signals arrive sooner than that */
 #define POLL_USEC         1000
-#define RETRY_USEC (INT64CONST(50) * 1000) /* after a view was locked, or could not be compiled */
+#define RETRY_USEC        USECS_PER_SEC /* after a view was locked, or could not be compiled */
 #define MAX_LEVELS        8             /* those above are written with the last */
 #define RESTART_WAIT_USEC (INT64CONST(60) * USECS_PER_SEC)
 #define NOBODY_WAIT_USEC  (INT64CONST(10) * USECS_PER_SEC)
@@ -389,19 +389,6 @@ wait_for_others(void)
 		bs_views_advance();
 		pg_usleep(POLL_USEC);
 	}
-}
-
-void
-bs_checkpoint_prepare_end(void)
-{
-	if (!told_to_end || !ProcDiePending)
-		return;
-	/* Not to be interrupted by what it has been told already. */
-	ProcDiePending = false;
-	retry_at = 0;
-	take_up_all();
-	ProcDiePending = true;
-	InterruptPending = true;
 }
 
 void

@@ -69,12 +69,6 @@ extern void bs_checkpoint_forget(List *views);
 extern void bs_checkpoint_last(int code, Datum argument);
 extern void bs_checkpoint_sigterm(SIGNAL_ARGS);
 
-/*
- * Before interrupts are served, outside of transactions: when the process is to end, what has been defined a moment ago is
- * compiled first, so that it is written too.
- */
-extern void bs_checkpoint_prepare_end(void);
-
 /* ---------- everybody else ---------- */
 
 /*

@@ -120,7 +120,6 @@ bs_keeper_main(Datum argument)
 		uint64 seen = bs_registry_generation();
 		bool more;
 
-		bs_checkpoint_prepare_end();
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{

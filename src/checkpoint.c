@@ -11,11 +11,11 @@
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "checkpoint.h"
 #include "exportermemo.h"
+#include "guard.h"
 #include "levels.h"
 #include "statrow.h"
 #include "viewdef.h"
@@ -26,6 +26,7 @@ BS_SQL_FUNCTION(bs_checkpoint);
 #define LAST_WAIT_USEC    (5 * USECS_PER_SEC) /* for those who still add, when the server stops */
 #define ALONE_USEC        (300 * INT64CONST(1000)) /* signals arrive sooner than that */
 #define POLL_USEC         1000
+#define LAST_TRIES        500 /* POLL_USEC apart: sessions that end give their locks back */
 #define RETRY_USEC        USECS_PER_SEC /* after a view was locked, or could not be compiled */
 #define MAX_LEVELS        8             /* those above are written with the last */
 #define RESTART_WAIT_USEC (INT64CONST(60) * USECS_PER_SEC)
@@ -134,29 +135,18 @@ take_up(int slot, Oid relid)
 	UnlockRelationOid(relid, AccessShareLock);
 }
 
-/* In a subtransaction: a view that does not compile is not written, and says so elsewhere. */
-static void
-take_up_guarded(int slot, Oid relid)
+typedef struct TakingUp
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	int slot;
+	Oid relid;
+} TakingUp;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		take_up(slot, relid);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+static void
+take_up_slot(void *argument)
+{
+	TakingUp *taking = argument;
+
+	take_up(taking->slot, taking->relid);
 }
 
 static void
@@ -179,7 +169,8 @@ take_up_all(void)
 			PushActiveSnapshot(GetTransactionSnapshot());
 			any = true;
 		}
-		take_up_guarded(i, relid);
+		/* One that does not compile is not written, and says so elsewhere. */
+		(void) bs_guarded(take_up_slot, &(TakingUp){.slot = i, .relid = relid});
 		missing |= slot_is_new(i, &relid);
 	}
 	if (any)
@@ -398,14 +389,37 @@ bs_checkpoint_sigterm(SIGNAL_ARGS)
 	die(postgres_signal_arg);
 }
 
+/* Was it told to, and has what was there before been taken up, so that it is not written over? */
+static bool
+ends_in_order(void)
+{
+	return told_to_end && pg_atomic_read_u32(&bs_shared_checkpoint()->state) == BS_RESTART_DONE;
+}
+
+void
+bs_checkpoint_prepare_last(int code, Datum argument)
+{
+	if (!ends_in_order())
+		return;
+	AbortOutOfAnyTransaction();
+	LWLockReleaseAll();
+	wait_for_others();
+	retry_at = 0;
+	take_up_all();
+	for (int i = 0; retry_at != 0 && i < LAST_TRIES; i++)
+	{
+		pg_usleep(POLL_USEC);
+		retry_at = 0;
+		take_up_all();
+	}
+}
+
 void
 bs_checkpoint_last(int code, Datum argument)
 {
-	/* What has not been taken up must not be written over. */
-	if (!told_to_end || pg_atomic_read_u32(&bs_shared_checkpoint()->state) != BS_RESTART_DONE)
+	if (!ends_in_order())
 		return;
 	LWLockReleaseAll();
-	wait_for_others();
 	bs_views_advance();
 	write_all(NULL);
 }

@@ -63,9 +63,12 @@ extern void bs_checkpoint_turn(void);
 extern void bs_checkpoint_forget(List *views);
 
 /*
- * The last one: a before_shmem_exit callback, which writes when the process ends because it was told to.  The keeper's
- * handler of SIGTERM does what die() does, and remembers it.
+ * The last one: before_shmem_exit callbacks, of a process that ends because it was told to.  The first waits for who still
+ * adds, and compiles what was defined a moment ago, so that it is written too; the second writes.  They are two because
+ * an error cannot be caught while a process ends: where the first one meets one, what had been compiled before is
+ * still written.  The keeper's handler of SIGTERM does what die() does, and remembers it.
  */
+extern void bs_checkpoint_prepare_last(int code, Datum argument);
 extern void bs_checkpoint_last(int code, Datum argument);
 extern void bs_checkpoint_sigterm(SIGNAL_ARGS);
 

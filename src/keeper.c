@@ -109,7 +109,9 @@ bs_keeper_main(Datum argument)
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MSEC, PGC_SUSET, PGC_S_OVERRIDE);
 	bs_active_take_levels();
 	before_shmem_exit(say_gone, 0);
+	/* The last to be registered is the first to run. */
 	before_shmem_exit(bs_checkpoint_last, 0);
+	before_shmem_exit(bs_checkpoint_prepare_last, 0);
 	pg_atomic_write_u32(&bs_shared_keeper()->pid, (uint32) MyProcPid);
 	bs_shared_keeper()->started = GetCurrentTimestamp();
 	/* Nothing has been taken up by this process. */

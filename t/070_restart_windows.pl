@@ -167,6 +167,14 @@ export(10, '127.0.31.2', 71, 0, 0);
 ok(counted(9), 'templates are sent again');
 is(exporter('127.0.31.2'), '2|0|0|0', 'and confirmed');
 
+# Defined and filled a moment ago.
+for my $round (1 .. 5)
+{
+	query("CREATE VIEW fresh$round WITH (continuous) AS SELECT count(*) AS n FROM sensor; INSERT INTO sensor (value) VALUES ($round)");
+	$node->restart;
+	is(query("SELECT n FROM fresh$round"), 1, "$round: a view that was made just before the stop");
+}
+
 # A file that is damaged harms nobody.
 $node->stop;
 truncate "$folder/exporters", 300;

@@ -39,7 +39,8 @@ typedef struct Options
 	const char *pcap_file;
 	BsAddress target;
 	BsAddress source;
-	double rate; /* records/s; 0: flat out */
+	double rate;  /* records/s; 0: flat out */
+	double speed; /* of the exporters' time beside ours, with bursts; 0: no pause between them */
 	uint64_t count;
 	double seconds;
 	uint32_t quantum_usec;
@@ -165,6 +166,17 @@ set_time_step(void *target, const char *text)
 	return true;
 }
 
+static bool
+set_burst_interval(void *target, const char *text)
+{
+	double seconds;
+
+	if (!bs_option_double(&seconds, text) || seconds > 1e6)
+		return false;
+	*(int64_t *) target = llround(seconds * 1e6);
+	return true;
+}
+
 static int
 parse_options(Options *options, int argc, char **argv)
 {
@@ -212,6 +224,12 @@ parse_options(Options *options, int argc, char **argv)
 		 set_start_time, config},
 		{"time-step", "S", NULL, "each flow ends so much after the one before", set_time_step,
 		 config},
+		{"burst", "N", NULL, "export N records at a time, as a flow cache that is emptied does",
+		 bs_option_u64, &config->burst_records},
+		{"burst-interval", "S", "30", "bursts are so far apart, in the exporters' time",
+		 set_burst_interval, &config->burst_interval_usec},
+		{"speed", "X", "1", "the exporters' time passes so many times as fast; 0: no pause",
+		 bs_option_double, &options->speed},
 		{"duration", "MSEC", "10000", "the longest flow", bs_option_u32, &config->duration_msec},
 		{"skew", "MSEC", "0", "clocks of exporters are off by up to so much", bs_option_u32,
 		 &config->skew_msec},
@@ -290,6 +308,11 @@ finish_options(Options *options)
 	if (options->pcap_file != NULL &&
 		(options->target.storage.ss_family != AF_INET || options->rate <= 0))
 		return "--pcap needs an IPv4 target and a rate";
+	if (options->pcap_file != NULL &&
+		(double) config->burst_records * 1e6 / options->rate > (double) config->burst_interval_usec)
+		return "--pcap: at this rate a burst takes longer than the interval";
+	if (config->burst_records == 0 && options->speed != 1)
+		return "--speed is that of bursts: it needs --burst";
 	config->by_flow = options->flows_file != NULL;
 	error = finish_sources(options);
 	return error != NULL ? error : bs_generator_check(config);
@@ -305,7 +328,11 @@ typedef struct Run
 	BsSender *sender;
 	uint64_t limit;
 	uint64_t nrecords; /* made: sent, or lost on purpose */
+	/* What is sent at the rate, from start_nsec on: a burst, or all. */
+	uint64_t first;
+	uint64_t end;
 	int64_t start_nsec;
+	int64_t end_nsec; /* when time is up */
 	int64_t slipped_nsec;
 } Run;
 
@@ -318,7 +345,7 @@ send_vector(Run *run, uint64_t due)
 	for (uint32_t i = 0; i < BS_SENDER_VECTOR && run->nrecords < due; i++)
 	{
 		BsOutgoing out = {.data = bs_sender_buffer(run->sender)};
-		uint64_t left = run->limit - run->nrecords;
+		uint64_t left = run->end - run->nrecords;
 
 		bs_generator_next(run->generator, now_usec,
 						  left < UINT32_MAX ? (uint32_t) left : UINT32_MAX, &out);
@@ -330,21 +357,55 @@ send_vector(Run *run, uint64_t due)
 	return bs_sender_flush(run->sender);
 }
 
+/* How long after a burst the next one begins. */
+static int64_t
+burst_nsec(const Options *options)
+{
+	const BsGenerateConfig *config = &options->config;
+
+	if (options->speed > 0)
+		return (int64_t) ((double) config->burst_interval_usec * 1e3 / options->speed);
+	return options->rate > 0 ? (int64_t) ((double) config->burst_records * 1e9 / options->rate) : 0;
+}
+
+static void
+next_burst(Run *run)
+{
+	const Options *options = run->options;
+	int64_t pause_nsec = burst_nsec(options);
+	uint64_t left = run->limit - run->nrecords;
+
+	run->start_nsec = pause_nsec > 0 ? run->start_nsec + pause_nsec : clock_nsec(CLOCK_MONOTONIC);
+	run->first = run->nrecords;
+	run->end =
+		run->first + (left < options->config.burst_records ? left : options->config.burst_records);
+}
+
 /* How many records should have been made by now. */
 static uint64_t
 records_due(Run *run, int64_t now_nsec)
 {
 	double rate = run->options->rate;
-	double due = (double) (now_nsec - run->start_nsec) * rate / 1e9;
-	double lag_nsec = (due - (double) run->nrecords) / rate * 1e9;
+	uint64_t done = run->nrecords - run->first;
+	int64_t lag_nsec = now_nsec - run->start_nsec;
+	double due;
 
+	if (lag_nsec < 0)
+		return run->nrecords;
+	if (rate <= 0 && done > 0)
+		return run->end;
+	if (done > 0)
+		lag_nsec -= (int64_t) ((double) done / rate * 1e9);
 	if (lag_nsec > MAX_LAG_NSEC)
 	{
-		run->start_nsec += (int64_t) lag_nsec;
-		run->slipped_nsec += (int64_t) lag_nsec;
-		due = (double) run->nrecords + 1;
+		run->start_nsec += lag_nsec;
+		run->slipped_nsec += lag_nsec;
+		return run->nrecords + 1;
 	}
-	return due < (double) run->limit ? (uint64_t) due : run->limit;
+	if (rate <= 0)
+		return run->end;
+	due = (double) (now_nsec - run->start_nsec) * rate / 1e9;
+	return due < (double) (run->end - run->first) ? run->first + (uint64_t) due : run->end;
 }
 
 /* Nothing is due until the next record's time, nor before the quantum is over. */
@@ -352,14 +413,18 @@ static void
 wait_turn(const Run *run, int64_t now_nsec)
 {
 	int64_t quantum_nsec = run->options->quantum_usec * INT64_C(1000);
-	int64_t until =
-		run->start_nsec + (int64_t) ((double) (run->nrecords + 1) * 1e9 / run->options->rate);
+	double rate = run->options->rate;
+	int64_t until = run->start_nsec;
 	struct timespec when;
 
-	if (quantum_nsec == 0)
+	if (rate > 0)
+		until += (int64_t) ((double) (run->nrecords - run->first + 1) * 1e9 / rate);
+	if (quantum_nsec == 0 || (rate <= 0 && until <= now_nsec))
 		return;
 	if (until < now_nsec + quantum_nsec)
 		until = now_nsec + quantum_nsec;
+	if (until > run->end_nsec)
+		until = run->end_nsec;
 	if (until - clock_nsec(CLOCK_MONOTONIC) < MIN_SLEEP_NSEC)
 		return;
 	when.tv_sec = until / NSEC_PER_SEC;
@@ -371,17 +436,20 @@ static bool
 send_all(Run *run)
 {
 	const Options *options = run->options;
-	int64_t end_nsec = INT64_MAX;
 
 	run->start_nsec = clock_nsec(CLOCK_MONOTONIC);
+	run->end_nsec = INT64_MAX;
 	if (options->seconds > 0)
-		end_nsec = run->start_nsec + (int64_t) (options->seconds * 1e9);
+		run->end_nsec = run->start_nsec + (int64_t) (options->seconds * 1e9);
+	run->end = options->config.burst_records > 0 && options->config.burst_records < run->limit
+				   ? options->config.burst_records
+				   : run->limit;
 	while (run->nrecords < run->limit && !stop_asked)
 	{
 		int64_t now_nsec = clock_nsec(CLOCK_MONOTONIC);
-		uint64_t due = options->rate > 0 ? records_due(run, now_nsec) : run->limit;
+		uint64_t due = records_due(run, now_nsec);
 
-		if (now_nsec >= end_nsec)
+		if (now_nsec >= run->end_nsec)
 			break;
 		while (run->nrecords < due && !stop_asked)
 		{
@@ -390,8 +458,9 @@ send_all(Run *run)
 			if (options->rate <= 0)
 				break;
 		}
-		if (options->rate > 0)
-			wait_turn(run, now_nsec);
+		if (run->nrecords == run->end && run->end < run->limit)
+			next_burst(run);
+		wait_turn(run, now_nsec);
 	}
 	return true;
 }
@@ -423,6 +492,22 @@ send_last_words(Run *run)
 	return true;
 }
 
+/* When the next record would be sent, were it not for the speed. */
+static int64_t
+capture_usec(const Run *run)
+{
+	const BsGenerateConfig *config = &run->options->config;
+	uint64_t before = run->nrecords;
+	int64_t usec = config->start_usec;
+
+	if (config->burst_records > 0)
+	{
+		usec += (int64_t) (before / config->burst_records + 1) * config->burst_interval_usec;
+		before %= config->burst_records;
+	}
+	return usec + (int64_t) ((double) before * 1e6 / run->options->rate);
+}
+
 /* The same datagrams into a file, at the times at which they would have been sent. */
 static bool
 write_capture(Run *run)
@@ -430,7 +515,6 @@ write_capture(Run *run)
 	const Options *options = run->options;
 	const struct sockaddr_in *target = (const struct sockaddr_in *) &options->target.storage;
 	const struct sockaddr_in *source = (const struct sockaddr_in *) &options->source.storage;
-	int64_t start_usec = options->config.start_usec;
 	uint8_t buffer[BS_GENERATE_BUFFER];
 	FILE *file = fopen(options->pcap_file, "w");
 	bool ok;
@@ -440,18 +524,18 @@ write_capture(Run *run)
 	bs_pcap_begin(file);
 	while (run->nrecords < run->limit && !stop_asked && !ferror(file))
 	{
-		double passed_usec = (double) run->nrecords * 1e6 / options->rate;
 		uint64_t left = run->limit - run->nrecords;
 		BsOutgoing out = {.data = buffer};
 		BsPcapDatagram datagram = {
-			.time_usec = start_usec + (int64_t) passed_usec,
+			.time_usec = capture_usec(run),
 			.dst_addr = ntohl(target->sin_addr.s_addr),
 			.src_port = CAPTURE_PORT,
 			.dst_port = ntohs(target->sin_port),
 			.data = buffer,
 		};
 
-		if (options->seconds > 0 && passed_usec >= options->seconds * 1e6)
+		if (options->seconds > 0 &&
+			(double) (datagram.time_usec - options->config.start_usec) >= options->seconds * 1e6)
 			break;
 		bs_generator_next(run->generator, datagram.time_usec,
 						  left < UINT32_MAX ? (uint32_t) left : UINT32_MAX, &out);

@@ -65,6 +65,8 @@ struct BsGenerator
 	uint32_t nstreams;
 	uint32_t turn;       /* the stream whose datagram is next */
 	uint64_t nrecords;   /* made so far, lost ones too */
+	uint64_t nburst;     /* how many of them are of the burst that is being made */
+	int64_t burst_usec;  /* when that one is exported */
 	uint64_t loss_below; /* a datagram is lost when a random number is below */
 };
 
@@ -166,6 +168,12 @@ bs_generator_check(const BsGenerateConfig *config)
 		return "numbers of AS and address pairs must be from 1 to 8388608";
 	if (config->duration_msec > UPTIME_AT_START_MSEC)
 		return "flows can last an hour at most";
+	if (config->burst_records > 0 && config->fixed_time && config->time_step_usec > 0)
+		return "in bursts flows end at random within the interval: there is no time step";
+	if (config->burst_records > 0 &&
+		(config->burst_interval_usec < 1000 ||
+		 config->burst_interval_usec > UPTIME_AT_START_MSEC * INT64_C(1000)))
+		return "bursts can be from a millisecond to an hour apart";
 	for (uint32_t i = 0; i < config->nversions; i++)
 	{
 		BsImagePool pool = {.protocol = bs_export_protocols[config->versions[i]]};
@@ -244,6 +252,7 @@ generator_init(BsGenerator *generator)
 	}
 	for (uint32_t i = 0; i < generator->nstreams; i++)
 		stream_init(generator, &generator->streams[i], i);
+	generator->burst_usec = config->start_usec + config->burst_interval_usec;
 	return true;
 }
 
@@ -305,21 +314,40 @@ totals_add(BsTotals *totals, BsStream *stream, const BsDraw *draw)
 	bs_totals_flow(totals, draw->flow, draw->bytes, draw->packets);
 }
 
-/* Draw n exports and have their images fetched; returns the latest end. */
+/* What time the exporters have, by their own clocks were they right. */
+static int64_t
+export_usec(const BsGenerator *generator, int64_t now_usec)
+{
+	const BsGenerateConfig *config = &generator->config;
+
+	if (config->burst_records > 0)
+		return generator->burst_usec;
+	if (config->fixed_time)
+		return config->start_usec + (int64_t) generator->nrecords * config->time_step_usec;
+	return now_usec;
+}
+
+/* A flow that ended before the burst, and not before the one before it. */
+static int64_t
+draw_burst_end(BsGenerator *generator)
+{
+	uint32_t interval_msec = (uint32_t) (generator->config.burst_interval_usec / 1000);
+	uint32_t bits = (uint32_t) (bs_random(&generator->random) >> 32);
+
+	return generator->burst_usec / 1000 - 1 - bs_random_scale(bits, interval_msec);
+}
+
+/* Draw n exports and have their images fetched; returns the time of the export. */
 static int64_t
 draw_records(BsGenerator *generator, const BsStream *stream, int64_t now_usec, BsDraw *draws,
 			 uint32_t n)
 {
 	const BsGenerateConfig *config = &generator->config;
 	const BsImagePool *pool = stream->pool;
-	int64_t end_usec = now_usec;
-	int64_t step_usec = 0;
+	bool bursts = config->burst_records > 0;
+	int64_t end_usec = export_usec(generator, now_usec);
+	int64_t step_usec = config->fixed_time ? config->time_step_usec : 0;
 
-	if (config->fixed_time)
-	{
-		step_usec = config->time_step_usec;
-		end_usec = config->start_usec + (int64_t) generator->nrecords * step_usec;
-	}
 	for (uint32_t i = 0; i < n; i++)
 	{
 		BsDraw *draw = &draws[i];
@@ -339,10 +367,10 @@ draw_records(BsGenerator *generator, const BsStream *stream, int64_t now_usec, B
 		draw->bytes = draw->packets * (40 + bs_random_scale((uint32_t) (bits >> 32), 1461));
 		draw->duration_msec =
 			bs_random_scale((uint32_t) (bits >> 8) & 0xffffff00u, config->duration_msec + 1);
-		draw->end_msec = end_usec / 1000 + stream->skew_msec;
+		draw->end_msec = (bursts ? draw_burst_end(generator) : end_usec / 1000) + stream->skew_msec;
 		end_usec += step_usec;
 	}
-	return draws[n - 1].end_msec;
+	return bursts ? generator->burst_usec / 1000 + stream->skew_msec : draws[n - 1].end_msec;
 }
 
 static void
@@ -427,19 +455,23 @@ finish_datagram(BsGenerator *generator, BsStream *stream, BsOutgoing *out, const
 	totals->datagrams_lost_tail = 0;
 }
 
+/* What says when templates are due again. */
+static int64_t
+templates_clock(const BsGenerator *generator, int64_t now_usec)
+{
+	return generator->config.burst_records > 0 ? generator->burst_usec : now_usec;
+}
+
 static void
 make_templates(BsGenerator *generator, BsStream *stream, int64_t now_usec, BsOutgoing *out)
 {
 	const BsImagePool *pool = stream->pool;
 	const BsGenerateConfig *config = &generator->config;
-	int64_t export_usec = now_usec;
 	BsExportHeader header = {0};
 	uint16_t noptions;
 	uint8_t *end;
 
-	if (config->fixed_time)
-		export_usec = config->start_usec + (int64_t) generator->nrecords * config->time_step_usec;
-	header.export_msec = export_usec / 1000 + stream->skew_msec;
+	header.export_msec = export_usec(generator, now_usec) / 1000 + stream->skew_msec;
 	end = pool->protocol->templates(out->data + pool->protocol->header_len_bytes, pool->layouts,
 									pool->nlayouts, config->sampling_rate, stream->domain,
 									&header.nrecords, &noptions);
@@ -448,7 +480,7 @@ make_templates(BsGenerator *generator, BsStream *stream, int64_t now_usec, BsOut
 	stream->totals->option_records += noptions;
 	stream->totals->template_datagrams++;
 	stream->templates_sent = true;
-	stream->templates_usec = now_usec;
+	stream->templates_usec = templates_clock(generator, now_usec);
 }
 
 static void
@@ -466,13 +498,15 @@ make_data(BsGenerator *generator, BsStream *stream, int64_t now_usec, uint32_t n
 	finish_datagram(generator, stream, out, p, &header, n);
 	if (totals->sums.records == 0)
 		totals->first_end_msec = draws[0].end_msec;
-	if (header.export_msec > totals->last_end_msec)
-		totals->last_end_msec = header.export_msec;
 	totals->sums.records += n;
 	for (uint32_t i = 0; i < n; i++)
 	{
 		totals->sums.bytes += draws[i].bytes;
 		totals->sums.packets += draws[i].packets;
+		if (draws[i].end_msec < totals->first_end_msec)
+			totals->first_end_msec = draws[i].end_msec;
+		if (draws[i].end_msec > totals->last_end_msec)
+			totals->last_end_msec = draws[i].end_msec;
 	}
 }
 
@@ -495,15 +529,36 @@ templates_due(const BsGenerator *generator, const BsStream *stream, int64_t now_
 	if (!stream->templates_sent)
 		return true;
 	return generator->config.template_interval_usec > 0 &&
-		   now_usec - stream->templates_usec >= generator->config.template_interval_usec;
+		   templates_clock(generator, now_usec) - stream->templates_usec >=
+			   generator->config.template_interval_usec;
+}
+
+/* No datagram has records of two bursts. */
+static uint32_t
+left_of_burst(BsGenerator *generator, uint32_t max_records)
+{
+	const BsGenerateConfig *config = &generator->config;
+	uint64_t left;
+
+	if (config->burst_records == 0)
+		return max_records;
+	if (generator->nburst == config->burst_records)
+	{
+		generator->nburst = 0;
+		generator->burst_usec += config->burst_interval_usec;
+	}
+	left = config->burst_records - generator->nburst;
+	return left < max_records ? (uint32_t) left : max_records;
 }
 
 void
 bs_generator_next(BsGenerator *generator, int64_t now_usec, uint32_t max_records, BsOutgoing *out)
 {
 	BsStream *stream = &generator->streams[generator->turn];
-	uint32_t n = stream->pool->nrecords < max_records ? stream->pool->nrecords : max_records;
+	uint32_t n = left_of_burst(generator, max_records);
 
+	if (n > stream->pool->nrecords)
+		n = stream->pool->nrecords;
 	if (templates_due(generator, stream, now_usec))
 	{
 		make_templates(generator, stream, now_usec, out);
@@ -519,6 +574,7 @@ bs_generator_next(BsGenerator *generator, int64_t now_usec, uint32_t max_records
 	else
 		make_data(generator, stream, now_usec, n, out);
 	generator->nrecords += n;
+	generator->nburst += n;
 }
 
 void

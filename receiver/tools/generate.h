@@ -33,9 +33,16 @@ typedef struct BsGenerateConfig
 	bool fixed_time;                /* flow i ends at start_usec + i * time_step_usec, else now */
 	int64_t start_usec; /* Unix time; with or without fixed_time, exporters booted an hour before */
 	int64_t time_step_usec;
-	uint32_t skew_msec;     /* each exporter's clock is off by up to so much, either way */
-	uint32_t duration_msec; /* the longest flow; at most an hour */
-	double loss;            /* chance of a datagram of data to be left out, 0..1 */
+	/*
+	 * 0, or records of all streams together: burst b is exported at start_usec + (b + 1) *
+	 * burst_interval_usec, of flows that have ended since the one before, in no order.  Takes the
+	 * place of fixed_time.
+	 */
+	uint64_t burst_records;
+	int64_t burst_interval_usec; /* 1000 or more */
+	uint32_t skew_msec;          /* each exporter's clock is off by up to so much, either way */
+	uint32_t duration_msec;      /* the longest flow; at most an hour */
+	double loss;                 /* chance of a datagram of data to be left out, 0..1 */
 	uint32_t first_sequence;
 	BsPopulationConfig population; /* population.seed is the seed of everything */
 	bool by_flow;                  /* keep sums per flow */
@@ -60,8 +67,9 @@ extern BsGenerator *bs_generator_create(const BsGenerateConfig *config);
 extern void bs_generator_free(BsGenerator *generator);
 
 /*
- * Make the next datagram, of at most max_records (1 or more) data records.  now_usec is the Unix
- * time: it says when templates are due and, without fixed_time, when flows end.
+ * Make the next datagram, of at most max_records (1 or more) data records, all of one burst.
+ * now_usec is the Unix time: it says when templates are due (in bursts the exporters' own time does)
+ * and, without fixed_time, when flows end.
  */
 extern void bs_generator_next(BsGenerator *generator, int64_t now_usec, uint32_t max_records,
 							  BsOutgoing *out);

@@ -141,12 +141,14 @@ try v5_history 1 --version v5 $history
 try v5_exporters 1 --version v5 --exporters 20 --domains 3 $history
 try v5_sampling 100 --version v5 --sampling 100
 try v5_loss 1 --version v5 --loss 0.1
+try v5_bursts 1 --version v5 --exporters 3 --burst 2000 --speed 600 --start-time 2026-01-31T12:00:00
 try v9 1 --version v9
 try v9_history 1 --version v9 $history
 try v9_narrow 1 --version v9 --template narrow --ipv6 0.4 --template-interval 0.05
 try v9_ipv6 1 --version v9 --ipv6 1
 try v9_sampling 1 --version v9 --sampling 100
 try v9_loss 1 --version v9 --loss 0.1 --exporters 5
+try v9_bursts 1 --version v9 --burst 2000 --speed 0 --start-time 2026-01-31T12:00:00
 try ipfix 1 --version ipfix
 try ipfix_history 1 --version ipfix $history
 try ipfix_narrow 1 --version ipfix --template narrow --ipv6 0.4 --template-interval 0.05

@@ -305,6 +305,16 @@ change_time(BsGenerateConfig *config)
 }
 
 static void
+change_bursts(BsGenerateConfig *config)
+{
+	config->burst_records = 1234;
+	config->burst_interval_usec = 30000000;
+	config->skew_msec = 20000;
+	config->nexporters = 3;
+	config->loss = 0.1;
+}
+
+static void
 test_plain(void **state)
 {
 	(void) state;
@@ -340,6 +350,13 @@ test_time(void **state)
 }
 
 static void
+test_bursts(void **state)
+{
+	(void) state;
+	each(change_bursts);
+}
+
+static void
 test_mix(void **state)
 {
 	BsGenerateConfig config = config_of(BS_EXPORT_V5, BS_TEMPLATE_WIDE, 0.3);
@@ -360,7 +377,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),    cmocka_unit_test(test_exporters),
 		cmocka_unit_test(test_sampling), cmocka_unit_test(test_loss),
-		cmocka_unit_test(test_time),     cmocka_unit_test(test_mix),
+		cmocka_unit_test(test_time),     cmocka_unit_test(test_bursts),
+		cmocka_unit_test(test_mix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

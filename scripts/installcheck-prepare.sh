@@ -38,7 +38,7 @@ answer=$(ask 'SELECT current_setting($$server_version_num$$)::int / 10000') || r
 	refuse "backstream is not in the server's shared_preload_libraries"
 answer=$(ask 'SELECT setting FROM pg_settings WHERE name = $$backstream.database$$')
 [ "$answer" = $database ] || refuse "backstream.database is \"$answer\", and no database but $database is touched"
-answer=$(ask 'SELECT setting FROM pg_settings WHERE name = $$backstream.listen$$')
+answer=$(ask 'SELECT btrim(setting) FROM pg_settings WHERE name = $$backstream.listen$$')
 [ -z "$answer" ] || refuse "backstream.listen is \"$answer\", and traffic would change what the tests see"
 
 ask "DROP DATABASE IF EXISTS $database WITH (FORCE)"

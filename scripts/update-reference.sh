@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: PostgreSQL
 # Write the generated part of docs/reference.md: the options of src/options.c with what README.md says of
-# them, and functions, relations and settings as the server comments on them (scripts/reference.sql).  What
-# stands before the mark in that file is written by hand and stays.
+# them; functions, relations and settings as the server comments on them (scripts/reference.sql); messages as
+# they stand in the source (scripts/messages.pl).  What stands before the mark in that file is written by hand
+# and stays.
 #
 #   scripts/update-reference.sh [--check]      --check: change nothing, exit with 1 if it is not as it should be
 #
@@ -67,6 +68,8 @@ psql -X -q -v ON_ERROR_STOP=1 -c 'CREATE EXTENSION backstream'
 	echo
 	options
 	psql -X -q -v ON_ERROR_STOP=1 -f "$here/scripts/reference.sql"
+	echo
+	"$here/scripts/messages.pl" "$(. "$tree/env" && pg_config --sharedir)/errcodes.txt"
 } >"$work/reference.md"
 if cmp -s "$work/reference.md" "$document"; then
 	echo "docs/reference.md is as it should be"

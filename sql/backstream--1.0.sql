@@ -1082,8 +1082,13 @@ CREATE FUNCTION backstream.pack_text(pack text) RETURNS text LANGUAGE plpgsql ST
 	SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	folder text := (SELECT setting FROM pg_config() WHERE name = 'SHAREDIR') || '/extension';
+	-- Where Debian's servers look for extensions first: while packages are built and tested.
+	staged text := current_setting('extension_destdir', true) || folder;
 	content text;
 BEGIN
+	IF (pg_stat_file(staged || '/backstream.control', true)).size IS NOT NULL THEN
+		folder := staged;
+	END IF;
 	IF pack ~ '^[a-z][a-z0-9_]*$' THEN
 		content := pg_read_file(format('%s/backstream_pack_%s.sql', folder, pack), 0, 1000000, true);
 	END IF;

@@ -3,56 +3,18 @@
 # that is away, one that is this server, and a name that nobody knows, are counted and keep nothing waiting.
 use strict;
 use warnings;
+use BackStreamNfdump;
 use BackStreamTest;
 use BackStreamTraffic;
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-plan skip_all => 'nfcapd is not installed' unless grep { -x "$_/nfcapd" } split /:/, $ENV{PATH};
+plan skip_all => 'nfcapd is not installed' unless has_nfdump();
 
 my ($port, $nf4, $nf6, $nobody) = map { free_port() } 1 .. 4;
-my @collectors;
-
-# nfcapd on an address; it writes its files when it ends.
-sub start_nfcapd
-{
-	my ($address, $nfport) = @_;
-	my $dir = PostgreSQL::Test::Utils::tempdir();
-	my %run = (dir => $dir, out => '');
-	my $nothing = '';
-
-	$run{handle} = IPC::Run::start([ 'nfcapd', '-l', $dir, '-p', $nfport, '-b', $address, '-t', '3600', '-B', '8388608' ],
-		'<', \$nothing, '>&', \$run{out}, IPC::Run::timeout(120));
-	push @collectors, \%run;
-	return \%run;
-}
-
-# What it has got: "flows packets bytes".
-sub finish_nfcapd
-{
-	my ($run) = @_;
-
-	$run->{handle}->signal('TERM');
-	$run->{handle}->finish;
-	my $out = `nfdump -R $run->{dir} -o csv -A proto -s proto/bytes -n 0 2>/dev/null`;
-	my $summary = `nfdump -R $run->{dir} -I 2>/dev/null`;
-	my %value = $summary =~ /^(Flows|Packets|Bytes): (\d+)$/mg;
-	return join ' ', map { $value{$_} // "no $_ in: $summary $run->{out}" } qw(Flows Packets Bytes);
-}
-
-END { $_->{handle}->kill_kill for grep { $_->{handle} && eval { $_->{handle}->pumpable } } @collectors }
-
 my $ipv4 = start_nfcapd('127.0.0.1', $nf4);
 my $ipv6 = start_nfcapd('::1', $nf6);
-
-# nfcapd is ready when it holds its port.
-sub bound
-{
-	my ($table, $p) = @_;
-	return grep { /:\Q@{[ sprintf '%04X', $p ]}\E / } split /\n/, slurp_file("/proc/net/$table");
-}
-ok(wait_until(20, sub { bound('udp', $nf4) && bound('udp6', $nf6) }), 'nfcapd listens') or diag($ipv4->{out}, $ipv6->{out});
+ok($ipv4 && $ipv6, 'nfcapd listens');
 
 my $node = backstream_node('forward', conf => <<"CONF");
 backstream.listen = '127.0.0.1:$port'
@@ -97,8 +59,9 @@ is(query("SELECT dropped > 0, error FROM backstream.forwards WHERE target ~ '$no
 is(query("SELECT dropped FROM backstream.forwards WHERE state = 'failed'"), $received, 'no address: dropped');
 
 my $total = query(q{SELECT concat_ws(' ', flows, packets, bytes) FROM total});
-is(finish_nfcapd($ipv4), $total, 'nfcapd has the same records, packets and bytes over IPv4');
-is(finish_nfcapd($ipv6), $total, 'and over IPv6');
+finish_nfcapd($_) for $ipv4, $ipv6;
+is(nfcapd_sums($ipv4), $total, 'nfcapd has the same records, packets and bytes over IPv4');
+is(nfcapd_sums($ipv6), $total, 'and over IPv6');
 
 # The setting goes and comes, and is checked.
 my ($status, $out, $err) = $node->psql('postgres', q{ALTER SYSTEM SET backstream.forward = '*:2055'});

@@ -21,6 +21,14 @@ static BsActiveView *views;
 static bool stale = true;
 static uint64 seen_generation;
 static bool levels_only;
+static bool uncommitted; /* what is compiled may be this transaction's own, which may fail yet */
+
+/* How to attach a view, when its definition is certain. */
+typedef struct BsPendingView
+{
+	BsViewDef def; /* without what it points to */
+	BsViewTiming timing;
+} BsPendingView;
 
 /* ---- invalidation ------------------------------------------------------------------------------ */
 
@@ -124,6 +132,7 @@ release(BsActiveView *view)
 	view->scratch_arena = NULL;
 	view->context = NULL;
 	view->shared = NULL;
+	view->pending = NULL;
 }
 
 /*
@@ -188,14 +197,54 @@ bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled)
 
 /* The owner must be able to read what the view reads, now and not only when it was defined. */
 static void
-check_owner(BsActiveView *view, const BsViewDef *def)
+note_owner(BsActiveView *view, bool may_read)
 {
 	static const char reason[] = "the owner of the view may not read the stream";
 
-	if (!bs_viewdef_owner_may_read(def))
+	if (view->pending != NULL)
+		bs_stand_in_note_rights(view->shared, may_read, reason);
+	else if (!may_read)
 		bs_view_suspend(view->shared, BS_SUSPENDED_RIGHTS, reason);
 	else
 		bs_view_resume(view->shared, BS_SUSPENDED_RIGHTS);
+}
+
+/* To be attached later, unless it is there and nothing would change.  Raises errors. */
+static void
+attach_later(BsActiveView *view, const BsViewDef *def, bool may_read)
+{
+	BsViewTiming timing = timing_of(view->compiled, &def->options);
+	BsPendingView *pending;
+
+	view->shared = bs_registry_attached(def, view->compiled, &timing);
+	if (view->shared != NULL &&
+		may_read == (pg_atomic_read_u32(&view->shared->state) != BS_SUSPENDED_RIGHTS))
+		return;
+	pending = MemoryContextAllocZero(view->context, sizeof(*pending));
+	pending->def.relid = def->relid;
+	pending->def.waiting = def->waiting;
+	pending->def.has_waiting = def->has_waiting;
+	pending->timing = timing;
+	view->shared = bs_registry_stand_in(def, view->compiled, &timing, view->context);
+	view->pending = pending;
+}
+
+bool
+bs_active_settle(BsActiveView *view)
+{
+	BsSharedView *stand_in = view->shared;
+
+	if (view->pending == NULL)
+		return true;
+	view->shared = bs_registry_attach(&view->pending->def, view->compiled, &view->pending->timing);
+	if (view->shared == NULL)
+	{
+		view->shared = stand_in;
+		return false;
+	}
+	bs_stand_in_settle(view->shared, stand_in);
+	view->pending = NULL;
+	return true;
 }
 
 /* Compile and attach; raises errors.  The relation is locked. */
@@ -203,6 +252,7 @@ static void
 compile(BsActiveView *view, const BsViewDef *def)
 {
 	const BsProgram *program;
+	bool may_read;
 
 	view->context = AllocSetContextCreate(TopMemoryContext, "backstream view", ALLOCSET_DEFAULT_SIZES);
 	view->compiled = bs_query_compile(def, BS_BATCH_ROWS, view->context);
@@ -213,12 +263,16 @@ compile(BsActiveView *view, const BsViewDef *def)
 	if (view->writer == NULL || (view->compiled->nforeign > 0 && view->scratch_arena == NULL))
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	bs_partial_init(&view->scratch, program, UINT64_MAX);
-	view->shared = bs_active_attach(def, view->compiled);
+	may_read = bs_viewdef_owner_may_read(def);
+	if (uncommitted)
+		attach_later(view, def, may_read);
+	else
+		view->shared = bs_active_attach(def, view->compiled);
 	if (view->shared == NULL)
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("too many continuous views"),
 						errhint("Raise backstream.max_views and restart the server.")));
-	check_owner(view, def);
+	note_owner(view, may_read);
 }
 
 /*
@@ -230,7 +284,8 @@ report_broken(BsActiveView *view, const ErrorData *error)
 {
 	BsSharedView *shared = bs_registry_find_any(view->relid);
 
-	if (shared != NULL)
+	/* Receivers will say it when it is certain. */
+	if (shared != NULL && !uncommitted)
 		bs_view_report_error(shared, error->message);
 	if (IsBackgroundWorker && !levels_only && view->reported_code != error->sqlerrcode)
 		ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
@@ -375,6 +430,9 @@ take_up(BsActiveView *view, bool nowait)
 	bool complete = true;
 
 	view->current = true;
+	/* Somebody else may have attached it meanwhile. */
+	if (view->pending != NULL)
+		view->fresh = false;
 	/* Taking the lock also takes in the invalidations of whoever held it before. */
 	if (!lock_view(view, nowait))
 		return false;
@@ -396,6 +454,7 @@ bs_active_refresh(bool nowait)
 	bool complete = true;
 	ListCell *cell;
 
+	uncommitted = !nowait;
 	/* Callbacks that run from here on set it again. */
 	stale = false;
 	for (BsActiveView *view = views; view != NULL; view = view->next)

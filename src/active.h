@@ -26,6 +26,11 @@ typedef struct BsActiveView
 	BsViewProgram *compiled;
 	BsWriter *writer;
 	BsSharedView *shared;
+	/*
+	 * Of sessions: NULL, or what shared has to be attached by once the transaction has committed; it is a stand-in
+	 * (registry.h) until then.
+	 */
+	struct BsPendingView *pending;
 	/* Of a batch, for programs with foreign aggregates: they are computed before any lock is taken. */
 	BsPartial scratch;
 	BsArena *scratch_arena;
@@ -48,9 +53,16 @@ extern BsSharedView *bs_active_attach(const BsViewDef *def, const BsViewProgram 
 /*
  * Bring the list up to date, inside a transaction with a snapshot.  nowait: a view whose relation is
  * locked keeps its old program, or is taken up at the next refresh (receivers must not wait); returns
- * false when there was such a view.
+ * false when there was such a view.  Without it this is a session's transaction, which may have changed what it
+ * reads: nothing in shared memory changes before bs_active_settle().
  */
 extern bool bs_active_refresh(bool nowait);
+
+/*
+ * The session's transaction has committed: attach a view that could not be before.  False: all slots are taken.
+ * Cannot fail.
+ */
+extern bool bs_active_settle(BsActiveView *view);
 
 /* The views over a stream, in the order in which they share best: the first, or NULL; go on with bs_active_next(). */
 extern BsActiveView *bs_active_first(Oid stream);

@@ -176,7 +176,7 @@ tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lo
 	uint32 idle = 0;
 
 	bs_active_tidy(view, partial, arena, lock);
-	if (lock != NULL)
+	if (lock != NULL || view->pending != NULL)
 		return;
 	if (view->over_view)
 	{

@@ -209,10 +209,12 @@ void
 bs_delta_publish(void)
 {
 	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
-		publish(delta);
+		if (bs_active_settle(delta->view))
+			publish(delta);
 	bs_tails_publish();
 	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
-		bs_view_advance(delta->view->shared);
+		if (delta->view->pending == NULL)
+			bs_view_advance(delta->view->shared);
 	forget();
 }
 

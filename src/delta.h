@@ -10,7 +10,8 @@
  *   XACT_EVENT_ABORT        bs_delta_discard(), also after an error in one of the first two
  *
  * Between PRE_COMMIT and COMMIT the transaction can still fail (NOTIFY, serialization), so nothing may
- * be seen before publish.
+ * be seen before publish, and nothing that the transaction has changed of views may change anything in shared
+ * memory: their slots are attached at publish, too (active.h).
  */
 #ifndef BS_DELTA_H
 #define BS_DELTA_H

@@ -13,6 +13,8 @@
 #include "storage/shmem.h"
 
 #include "backstream.h"
+#include "query.h"
+#include "viewdef.h"
 #include "views.h"
 
 #define KEPT_PART 64 /* of backstream.memory */
@@ -117,8 +119,9 @@ init_output(BsSharedOutput *output)
 	pg_atomic_init_u64(&output->windows_missed, 0);
 }
 
+/* All but what needs locks. */
 static void
-init_view(BsSharedView *view)
+init_slot(BsSharedView *view)
 {
 	view->predecessor = -1;
 	SpinLockInit(&view->mutex);
@@ -133,6 +136,12 @@ init_view(BsSharedView *view)
 	pg_atomic_init_u64(&view->windows_missed, 0);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 		init_output(&view->outputs[i]);
+}
+
+static void
+init_view(BsSharedView *view)
+{
+	init_slot(view);
 	ConditionVariableInit(&view->window_closed);
 	LWLockInitialize(&view->advance_lock, shared->tranche_id);
 	for (int w = 0; w < bs_nwriters(); w++)
@@ -535,4 +544,48 @@ bs_view_resume(BsSharedView *view, BsViewState state)
 
 	if (pg_atomic_compare_exchange_u32(&view->state, &expected, BS_VIEW_ACTIVE))
 		ereport(LOG, (errmsg("continuous view with OID %u is no longer suspended", view->relid)));
+}
+
+/* ---- stand-ins -------------------------------------------------------------------------------- */
+
+BsSharedView *
+bs_registry_stand_in(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing,
+					 MemoryContext context)
+{
+	BsSharedView *now = bs_registry_find(def->relid, compiled->program.fingerprint);
+	BsSharedView *stand_in = MemoryContextAllocZero(context, offsetof(BsSharedView, partials));
+
+	init_slot(stand_in);
+	stand_in->relid = def->relid;
+	stand_in->fingerprint = compiled->program.fingerprint;
+	stand_in->timing = *timing;
+	pg_atomic_write_u32(&stand_in->state, BS_VIEW_ACTIVE);
+	if (now != NULL)
+	{
+		pg_atomic_write_u32(&stand_in->state, pg_atomic_read_u32(&now->state));
+		pg_atomic_write_u64(&stand_in->front, pg_atomic_read_u64(&now->front));
+		pg_atomic_write_u64(&stand_in->data_now, pg_atomic_read_u64(&now->data_now));
+	}
+	return stand_in;
+}
+
+void
+bs_stand_in_note_rights(BsSharedView *stand_in, bool may_read, const char *reason)
+{
+	uint32 expected = may_read ? BS_SUSPENDED_RIGHTS : BS_VIEW_ACTIVE;
+	uint32 wanted = may_read ? BS_VIEW_ACTIVE : BS_SUSPENDED_RIGHTS;
+
+	if (pg_atomic_compare_exchange_u32(&stand_in->state, &expected, wanted) && !may_read)
+		strlcpy(stand_in->last_error, reason, sizeof(stand_in->last_error));
+}
+
+void
+bs_stand_in_settle(BsSharedView *view, BsSharedView *stand_in)
+{
+	BsViewState state = (BsViewState) pg_atomic_read_u32(&stand_in->state);
+
+	if (state == BS_VIEW_ACTIVE)
+		bs_view_resume(view, BS_SUSPENDED_RIGHTS);
+	else
+		bs_view_suspend(view, state, stand_in->last_error);
 }

@@ -266,11 +266,34 @@ struct BsSignature;
 
 /*
  * The slot of a view for this definition, made or emptied when need be.  The caller holds a lock on
- * the relation (any mode) and has read the definition under it.  NULL when all slots are taken.
+ * the relation (any mode) and has read the definition under it, which is committed.  NULL when all slots are
+ * taken.  Raises nothing: it may be called when the transaction that made the definition has committed.
  */
 extern BsSharedView *bs_registry_attach(const struct BsViewDef *def,
 										const struct BsViewProgram *compiled,
 										const BsViewTiming *timing);
+
+/*
+ * That slot if it is there already, and attaching would change nothing; else NULL.  For who may yet find that the
+ * definition will not be (its own transaction has changed it, and has not committed).
+ */
+extern BsSharedView *bs_registry_attached(const struct BsViewDef *def,
+										  const struct BsViewProgram *compiled,
+										  const BsViewTiming *timing);
+
+/*
+ * A private stand-in for the slot that a definition will have, without partials: what is asked of a slot while records
+ * are evaluated.  It is what the slot of this definition is now, where only its timing would change.
+ */
+extern BsSharedView *bs_registry_stand_in(const struct BsViewDef *def,
+										  const struct BsViewProgram *compiled,
+										  const BsViewTiming *timing, MemoryContext context);
+
+/* Its owner may, or may not, read the stream: without telling anybody. */
+extern void bs_stand_in_note_rights(BsSharedView *stand_in, bool may_read, const char *reason);
+
+/* What a stand-in was suspended for, or that its owner may read the stream, goes for the slot from now on. */
+extern void bs_stand_in_settle(BsSharedView *view, BsSharedView *stand_in);
 
 /* The slot of a definition that waits to take over, or NULL; the caller holds the registry lock. */
 extern BsSharedView *bs_registry_waiting_of(Oid relid);
@@ -301,6 +324,12 @@ extern bool bs_registry_waiting_ready(int i, Oid *relid);
  * takes over.
  */
 extern void bs_registry_drop_parts_of_windows(Oid relid);
+
+/*
+ * Is there a slot for one more definition of this view, beside those that it has?  depth becomes the number of slots that
+ * its windows are in.
+ */
+extern bool bs_registry_has_room(Oid relid, int *depth);
 
 /* Has no writer a pane in this slot?  The caller holds the registry lock. */
 extern bool bs_registry_is_empty(BsSharedView *view);

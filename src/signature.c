@@ -113,6 +113,18 @@ describe_aggregate(const BsViewProgram *view, const BsScanColumn *scan, BsSignat
 		column->hash = hash_combine64(column->hash, bs_foreignagg_fingerprint(final->foreign));
 }
 
+static bool
+in_having(const BsViewProgram *view, int column)
+{
+	List *vars = pull_var_clause(view->having, 0);
+	ListCell *cell;
+
+	foreach (cell, vars)
+		if (lfirst_node(Var, cell)->varattno == column + 1)
+			return true;
+	return false;
+}
+
 static void
 describe_columns(const BsViewProgram *view, BsSignature *signature)
 {
@@ -123,6 +135,7 @@ describe_columns(const BsViewProgram *view, BsSignature *signature)
 		BsSignatureColumn *shown = &signature->columns[view->nscan + i];
 
 		column->state = column->second = shown->state = shown->second = -1;
+		column->in_having = in_having(view, i);
 		if (scan->source == BS_SCAN_AGGREGATE)
 			describe_aggregate(view, scan, column);
 		else if (scan->source == BS_SCAN_KEY && scan->shown >= 0)
@@ -196,18 +209,6 @@ column_find(const BsSignature *signature, uint64 hash)
 	return NULL;
 }
 
-static bool
-in_having(const BsViewProgram *view, int column)
-{
-	List *vars = pull_var_clause(view->having, 0);
-	ListCell *cell;
-
-	foreach (cell, vars)
-		if (lfirst_node(Var, cell)->varattno == column + 1)
-			return true;
-	return false;
-}
-
 bool
 bs_signature_continues(const BsSignature *older, const BsViewProgram *newer)
 {
@@ -218,9 +219,9 @@ bs_signature_continues(const BsSignature *older, const BsViewProgram *newer)
 	for (uint32 i = 0; i < older->ncolumns; i++)
 		if (older->columns[i].hash != 0 && column_find(signature, older->columns[i].hash) == NULL)
 			return false;
-	for (int i = 0; i < newer->nscan; i++)
-		if (signature->columns[i].hash != 0 &&
-			column_find(older, signature->columns[i].hash) == NULL && in_having(newer, i))
+	for (uint32 i = 0; i < signature->ncolumns; i++)
+		if (signature->columns[i].hash != 0 && signature->columns[i].in_having != 0 &&
+			column_find(older, signature->columns[i].hash) == NULL)
 			return false;
 	return true;
 }

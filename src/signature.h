@@ -23,7 +23,7 @@ typedef struct BsSignatureColumn
 	int32 state;  /* number of its state, -1: none (the row's own count) */
 	int32 second; /* of its other state, -1 */
 	uint32 set;   /* of the program, counted from 1, that its values are in; 0: states alone */
-	uint32 unused;
+	uint32 in_having; /* 1: HAVING asks for it, which is no part of what is counted */
 } BsSignatureColumn;
 
 typedef struct BsSignatureKey
@@ -59,7 +59,7 @@ extern uint64 bs_signature_fingerprint(const BsSignature *signature);
 
 /*
  * Can a view go on from what was counted under the older signature?  When the same records go into the same
- * windows and groups, all older aggregates are still there, and HAVING asks for none that is new.
+ * windows and groups, all older aggregates are still there, and HAVING asks for none that is new.  Cannot fail.
  */
 extern bool bs_signature_continues(const BsSignature *older, const BsViewProgram *newer);
 

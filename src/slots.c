@@ -458,19 +458,22 @@ promote(BsSharedView *view, BsSharedView *waiting)
 	free_chain(view);
 }
 
+/* *dropped: it could go on from what is there, but there is no slot for it (bs_registry_has_room() was asked before). */
 static BsSharedView *
-attach_other(BsSharedView *view, const BsViewProgram *compiled, const BsViewTiming *timing)
+attach_other(BsSharedView *view, const BsViewProgram *compiled, const BsViewTiming *timing, bool *dropped)
 {
 	BsSharedView *fresh = slot_with(InvalidOid, 0);
 	Oid relid = view->relid;
+	bool goes_on = continues(view, compiled);
 
-	if (fresh != NULL && continues(view, compiled))
+	if (fresh != NULL && goes_on)
 	{
 		continue_view(view, fresh, compiled, timing);
 		return fresh;
 	}
 	free_chain(view);
 	start_view(view, relid, BS_SLOT_CURRENT, compiled, timing);
+	*dropped = goes_on;
 	return view;
 }
 
@@ -490,10 +493,17 @@ has_taken_over(const BsSharedView *view, const BsSharedView *waiting, const BsVi
 	return continues(waiting, compiled) && (view == NULL || !continues(view, compiled));
 }
 
-/* Under the registry lock; *changed: a slot has come or gone that others must know of. */
+/* What attaching did besides. */
+typedef struct Attaching
+{
+	bool changed; /* a slot has come or gone that others must know of */
+	bool dropped; /* attach_other() */
+} Attaching;
+
+/* Under the registry lock. */
 static BsSharedView *
 attach_current(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing,
-			   bool *changed)
+			   Attaching *did)
 {
 	uint64 fingerprint = compiled->program.fingerprint;
 	BsSharedView *view = bs_registry_slot_of(def->relid);
@@ -501,21 +511,21 @@ attach_current(const BsViewDef *def, const BsViewProgram *compiled, const BsView
 
 	if (waiting != NULL && has_taken_over(view, waiting, compiled))
 	{
-		*changed = true;
+		did->changed = true;
 		promote(view, waiting);
 		view = waiting;
 	}
 	else if (waiting != NULL && !def->has_waiting)
 	{
-		*changed = true;
+		did->changed = true;
 		free_slot(waiting);
 	}
 	if (view == NULL)
 		return attach_new(def->relid, BS_SLOT_CURRENT, compiled, timing);
 	if (view->fingerprint != fingerprint)
 	{
-		*changed = true;
-		return attach_other(view, compiled, timing);
+		did->changed = true;
+		return attach_other(view, compiled, timing, &did->dropped);
 	}
 	if (memcmp(&view->timing, timing, sizeof(*timing)) != 0)
 		set_timing(view, timing);
@@ -524,7 +534,7 @@ attach_current(const BsViewDef *def, const BsViewProgram *compiled, const BsView
 
 static BsSharedView *
 attach_waiting(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing,
-			   bool *changed)
+			   Attaching *did)
 {
 	BsSharedView *waiting = bs_registry_waiting_of(def->relid);
 
@@ -536,7 +546,7 @@ attach_waiting(const BsViewDef *def, const BsViewProgram *compiled, const BsView
 	if (waiting == NULL)
 	{
 		waiting = attach_new(def->relid, BS_SLOT_WAITING, compiled, timing);
-		*changed = waiting != NULL;
+		did->changed = waiting != NULL;
 		return waiting;
 	}
 	if (memcmp(&waiting->timing, timing, sizeof(*timing)) != 0)
@@ -547,16 +557,40 @@ attach_waiting(const BsViewDef *def, const BsViewProgram *compiled, const BsView
 BsSharedView *
 bs_registry_attach(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing)
 {
+	static const char no_slot[] =
+		"windows counted under an earlier definition were dropped: no slot was free for the new one";
+	Attaching did = {0};
 	BsSharedView *view;
-	bool changed = false;
 
 	bs_registry_lock_exclusive();
-	view = def->waiting ? attach_waiting(def, compiled, timing, &changed)
-						: attach_current(def, compiled, timing, &changed);
+	view = def->waiting ? attach_waiting(def, compiled, timing, &did)
+						: attach_current(def, compiled, timing, &did);
 	bs_registry_unlock();
 	/* Everybody who adds looks again, and it is known who has. */
-	if (changed)
+	if (did.changed)
 		bs_registry_bump();
+	if (did.dropped)
+	{
+		bs_view_report_error(view, no_slot);
+		ereport(LOG, (errmsg("continuous view with OID %u begins anew: %s", def->relid, no_slot)));
+	}
+	return view;
+}
+
+BsSharedView *
+bs_registry_attached(const BsViewDef *def, const BsViewProgram *compiled, const BsViewTiming *timing)
+{
+	BsSharedView *view;
+
+	bs_registry_lock_shared();
+	view = slot_with(def->relid, def->waiting ? BS_SLOT_WAITING : BS_SLOT_CURRENT);
+	if (view != NULL && (view->fingerprint != compiled->program.fingerprint ||
+						 memcmp(&view->timing, timing, sizeof(*timing)) != 0))
+		view = NULL;
+	/* It would end what waits. */
+	if (!def->waiting && !def->has_waiting && bs_registry_waiting_of(def->relid) != NULL)
+		view = NULL;
+	bs_registry_unlock();
 	return view;
 }
 
@@ -577,6 +611,20 @@ bs_registry_remove(Oid relid)
 	/* One that found no slot may have it. */
 	if (removed)
 		bs_registry_bump();
+}
+
+bool
+bs_registry_has_room(Oid relid, int *depth)
+{
+	bool room;
+
+	bs_registry_lock_shared();
+	room = slot_with(InvalidOid, 0) != NULL || bs_registry_waiting_of(relid) != NULL;
+	*depth = 0;
+	for (BsSharedView *view = bs_registry_slot_of(relid); view != NULL; view = bs_registry_predecessor(view))
+		(*depth)++;
+	bs_registry_unlock();
+	return room;
 }
 
 /* ---- sweeping --------------------------------------------------------------------------------- */

@@ -130,6 +130,34 @@ shows_anything(Oid relid, const BsViewProgram *view)
 	return nwindows > 0;
 }
 
+/* A definition that goes on from what is there, or waits beside it, needs a slot of its own. */
+static void
+require_slot(Oid relid, const BsViewOptions *options, bool goes_on)
+{
+	int depth;
+
+	if (!bs_registry_has_room(relid, &depth))
+	{
+		if (options->take_over != BS_TAKE_OVER_NOW)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("no slot is free to replace continuous view \"%s\" without losing what it has counted",
+							get_rel_name(relid)),
+					 errdetail("All %d slots are taken by continuous views and by what they have counted under "
+							   "earlier definitions.", bs_registry_nslots()),
+					 errhint("Try again when windows of earlier definitions are past retention, or raise "
+							 "backstream.max_views and restart the server.  With take_over = 'now' the view "
+							 "begins anew.")));
+		ereport(NOTICE, (errmsg("continuous view \"%s\" begins anew: what it has counted is dropped",
+								get_rel_name(relid)),
+						 errdetail("No slot is free to keep it in.")));
+	}
+	else if (goes_on && depth == BS_MAX_PARTS)
+		ereport(NOTICE,
+				(errmsg("the oldest windows of continuous view \"%s\" are dropped", get_rel_name(relid)),
+				 errdetail("Windows of at most %d earlier definitions are kept.", BS_MAX_PARTS - 1)));
+}
+
 bool
 bs_takeover_must_wait(Oid relid, Query *query, List *options)
 {
@@ -137,18 +165,22 @@ bs_takeover_must_wait(Oid relid, Query *query, List *options)
 	BsViewProgram *next;
 	BsViewOptions parsed;
 	bool waits_for;
+	bool goes_on;
 
 	bs_view_options_parse(options, &parsed);
 	if (shown == NULL || bs_relation_is_remote(relid))
 		return false;
 	next = compile_new(relid, query, &parsed);
-	if (next->program.fingerprint == shown->program.fingerprint ||
-		bs_signature_continues(shown->signature, next) || !shows_anything(relid, shown))
+	if (next->program.fingerprint == shown->program.fingerprint || !shows_anything(relid, shown))
 		return false;
+	goes_on = bs_signature_continues(shown->signature, next);
 	/* A rolling view's windows are not closed one by one. */
 	waits_for = next->program.windowed && parsed.window_usec == 0;
-	if (waits_for && parsed.take_over == BS_TAKE_OVER_CLOSED)
-		return true;
+	if (goes_on || (waits_for && parsed.take_over == BS_TAKE_OVER_CLOSED))
+	{
+		require_slot(relid, &parsed, goes_on);
+		return !goes_on;
+	}
 	ereport(NOTICE,
 			(errmsg("continuous view \"%s\" begins anew: what it has counted is dropped",
 					get_rel_name(relid)),

@@ -17,7 +17,8 @@ extern List *bs_options_change(List *old, List *wanted);
 
 /*
  * Must a new definition (a view's options, under which query was checked) wait beside the one that is shown?
- * Says in a NOTICE when it does not wait and what has been counted will be gone.  Before anything is changed.
+ * Says in a NOTICE when it does not wait and what has been counted will be gone, and raises an error when it would be
+ * gone only because there is no room to keep it.  Before anything is changed.
  */
 extern bool bs_takeover_must_wait(Oid relid, Query *query, List *options);
 

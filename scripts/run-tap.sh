@@ -47,8 +47,12 @@ make -C "$here" --no-print-directory tools >"$work/build.log" 2>&1 || {
 	echo "not ok 1 - tap/tools"
 	exit 1
 }
-cp "$here"/build/release/bs-generate "$here"/build/release/bs-replay "$work/tools/"
-cp -r "$here/t" "$here/README.md" "$here/docs" "$here/grafana" "$work/source/"
+cp "$here"/build/release/bs-generate "$here"/build/release/bs-replay "$here"/build/release/bs-receive "$work/tools/"
+cp -r "$here/t" "$here/README.md" "$here/CONTRIBUTING.md" "$here/Makefile" "$here/docs" "$here/grafana" "$here/scripts" \
+	"$work/source/"
+mkdir -p "$work/source/test" "$work/source/bench"
+cp -r "$here/test/tools" "$work/source/test/"
+cp "$here/bench/README.md" "$work/source/bench/"
 # Versions to update to go where this server looks for them: in its tree, never in the system.
 cp "$here"/t/upgrade/*.sql "$(find "$tree/" -path '*/extension/backstream.control' -printf '%h')/"
 for f in "$here"/test/clients/*.c; do

@@ -59,23 +59,4 @@ my ($hint) = $err =~ /HINT:\s+[^:]*: ([\w, ]+?)\.?$/m;
 is(join(', ', sort keys %documented), join(', ', sort split /, /, $hint // "no hint in: $err"),
 	'the options in README.md are those that a hint names');
 
-# What docs/operations.md tells to ask can be asked.
-$node->safe_psql('postgres', q{CREATE VIEW matrix WITH (continuous, clock = 'data') AS
-	SELECT tumble(time_flow_end, '5 min') AS time, src_as, dst_as, sum(bytes) AS bytes, sum(packets) AS packets, count(*)
-	  FROM backstream.flow GROUP BY 1, 2, 3;
-	INSERT INTO backstream.flow (time_flow_end, src_as, dst_as, bytes, packets)
-	SELECT '2026-01-01 00:00Z', i % 45000, i / 45000, 1, 1 FROM generate_series(0, 44999) i});
-my $operations = slurp_file("$ENV{BACKSTREAM_SOURCE}/docs/operations.md");
-my @blocks = $operations =~ /^```sql\n(.*?)^```/msg;
-cmp_ok(scalar @blocks, '>=', 5, 'docs/operations.md has queries');
-for my $block (@blocks)
-{
-	my ($failed, $rows, $error) = $node->psql('postgres', $block, on_error_stop => 1);
-	is("$failed $error", '0 ', 'runs: ' . ($block =~ s/\n.*//sr));
-}
-# Its formula: a group takes group_bytes and 16 to 32 more.
-is($node->safe_psql('postgres', q{SELECT groups, memory_bytes / groups BETWEEN group_bytes + 8 AND group_bytes + 40 FROM backstream.views
-	WHERE view = 'matrix'::regclass}), '45000|t', 'the formula for memory holds for 45,000 groups')
-  or diag($node->safe_psql('postgres', q{SELECT groups, memory_bytes, group_bytes FROM backstream.views}));
-
 done_testing();

@@ -42,6 +42,7 @@ struct BsReceiver
 	uint32_t turn;       /* the listener that is looked at first */
 	BsUdpVector *vector;
 	bool nap_due; /* the last drain received something */
+	uint64_t drops;
 
 	int wake_fd; /* eventfd: readable after bs_receiver_wake() */
 	ev_io woken;
@@ -93,12 +94,16 @@ set_state(Listener *listener, BsListenerState state)
 }
 
 static void
-count_drops(Listener *listener)
+count_drops(BsReceiver *receiver, Listener *listener)
 {
 	uint32_t now;
+	uint64_t drops;
 
-	if (bs_udp_get_drops(listener->fd, &now))
-		listener->stats->kernel_drops += bs_udp_drops_since(&listener->drops_seen, now);
+	if (!bs_udp_get_drops(listener->fd, &now))
+		return;
+	drops = bs_udp_drops_since(&listener->drops_seen, now);
+	listener->stats->kernel_drops += drops;
+	receiver->drops += drops;
 }
 
 static bool
@@ -132,11 +137,15 @@ listener_open(BsReceiver *receiver, Listener *listener)
 static void
 listener_close(BsReceiver *receiver, Listener *listener)
 {
+	uint64_t discarded;
+
 	if (listener->fd < 0)
 		return;
 	ev_io_stop(receiver->loop, &listener->readable);
-	listener->stats->discarded += bs_udp_discard(listener->fd);
-	count_drops(listener);
+	discarded = bs_udp_discard(listener->fd);
+	listener->stats->discarded += discarded;
+	receiver->drops += discarded;
+	count_drops(receiver, listener);
 	close(listener->fd);
 	listener->fd = -1;
 	listener->ready = false;
@@ -591,9 +600,15 @@ count_all_drops(BsReceiver *receiver)
 		Listener *listener = &receiver->listeners[i];
 
 		if (listener->touched)
-			count_drops(listener);
+			count_drops(receiver, listener);
 		listener->touched = false;
 	}
+}
+
+uint64_t
+bs_receiver_drops(const BsReceiver *receiver)
+{
+	return receiver->drops;
 }
 
 uint32_t

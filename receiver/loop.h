@@ -143,6 +143,12 @@ extern void bs_receiver_wait(BsReceiver *receiver, double timeout_seconds);
  */
 extern uint32_t bs_receiver_drain(BsReceiver *receiver, uint32_t max_datagrams);
 
+/*
+ * Datagrams that reached the sockets of this receiver and were never received, since it was made: kernel_drops and
+ * discarded of all listeners, those among them that are no more.  As of the last drain.
+ */
+extern uint64_t bs_receiver_drops(const BsReceiver *receiver);
+
 /* End a wait, or the next one.  Async-signal-safe and thread-safe; keeps errno. */
 extern void bs_receiver_wake(BsReceiver *receiver);
 

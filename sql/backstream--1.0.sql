@@ -462,11 +462,12 @@ CREATE FUNCTION backstream.windows(continuous_view regclass,
 	OUT window_start timestamptz, OUT window_end timestamptz, OUT state text, OUT gap boolean, OUT groups bigint,
 	OUT records bigint, OUT late bigint, OUT overflowed bigint, OUT other bigint, OUT errors bigint,
 	OUT distinct_left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
-	OUT memory_bytes bigint, OUT nodes_expected integer, OUT nodes_answered integer)
+	OUT datagrams_dropped bigint, OUT memory_bytes bigint, OUT nodes_expected integer, OUT nodes_answered integer,
+	OUT watermark timestamptz)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.windows(regclass) IS
-'Windows of a continuous view that are in memory: state is open or closed; gap says that nothing was counted for some time while the window was open, because the server was down; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted since the window began.';
+'Windows of a continuous view that are in memory: state is open or closed; gap says that nothing was counted for some time while the window was open, because the server was down; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  datagrams_dropped reached the server while the window was open and found no room in the sockets of the receivers: the same loss as the server sees it, not to be added to the others; it is not known whether the records in them were for this window.  Losses of a view over another one are told by that.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted since the window began; losses are those of all of them.  watermark, the same in each row, is how far the times of the records have come for certain: windows that end at or before it are closed, or just being closed; of nodes the lowest. NULL: nothing has come, or windows do not close.';
 
 CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -898,8 +899,8 @@ COMMENT ON FUNCTION backstream.keep_view(text, text, text, text[], text) IS
 CREATE FUNCTION backstream.node_windows(schema_name text, view_name text, fingerprint bigint,
 	OUT window_start bigint, OUT closed bigint, OUT records bigint, OUT late bigint, OUT overflowed bigint,
 	OUT errors bigint, OUT left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
-	OUT groups bigint, OUT bytes bigint, OUT other bigint,
-	OUT since bigint, OUT closed_before bigint, OUT dropped_before bigint, OUT state text)
+	OUT groups bigint, OUT bytes bigint, OUT other bigint, OUT datagrams_dropped bigint,
+	OUT since bigint, OUT closed_before bigint, OUT dropped_before bigint, OUT watermark bigint, OUT state text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_node_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.node_windows(text, text, bigint) IS

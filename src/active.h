@@ -106,6 +106,6 @@ extern void bs_active_end_tidying(void);
 extern void bs_active_feed(Oid stream, const BsBatch *batch, int writer);
 
 /* Losses on the way to a receiver, to be shown at the windows they may have made smaller. */
-extern void bs_active_note_loss(Oid stream, int writer, int64 records, int64 datagrams);
+extern void bs_active_note_loss(Oid stream, int writer, BsLoss loss);
 
 #endif

@@ -306,7 +306,7 @@ bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 }
 
 void
-bs_active_note_loss(Oid stream, int writer, int64 records, int64 datagrams)
+bs_active_note_loss(Oid stream, int writer, BsLoss loss)
 {
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
 	{
@@ -314,7 +314,7 @@ bs_active_note_loss(Oid stream, int writer, int64 records, int64 datagrams)
 
 		bs_partial_lock_write(shared);
 		if (shared->partial.fingerprint == view->compiled->program.fingerprint)
-			bs_partial_note_loss(&shared->partial, bs_shared_arena(), records, datagrams);
+			bs_partial_note_loss(&shared->partial, bs_shared_arena(), loss);
 		bs_partial_unlock(shared);
 	}
 }

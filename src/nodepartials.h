@@ -28,8 +28,9 @@ typedef enum BsPartialsKind
 
 /*
  * Columns of node_windows(): first those of a window, NULL in the first row; then, in that row alone, since,
- * closed_before, dropped_before and state.  All but the last are bigint.
+ * closed_before, dropped_before, watermark and state.  All but the last are bigint.
  */
-#define BS_NODE_WINDOW_COLUMNS 12
+#define BS_NODE_WINDOW_COLUMNS 13
+#define BS_NODE_EXTENT_COLUMNS 5
 
 #endif

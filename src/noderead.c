@@ -177,7 +177,7 @@ take_window(BsNodeRequest *request, const PGresult *row)
 	BsNodePart *part = request->context;
 	BsWindowInfo info;
 
-	if (PQnfields(row) < BS_NODE_WINDOW_COLUMNS + 4)
+	if (PQnfields(row) < BS_NODE_WINDOW_COLUMNS + BS_NODE_EXTENT_COLUMNS)
 	{
 		bs_node_fail(request, BS_NODE_MISFIT, ERRCODE_PROTOCOL_VIOLATION,
 					 "its list of windows has other columns", NULL, NULL);
@@ -188,7 +188,8 @@ take_window(BsNodeRequest *request, const PGresult *row)
 		part->extent.since = bigint_at(row, BS_NODE_WINDOW_COLUMNS);
 		part->extent.closed_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 1);
 		part->extent.dropped_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 2);
-		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 3));
+		part->extent.watermark = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 3);
+		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 4));
 		return true;
 	}
 	info = (BsWindowInfo){
@@ -204,6 +205,7 @@ take_window(BsNodeRequest *request, const PGresult *row)
 		.groups = (uint64) bigint_at(row, 9),
 		.bytes = (uint64) bigint_at(row, 10),
 		.other = (uint64) bigint_at(row, 11),
+		.datagrams_dropped = bigint_at(row, 12),
 	};
 	add_window(part, &info);
 	return true;
@@ -216,6 +218,7 @@ take_local(BsNodeReading *reading, BsNodePart *part)
 	uint64 fingerprint = reading->local->program.fingerprint;
 
 	part->extent = (BsViewExtent){.closed_before = BS_TIME_NEG_INFINITY,
+								  .watermark = BS_TIME_NEG_INFINITY,
 								  .dropped_before = BS_TIME_NEG_INFINITY};
 	part->state = "not counted";
 	if (bs_view_extent(reading->local_def->relid, fingerprint, &part->extent))
@@ -295,6 +298,7 @@ unite_extents(BsNodeReading *reading)
 	bool any = false;
 
 	reading->closed_before = BS_TIME_INFINITY;
+	reading->watermark = BS_TIME_INFINITY;
 	reading->dropped_before = BS_TIME_NEG_INFINITY;
 	reading->first_since = BS_TIME_INFINITY;
 	for (int i = 0; i < reading->nparts; i++)
@@ -305,12 +309,13 @@ unite_extents(BsNodeReading *reading)
 			continue;
 		any = true;
 		reading->closed_before = Min(reading->closed_before, part->extent.closed_before);
+		reading->watermark = Min(reading->watermark, part->extent.watermark);
 		reading->dropped_before = Max(reading->dropped_before, part->extent.dropped_before);
 		if (part->extent.since != 0)
 			reading->first_since = Min(reading->first_since, part->extent.since);
 	}
 	if (!any)
-		reading->closed_before = BS_TIME_NEG_INFINITY;
+		reading->closed_before = reading->watermark = BS_TIME_NEG_INFINITY;
 }
 
 /*

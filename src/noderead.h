@@ -78,6 +78,7 @@ struct BsNodeReading
 	BsWindowInfo *windows;
 	int nwindows;
 	int64 closed_before;
+	int64 watermark; /* the lowest */
 	int64 dropped_before;
 	TimestampTz first_since; /* the first node began to count then */
 

@@ -106,7 +106,7 @@ static const char *const state_names[] = {
 	[BS_SUSPENDED_RIGHTS] = "suspended: rights",
 };
 
-#define NWINDOW_COLUMNS 16
+#define NWINDOW_COLUMNS (BS_NODE_WINDOW_COLUMNS + BS_NODE_EXTENT_COLUMNS)
 
 static void
 put_values(ReturnSetInfo *result, const int64 *values, bool head, const char *state)
@@ -131,6 +131,7 @@ bs_node_windows(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	BsViewExtent extent = {.closed_before = BS_TIME_NEG_INFINITY,
+						   .watermark = BS_TIME_NEG_INFINITY,
 						   .dropped_before = BS_TIME_NEG_INFINITY};
 	Serving serving = {0};
 	int64 values[NWINDOW_COLUMNS] = {0};
@@ -147,6 +148,7 @@ bs_node_windows(PG_FUNCTION_ARGS)
 	values[BS_NODE_WINDOW_COLUMNS] = extent.since;
 	values[BS_NODE_WINDOW_COLUMNS + 1] = extent.closed_before;
 	values[BS_NODE_WINDOW_COLUMNS + 2] = extent.dropped_before;
+	values[BS_NODE_WINDOW_COLUMNS + 3] = extent.watermark;
 	put_values(result, values, true, counted ? state_names[extent.state] : "not counted");
 	for (int i = 0; i < nwindows; i++)
 	{
@@ -164,6 +166,7 @@ bs_node_windows(PG_FUNCTION_ARGS)
 			(int64) window->groups,
 			(int64) window->bytes,
 			(int64) window->other,
+			window->datagrams_dropped,
 		};
 
 		memset(values, 0, sizeof(values));

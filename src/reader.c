@@ -389,6 +389,18 @@ bs_reader_all_windows(BsReader *reader, int *nwindows)
 	return bs_node_reading_windows(reader->nodes, nwindows);
 }
 
+int64
+bs_reader_watermark(const BsReader *reader)
+{
+	BsViewExtent extent;
+
+	if (reader->nodes != NULL)
+		return reader->nodes->watermark;
+	if (!bs_view_extent(reader->def->relid, reader->shape->fingerprint, &extent))
+		return BS_TIME_NEG_INFINITY;
+	return extent.watermark;
+}
+
 void
 bs_reader_expect(BsReader *reader, const BsWindowInfo *windows, int nwindows)
 {

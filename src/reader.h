@@ -84,6 +84,9 @@ extern List *bs_reader_conditions(BsReader *reader, List *conditions, Index varn
 /* The same with those that the view does not show, and without one that is not there. */
 extern BsWindowInfo *bs_reader_all_windows(BsReader *reader, int *nwindows);
 
+/* What they have been closed by, or are about to be, on every node: asked for after they were. */
+extern int64 bs_reader_watermark(const BsReader *reader);
+
 /* These windows will be loaded one by one in this order, unless something else is: nodes send them together. */
 extern void bs_reader_expect(BsReader *reader, const BsWindowInfo *windows, int nwindows);
 

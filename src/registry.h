@@ -486,6 +486,7 @@ typedef struct BsWindowInfo
 	uint64 left_out;      /* values of DISTINCT arguments that found no room: those counts are too low */
 	int64 records_lost;   /* by sequence, while the window was open */
 	int64 datagrams_lost;
+	int64 datagrams_dropped; /* by sockets that were full, while it was open */
 	uint64 groups; /* of all writers: an upper bound where there are several */
 	uint64 bytes;
 } BsWindowInfo;
@@ -503,6 +504,7 @@ typedef struct BsViewExtent
 	TimestampTz since; /* counted from then on */
 	BsViewState state;
 	int64 closed_before;  /* windows that start before this are closed */
+	int64 watermark;      /* bs_view_watermark(); no closed window ends after it */
 	int64 dropped_before; /* of those that start before this a part has gone, at least */
 } BsViewExtent;
 

@@ -530,7 +530,7 @@ put_nodes(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
 }
 
 static void
-window_row(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
+window_row(BsRow *row, const BsWindowInfo *window, const BsReader *reader, int64 watermark)
 {
 	if (reader->shape->rolling)
 	{
@@ -560,8 +560,13 @@ window_row(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
 	bs_row_put_count(row, window->left_out);
 	bs_row_put_count(row, window->records_lost);
 	bs_row_put_count(row, window->datagrams_lost);
+	bs_row_put_count(row, window->datagrams_dropped);
 	bs_row_put_count(row, window->bytes);
 	put_nodes(row, window, reader);
+	if (watermark != BS_TIME_NEG_INFINITY)
+		bs_row_put(row, TimestampTzGetDatum(watermark));
+	else
+		bs_row_put_null(row);
 	bs_row_end(row);
 }
 
@@ -573,6 +578,7 @@ bs_windows(PG_FUNCTION_ARGS)
 	Relation relation;
 	BsReader *reader;
 	BsWindowInfo *windows;
+	int64 watermark;
 	int nwindows;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -580,8 +586,9 @@ bs_windows(PG_FUNCTION_ARGS)
 	reader = bs_reader_open(relid, RelationGetDescr(relation), bms_make_singleton(0),
 							CurrentMemoryContext);
 	windows = bs_reader_all_windows(reader, &nwindows);
+	watermark = bs_reader_watermark(reader);
 	for (int i = 0; i < nwindows; i++)
-		window_row(&row, &windows[i], reader);
+		window_row(&row, &windows[i], reader, watermark);
 	bs_reader_close(reader);
 	relation_close(relation, AccessShareLock);
 	return (Datum) 0;

@@ -26,6 +26,7 @@ typedef struct PaneCopy
 	BsWindowInfo info; /* .window is the start of the pane */
 	uint32 records_lost_before;
 	uint32 datagrams_lost_before;
+	uint32 datagrams_dropped_before;
 } PaneCopy;
 
 typedef struct PaneList
@@ -48,6 +49,7 @@ bs_window_info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 	sum->other += info->other;
 	sum->records_lost += info->records_lost;
 	sum->datagrams_lost += info->datagrams_lost;
+	sum->datagrams_dropped += info->datagrams_dropped;
 	sum->groups += info->groups;
 	sum->bytes += info->bytes;
 }
@@ -61,13 +63,14 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 
 	copy->info = (BsWindowInfo){
 		.window = pane->start,
-		.records = pane->records,
+		.records = table != NULL ? bs_table_records(table) : 0,
 		.late = pane->late,
 		.overflowed = pane->overflowed,
 		.errors = pane->errors,
 		.gap = pane->gap,
 		.records_lost = pane->records_lost,
 		.datagrams_lost = pane->datagrams_lost,
+		.datagrams_dropped = pane->datagrams_dropped,
 		.left_out = table != NULL ? table->left_out : 0,
 		.other = table != NULL ? bs_table_other_records(arena, table) : 0,
 		.groups = table != NULL ? bs_table_groups(arena, table) : 0,
@@ -75,6 +78,7 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 	};
 	copy->records_lost_before = pane->records_lost_before;
 	copy->datagrams_lost_before = pane->datagrams_lost_before;
+	copy->datagrams_dropped_before = pane->datagrams_dropped_before;
 }
 
 /* Room for all panes of this partial; got without the lock, for palloc may raise an error. */
@@ -208,6 +212,8 @@ window_add(WindowList *list, const PaneCopy *panes, int npanes, int64 window)
 		last->info.records_lost + (int32) (last->records_lost_before - panes[0].records_lost_before);
 	sum.datagrams_lost = last->info.datagrams_lost +
 						 (int32) (last->datagrams_lost_before - panes[0].datagrams_lost_before);
+	sum.datagrams_dropped = last->info.datagrams_dropped +
+							(int32) (last->datagrams_dropped_before - panes[0].datagrams_dropped_before);
 	if (list->nwindows == list->capacity)
 	{
 		list->capacity = list->capacity * 2 + 64;
@@ -330,6 +336,15 @@ bs_view_windows(Oid relid, uint64 fingerprint, const BsViewProgram *compiled, in
 	return list.windows;
 }
 
+/* The end of the last window that is closed: after a restart the sources may not have come as far again. */
+static int64
+closed_until(const BsSharedView *view, int64 closed_before)
+{
+	if (!view->timing.windowed || view->timing.rolling || closed_before == BS_TIME_NEG_INFINITY)
+		return BS_TIME_NEG_INFINITY;
+	return bs_panes_closed_before(&view->timing.windowing, closed_before);
+}
+
 bool
 bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 {
@@ -340,6 +355,8 @@ bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 	extent->since = view->since;
 	extent->state = (BsViewState) pg_atomic_read_u32(&view->state);
 	extent->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
+	/* Second: what is closed by then is before it. */
+	extent->watermark = Max(bs_view_watermark(view), closed_until(view, extent->closed_before));
 	extent->dropped_before = BS_TIME_NEG_INFINITY;
 	for (int w = 0; w < bs_nwriters(); w++)
 	{

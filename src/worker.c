@@ -46,6 +46,7 @@
 #define RETRY_REFRESH_SECONDS 0.002 /* whoever changed a definition is about to release his lock */
 #define DRAIN_DATAGRAMS 1024
 #define MAX_DRAINS 16 /* in a row, before signals are served */
+#define MAX_UNNOTED_USEC (INT64CONST(250) * 1000) /* drops wait so long for what was queued before them */
 #define RESTART_SECONDS 1
 
 PGDLLEXPORT void bs_receiver_main(Datum argument);
@@ -66,6 +67,7 @@ typedef struct Receiver
 	int nfailed;       /* listeners that are not open */
 	uint64 sockets_generation;
 	BsDecoderStats noted; /* losses up to here are noted at the windows */
+	uint64 drops_noted;   /* and datagrams that the sockets dropped */
 } Receiver;
 
 static Receiver receiver;
@@ -342,33 +344,53 @@ follow_sockets(void)
 }
 
 static void
-note_losses(const BsDecoderStats *stats)
+note_losses(void)
 {
-	int64 records = stats->records_lost - receiver.noted.records_lost;
-	int64 datagrams = stats->datagrams_lost - receiver.noted.datagrams_lost;
+	const BsDecoderStats *stats = bs_decoder_stats(receiver.decoder);
+	uint64 drops = bs_receiver_drops(receiver.sockets);
+	BsLoss loss = {.records = stats->records_lost - receiver.noted.records_lost,
+				   .datagrams = stats->datagrams_lost - receiver.noted.datagrams_lost,
+				   .dropped = (int64) (drops - receiver.drops_noted)};
 
-	if (records == 0 && datagrams == 0)
+	if (loss.records == 0 && loss.datagrams == 0 && loss.dropped == 0)
 		return;
 	receiver.noted = *stats;
-	bs_active_note_loss(receiver.flow, receiver.number, records, datagrams);
+	receiver.drops_noted = drops;
+	bs_active_note_loss(receiver.flow, receiver.number, loss);
 }
 
+/* Records arrive when they are taken from the socket: none that is still queued will be older than now. */
+static void
+publish_applied(TimestampTz now)
+{
+	note_losses();
+	pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) now);
+}
+
+/*
+ * What was dropped would have come after what is queued: it is noted at the windows that are open when that has been
+ * added, and before windows by arrival close over it.  But these do not wait for ever.
+ */
 static void
 receive(void)
 {
-	uint32 received = DRAIN_DATAGRAMS;
+	TimestampTz begun = GetCurrentTimestamp();
+	TimestampTz now = begun;
 
-	for (int i = 0; i < MAX_DRAINS && received == DRAIN_DATAGRAMS; i++)
+	for (int i = 0; i < MAX_DRAINS; i++)
 	{
-		int64 now = GetCurrentTimestamp();
+		uint32 received = bs_receiver_drain(receiver.sockets, DRAIN_DATAGRAMS);
+		bool whole = bs_receiver_drops(receiver.sockets) == receiver.drops_noted;
 
-		received = bs_receiver_drain(receiver.sockets, DRAIN_DATAGRAMS);
 		flush_batch(NULL, receiver.batch);
-		/* Records arrive when they are taken from the socket: none that is still queued will be older. */
-		pg_atomic_write_u64(&receiver.shared->applied_until, (uint64) now);
+		if (received < DRAIN_DATAGRAMS)
+			break;
+		if (whole || now - begun > MAX_UNNOTED_USEC)
+			publish_applied(now);
+		now = GetCurrentTimestamp();
 	}
+	publish_applied(now);
 	receiver.shared->decoder = *bs_decoder_stats(receiver.decoder);
-	note_losses(&receiver.shared->decoder);
 }
 
 static void

@@ -252,6 +252,7 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 		   const BsPane *pane, BsArena *from_arena)
 {
 	BsTable *from = pane->table != 0 ? bs_arena_at(from_arena, pane->table) : NULL;
+	uint64_t nrecords = bs_pane_records(pane, from_arena);
 	bool late = program->windowed && pane->start < into->closed_before;
 	uint64_t overflowed = 0;
 	BsTable *table;
@@ -260,7 +261,7 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 
 	if (late)
 	{
-		bs_partial_count_late(into, arena, &program->windowing, pane->start, pane->records);
+		bs_partial_count_late(into, arena, &program->windowing, pane->start, nrecords);
 		if (program->late_sum != 0 && from != NULL)
 			into->late_bytes += sum_of_table(from_arena, from, program);
 		return;
@@ -269,9 +270,9 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 								&table);
 	if (mine == NULL || (table == NULL && from != NULL))
 	{
-		into->overflowed += pane->records;
+		into->overflowed += nrecords;
 		if (mine != NULL)
-			mine->overflowed += pane->records;
+			mine->overflowed += nrecords;
 		return;
 	}
 	bytes = table != NULL ? table->bytes : 0;
@@ -285,9 +286,10 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 				   bs_max_values(into->max_groups, writer->gather_other));
 	writer->gather_other = false;
 	into->bytes += (table != NULL ? table->bytes : 0) - bytes;
-	into->records += pane->records - overflowed;
+	into->records += nrecords - overflowed;
 	into->overflowed += overflowed;
-	mine->records += pane->records - overflowed;
+	if (table != NULL)
+		bs_table_count_records(table, nrecords - overflowed);
 	mine->overflowed += pane->overflowed + overflowed;
 	mine->errors += pane->errors;
 }

@@ -168,6 +168,7 @@ bs_pack_partial(BsPacker *packer, const BsPartial *partial, BsBytes *message)
 	out = bs_bytes_put_word(out, partial->last_error, 4);
 	out = bs_bytes_put_word(out, partial->records_lost, 4);
 	out = bs_bytes_put_word(out, partial->datagrams_lost, 4);
+	out = bs_bytes_put_word(out, partial->datagrams_dropped, 4);
 	for (uint32_t i = 0; i < BS_PACK_PARTIAL_COUNTERS; i++)
 	{
 		uint64_t counter;

@@ -27,7 +27,7 @@
 
 #include "partial.h"
 
-#define BS_PACK_VERSION      1u
+#define BS_PACK_VERSION      2u
 #define BS_PACK_HEADER_BYTES 24u
 /* No message is longer: rows have 64 kB at most, keys and states besides. */
 #define BS_PACK_MAX_BYTES (64u << 20)
@@ -74,8 +74,10 @@ typedef struct BsPackedPane
 	uint64_t left_out;
 	int64_t records_lost;
 	int64_t datagrams_lost;
+	int64_t datagrams_dropped;
 	uint64_t records_lost_before; /* BsPane */
 	uint64_t datagrams_lost_before;
+	uint64_t datagrams_dropped_before;
 } BsPackedPane;
 
 /* A pane's counters; since and closed are the caller's to say. */

@@ -15,7 +15,8 @@ const uint16_t bs_pack_pane_counters[BS_PACK_PANE_COUNTERS] = {
 	offsetof(BsPackedPane, errors),       offsetof(BsPackedPane, left_out),
 	offsetof(BsPackedPane, records_lost), offsetof(BsPackedPane, datagrams_lost),
 	offsetof(BsPackedPane, records_lost_before), offsetof(BsPackedPane, datagrams_lost_before),
-	offsetof(BsPackedPane, other),
+	offsetof(BsPackedPane, other), offsetof(BsPackedPane, datagrams_dropped),
+	offsetof(BsPackedPane, datagrams_dropped_before),
 };
 
 const uint16_t bs_pack_partial_counters[BS_PACK_PARTIAL_COUNTERS] = {

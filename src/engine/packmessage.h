@@ -19,10 +19,10 @@
 #define BS_PACK_GAP    2u
 
 #define BS_PACK_SOURCE_COLUMNS   4u
-#define BS_PACK_PANE_COUNTERS    11u
+#define BS_PACK_PANE_COUNTERS    13u
 #define BS_PACK_PANE_BYTES       (8 + 8 + 4 + 8 * BS_PACK_PANE_COUNTERS)
 #define BS_PACK_PARTIAL_COUNTERS 10u
-#define BS_PACK_PARTIAL_BYTES (8 + 8 + 4 + 4 + 4 + 8 * BS_PACK_PARTIAL_COUNTERS)
+#define BS_PACK_PARTIAL_BYTES (8 + 8 + 4 + 4 + 4 + 4 + 8 * BS_PACK_PARTIAL_COUNTERS)
 #define BS_PACK_ROWS_BYTES       (8 + 4 + 4)
 
 /* Where 64-bit counters lie in BsPackedPane and in BsPartial, in the order of the message. */

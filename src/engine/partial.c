@@ -132,7 +132,8 @@ bs_partial_make_pane(BsPartial *partial, BsArena *arena, int64_t start)
 	pane = bs_arena_at(arena, handle);
 	*pane = (BsPane){.start = start,
 					 .records_lost_before = partial->records_lost,
-					 .datagrams_lost_before = partial->datagrams_lost};
+					 .datagrams_lost_before = partial->datagrams_lost,
+					 .datagrams_dropped_before = partial->datagrams_dropped};
 	return pane;
 }
 
@@ -226,10 +227,11 @@ add_saturating(int32_t a, int64_t b)
 }
 
 void
-bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records, int64_t datagrams)
+bs_partial_note_loss(BsPartial *partial, BsArena *arena, BsLoss loss)
 {
-	partial->records_lost += (uint32_t) records;
-	partial->datagrams_lost += (uint32_t) datagrams;
+	partial->records_lost += (uint32_t) loss.records;
+	partial->datagrams_lost += (uint32_t) loss.datagrams;
+	partial->datagrams_dropped += (uint32_t) loss.dropped;
 	for (uint32_t i = partial->npanes; i > 0; i--)
 	{
 		BsPane *pane = bs_partial_pane_at(partial, arena, i - 1);
@@ -237,8 +239,9 @@ bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records, int64_
 		/* Without windows closed_before is before everything. */
 		if (pane->start < partial->closed_before)
 			break;
-		pane->records_lost = add_saturating(pane->records_lost, records);
-		pane->datagrams_lost = add_saturating(pane->datagrams_lost, datagrams);
+		pane->records_lost = add_saturating(pane->records_lost, loss.records);
+		pane->datagrams_lost = add_saturating(pane->datagrams_lost, loss.datagrams);
+		pane->datagrams_dropped = add_saturating(pane->datagrams_dropped, loss.dropped);
 	}
 }
 
@@ -648,7 +651,7 @@ add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 	partial->bytes += table->bytes - bytes;
 	partial->records += nadded;
 	partial->overflowed += rows.nrows - nadded;
-	pane->records += nadded;
+	bs_table_count_records(table, nadded);
 	pane->overflowed += rows.nrows - nadded;
 	if (table->nrows > partial->last_rows ||
 		pane == bs_partial_pane_at(partial, arena, partial->npanes - 1))

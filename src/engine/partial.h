@@ -19,22 +19,34 @@
 typedef struct BsPane
 {
 	int64_t start;
-	uint64_t table; /* 0: none yet (only counters) */
-	uint64_t records;
+	uint64_t table; /* 0: none yet (only counters); how many records there are it knows */
 	uint64_t late;
 	uint64_t overflowed;
 	uint64_t errors : 63;
 	uint64_t gap : 1; /* while it was open the server was down */
-	/* Lost on the way to this writer while the pane was open, by the exporters' sequence numbers. */
+	/* Lost on the way to this writer while the pane was open: BsLoss, within the range of the type. */
 	int32_t records_lost;
 	int32_t datagrams_lost;
+	int32_t datagrams_dropped;
 	/*
 	 * What the partial had noted when the pane was made (modulo 2^32): of a window, what was lost while any of
 	 * its panes was open is the last one's sum of both less the first one's.
 	 */
 	uint32_t records_lost_before;
 	uint32_t datagrams_lost_before;
+	uint32_t datagrams_dropped_before;
 } BsPane;
+
+/*
+ * What did not reach a writer.  Sequence numbers and sockets see one loss from two sides: the numbers are never
+ * added to each other.
+ */
+typedef struct BsLoss
+{
+	int64_t records;   /* by sequence numbers; negative: some that had been taken for lost came after all */
+	int64_t datagrams; /* the same, where exporters number datagrams */
+	int64_t dropped;   /* datagrams for which the writer's sockets had no room */
+} BsLoss;
 
 /* One source of time, and how far its records have come. */
 typedef struct BsSource
@@ -79,7 +91,7 @@ typedef struct BsPartial
 	uint64_t untimed;
 	uint64_t overflowed;
 	uint64_t errors;
-	uint32_t records_lost;   /* modulo 2^32 */
+	uint32_t records_lost;   /* modulo 2^32, as datagrams_dropped below */
 	uint32_t datagrams_lost;
 	uint64_t clamped;      /* records that lasted too long (spread.h) */
 	int64_t late_bytes;    /* what the late slices had of the sum of portions, if there is one */
@@ -88,7 +100,7 @@ typedef struct BsPartial
 	uint32_t last_error;   /* BsError */
 	uint32_t gather_other; /* records of groups without room go to the other group: it is reserved with a pane */
 	uint32_t has_late_bytes;
-	uint32_t unused;       /* zero */
+	uint32_t datagrams_dropped;
 	BsLayout layout;       /* of the rows */
 } BsPartial;
 
@@ -139,8 +151,14 @@ extern void bs_partial_merge(BsPartial *into, BsArena *arena, const BsProgram *p
 							 int64_t heard);
 
 /* Losses became known (or, negative, were taken back): they are noted at the panes that are open. */
-extern void bs_partial_note_loss(BsPartial *partial, BsArena *arena, int64_t records,
-								 int64_t datagrams);
+extern void bs_partial_note_loss(BsPartial *partial, BsArena *arena, BsLoss loss);
+
+/* The records of a pane. */
+static inline uint64_t
+bs_pane_records(const BsPane *pane, BsArena *arena)
+{
+	return pane->table != 0 ? bs_table_records(bs_arena_at(arena, pane->table)) : 0;
+}
 
 /* Pane number i, of those in order of their starts; i < npanes. */
 static inline BsPane *

@@ -15,7 +15,7 @@ bs_packed_pane(const BsPane *pane, BsArena *arena)
 	return (BsPackedPane){.window = pane->start,
 						  .gap = pane->gap != 0,
 						  .ngroups = table != NULL ? table->nrows : 0,
-						  .records = pane->records,
+						  .records = table != NULL ? bs_table_records(table) : 0,
 						  .late = pane->late,
 						  .overflowed = pane->overflowed,
 						  .other = table != NULL ? bs_table_other_records(arena, table) : 0,
@@ -23,8 +23,10 @@ bs_packed_pane(const BsPane *pane, BsArena *arena)
 						  .left_out = table != NULL ? table->left_out : 0,
 						  .records_lost = pane->records_lost,
 						  .datagrams_lost = pane->datagrams_lost,
+						  .datagrams_dropped = pane->datagrams_dropped,
 						  .records_lost_before = pane->records_lost_before,
-						  .datagrams_lost_before = pane->datagrams_lost_before};
+						  .datagrams_lost_before = pane->datagrams_lost_before,
+						  .datagrams_dropped_before = pane->datagrams_dropped_before};
 }
 
 static void
@@ -48,8 +50,10 @@ restore_head(BsPartial *partial, const BsPartial *packed)
 		partial->last_error = packed->last_error;
 	partial->records_lost += packed->records_lost;
 	partial->datagrams_lost += packed->datagrams_lost;
+	partial->datagrams_dropped += packed->datagrams_dropped;
 }
 
+/* Its records come with its rows. */
 static void
 restore_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
 			 const BsPackedPane *packed)
@@ -67,16 +71,17 @@ restore_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
 	if (pane == NULL)
 		return;
 	if (is_new)
-		pane->records_lost_before = pane->datagrams_lost_before = 0;
+		pane->records_lost_before = pane->datagrams_lost_before = pane->datagrams_dropped_before = 0;
 	pane->gap |= packed->gap;
-	pane->records += packed->records;
 	pane->late += packed->late;
 	pane->overflowed += packed->overflowed;
 	pane->errors = (pane->errors + packed->errors) & (UINT64_MAX >> 1);
 	pane->records_lost += (int32_t) packed->records_lost;
 	pane->datagrams_lost += (int32_t) packed->datagrams_lost;
+	pane->datagrams_dropped += (int32_t) packed->datagrams_dropped;
 	pane->records_lost_before += (uint32_t) packed->records_lost_before;
 	pane->datagrams_lost_before += (uint32_t) packed->datagrams_lost_before;
+	pane->datagrams_dropped_before += (uint32_t) packed->datagrams_dropped_before;
 	if (table != NULL)
 		table->left_out += packed->left_out;
 }
@@ -98,6 +103,7 @@ restore_rows(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWri
 		writer->gather_other = partial->gather_other != 0;
 		writer->ngathered = 0;
 		overflowed = bs_unpacked_merge(unpacker, arena, table, writer, partial->max_groups);
+		bs_table_count_records(table, unpacked->nrecords - overflowed);
 		partial->bytes += table->bytes - bytes;
 		partial->last_rows = table->nrows;
 		writer->gather_other = false;
@@ -105,10 +111,7 @@ restore_rows(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWri
 	partial->overflowed += overflowed;
 	partial->records -= overflowed;
 	if (pane != NULL)
-	{
 		pane->overflowed += overflowed;
-		pane->records -= overflowed;
-	}
 }
 
 void

@@ -364,8 +364,9 @@ bs_handle_replace(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_
 static uint64_t
 create(BsArena *arena, const BsProgram *program, uint32_t expected_rows, bool uses_kept)
 {
-	/* A table without keys has one row for ever: it lies behind the struct. */
-	uint32_t self_bytes = (uint32_t) sizeof(BsTable) + (program->nkeys == 0 ? program->row_bytes : 0);
+	/* A table without keys has one row for ever: it lies at the end of the struct. */
+	uint32_t self_bytes = program->nkeys == 0 ? (uint32_t) offsetof(BsTable, records) + program->row_bytes
+											  : (uint32_t) sizeof(BsTable);
 	uint64_t offset =
 		uses_kept ? bs_arena_alloc_kept(arena, self_bytes) : bs_arena_alloc(arena, self_bytes);
 	uint32_t slots = MIN_INDEX_SLOTS;
@@ -384,7 +385,7 @@ create(BsArena *arena, const BsProgram *program, uint32_t expected_rows, bool us
 	table->bytes = bs_arena_block_bytes(self_bytes);
 	if (program->nkeys == 0)
 	{
-		table->chunks = offset + sizeof(BsTable);
+		table->chunks = offset + offsetof(BsTable, records);
 		table->nchunks = 1;
 		table->chunk0_rows = 1;
 		return offset;

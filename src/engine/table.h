@@ -59,6 +59,11 @@ typedef struct BsTable
 	uint64_t starved_at;  /* bs_arena_releases() when the index could not grow; 0: it could */
 	uint64_t sets;        /* uint64_t[nsets]: the tables of the program's sets, 0: empty; 0: no sets */
 	uint64_t left_out;    /* values that found no room in a set, counted once per record */
+	/*
+	 * Of a pane, the records in all groups.  A table without keys ends before this: there its only row begins,
+	 * which has the number.  So neither takes a larger block.
+	 */
+	uint64_t records;
 } BsTable;
 
 /* A state outside the row: a list of packed partial states, newest first, that combine to it. */
@@ -109,6 +114,29 @@ static inline bool
 bs_row_is_other(const BsProgram *program, const uint8_t *row)
 {
 	return program->nkeys > 0 && (row[program->key_bytes - 1] & BS_OTHER_BIT) != 0;
+}
+
+static inline bool
+bs_table_has_keys(const BsTable *table)
+{
+	return table->index_slots > 0;
+}
+
+/* Records of a pane's table. */
+static inline uint64_t
+bs_table_records(const BsTable *table)
+{
+	if (bs_table_has_keys(table))
+		return table->records;
+	return *(const uint64_t *) ((const uint8_t *) &table->records + table->count_offset);
+}
+
+/* So many records have been added to the groups of a pane's table. */
+static inline void
+bs_table_count_records(BsTable *table, uint64_t nrecords)
+{
+	if (bs_table_has_keys(table))
+		table->records += nrecords;
 }
 
 /* Groups that are not the other one: as max_rows this lets no further ones in. */

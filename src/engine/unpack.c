@@ -440,6 +440,7 @@ unpack_partial(BsUnpacker *unpacker, BsCursor *cursor, BsUnpacked *unpacked)
 	partial->last_error = (uint32_t) bs_cursor_get_word(cursor, 4);
 	partial->records_lost = (uint32_t) bs_cursor_get_word(cursor, 4);
 	partial->datagrams_lost = (uint32_t) bs_cursor_get_word(cursor, 4);
+	partial->datagrams_dropped = (uint32_t) bs_cursor_get_word(cursor, 4);
 	for (uint32_t i = 0; i < BS_PACK_PARTIAL_COUNTERS; i++)
 	{
 		uint64_t counter = bs_cursor_get_word(cursor, 8);

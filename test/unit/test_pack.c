@@ -585,6 +585,8 @@ test_small_messages(void **state)
 	pane.datagrams_lost = 8;
 	pane.records_lost_before = 9;
 	pane.datagrams_lost_before = 10;
+	pane.datagrams_dropped = 11;
+	pane.datagrams_dropped_before = 12;
 	assert_null(pack_make_program(&program, &pack_shapes[0]));
 	packer = bs_packer_create(&program, PACK_FINGERPRINT);
 	unpacker = bs_unpacker_create(&program, PACK_FINGERPRINT, NULL, NULL);
@@ -602,6 +604,7 @@ test_small_messages(void **state)
 	partial.dropped_before = -9;
 	partial.records_lost = UINT32_MAX;
 	partial.datagrams_lost = 3;
+	partial.datagrams_dropped = 4;
 	assert_int_equal(bs_pack_partial(packer, &partial, &message), BS_PACK_OK);
 	assert_int_equal(bs_unpack(unpacker, message.data, message.len, &unpacked), BS_PACK_OK);
 	assert_int_equal(unpacked.kind, BS_PACK_PARTIAL);
@@ -614,6 +617,7 @@ test_small_messages(void **state)
 	assert_int_equal(unpacked.partial.dropped_before, -9);
 	assert_int_equal(unpacked.partial.records_lost, UINT32_MAX);
 	assert_int_equal(unpacked.partial.datagrams_lost, 3);
+	assert_int_equal(unpacked.partial.datagrams_dropped, 4);
 
 	/* No sources: no message. */
 	assert_int_equal(bs_pack_sources(packer, arena, &partial, &place, &message), BS_PACK_OK);
@@ -733,7 +737,7 @@ test_restore(void **state)
 	bs_partial_close(&partial, 0);
 	add_random(&partial, arena, &program, 5000, 200, false);
 	assert_true(partial.npanes > 2 && partial.late > 0 && partial.overflowed > 0);
-	bs_partial_note_loss(&partial, arena, 7, 3);
+	bs_partial_note_loss(&partial, arena, (BsLoss){.records = 7, .datagrams = 3, .dropped = 5});
 	bs_partial_close(&partial, 100);
 	bs_source_heard(&partial, arena, (BsSource){.source = 77, .highest = 1234, .last_heard = 5678, .largest_lateness = 9});
 	bs_partial_pane_at(&partial, arena, 1)->gap = 1;
@@ -746,6 +750,8 @@ test_restore(void **state)
 		BsPane b = *bs_partial_pane_at(&copy, arena, i);
 
 		assert_int_equal(a.table != 0, b.table != 0);
+		assert_int_equal(bs_pane_records(&a, arena), bs_pane_records(&b, arena));
+		assert_int_equal(a.datagrams_dropped, a.start < 0 ? 0 : 5);
 		if (a.table != 0)
 			assert_same_table(arena, bs_arena_at(arena, a.table), arena,
 							  bs_arena_at(arena, b.table), &program);
@@ -757,6 +763,7 @@ test_restore(void **state)
 	assert_int_equal(copy.late, partial.late);
 	assert_int_equal(copy.closed_before, 100);
 	assert_int_equal(copy.records_lost, partial.records_lost);
+	assert_int_equal(copy.datagrams_dropped, 5);
 	bs_progress_begin(&progress);
 	bs_partial_progress(&copy, arena, &(BsWaiting){.now = 6678, .behind_usec = BS_TIME_INFINITY}, &progress);
 	assert_true(progress.any_alive);

@@ -532,7 +532,7 @@ closed_windows_stay(void **state)
 	assert_int_equal(partial.late, 2);
 	assert_int_equal(partial.records, 3);
 	assert_int_equal(bs_partial_pane(&partial, arena, 0)->late, 1);
-	assert_int_equal(bs_partial_pane(&partial, arena, 0)->records, 1);
+	assert_int_equal(bs_pane_records(bs_partial_pane(&partial, arena, 0), arena), 1);
 	assert_null(bs_partial_pane(&partial, arena, -1000));
 	/* By merge, too. */
 	add_records(&other, other_arena, &program, writer, records, 3);

@@ -319,7 +319,7 @@ check_gathered(BsPartial *partial, BsArena *arena, const BsProgram *program, uin
 	}
 	assert_int_equal(nothers, 1);
 	assert_true(bs_table_other_records(arena, table) > 0);
-	assert_int_equal(records, pane->records);
+	assert_int_equal(records, bs_table_records(table));
 	assert_int_equal(pane->overflowed, 0);
 }
 

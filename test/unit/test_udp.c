@@ -438,6 +438,7 @@ test_kernel_drops(void **state)
 		take_all(&rig);
 		assert_true(rig.stats[0].kernel_drops >= round * (nsent - 100));
 		assert_true(rig.stats[0].datagrams >= round);
+		assert_int_equal(bs_receiver_drops(rig.receiver), rig.stats[0].kernel_drops);
 		assert_int_equal(rig.stats[0].datagrams + rig.stats[0].kernel_drops, round * nsent);
 		assert_int_equal(bs_receiver_listen(rig.receiver, NULL, 0), 0);
 		assert_int_equal(rig.stats[0].state, BS_LISTENER_UNUSED);
@@ -523,6 +524,7 @@ test_relisten_keeps_queue(void **state)
 	assert_int_equal(take_all(&rig), 1);
 	assert_int_equal(rig.stats[1].datagrams, 1);
 	assert_int_equal(rig.stats[1].discarded, 3);
+	assert_int_equal(bs_receiver_drops(rig.receiver), 3);
 	bs_receiver_free(rig.receiver);
 }
 

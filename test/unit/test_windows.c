@@ -258,7 +258,7 @@ view_sum(const View *view, int64_t window, uint64_t *nrecords)
 			if (pane == NULL || pane->table == 0)
 				continue;
 			table = bs_arena_at(view->arena, pane->table);
-			*nrecords += pane->records;
+			*nrecords += bs_table_records(table);
 			sum += (int64_t) bs_state_sum(&view->program.aggregates[0],
 										  bs_table_row(view->arena, table, &view->program, 0));
 		}
@@ -447,15 +447,17 @@ losses_count_once(void **state)
 	(void) state;
 	view_create(&view, &shapes[2], 1, 0);
 	view_add(&view, &view.partials[0], records, 2);
-	bs_partial_note_loss(&view.partials[0], view.arena, 10, 1);
+	bs_partial_note_loss(&view.partials[0], view.arena, (BsLoss){.records = 10, .datagrams = 1, .dropped = 100});
 	view_add(&view, &view.partials[0], records + 2, 1);
-	bs_partial_note_loss(&view.partials[0], view.arena, 5, 2);
+	bs_partial_note_loss(&view.partials[0], view.arena, (BsLoss){.records = 5, .datagrams = 2, .dropped = 20});
 	first = bs_partial_pane_at(&view.partials[0], view.arena, 0);
 	last = bs_partial_pane_at(&view.partials[0], view.arena, 2);
 	assert_int_equal(first->records_lost, 15);
 	assert_int_equal(last->records_lost, 5);
 	assert_int_equal(last->records_lost_before + (uint32_t) last->records_lost - first->records_lost_before, 15);
 	assert_int_equal(last->datagrams_lost_before + (uint32_t) last->datagrams_lost - first->datagrams_lost_before, 3);
+	assert_int_equal(last->datagrams_dropped, 20);
+	assert_int_equal(last->datagrams_dropped_before + (uint32_t) last->datagrams_dropped - first->datagrams_dropped_before, 120);
 	view_free(&view);
 }
 

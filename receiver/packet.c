@@ -33,8 +33,9 @@ read_tcp_flags(BsWire wire, BsFlowRow *row)
 		bs_flow_row_put(row, BS_FLOW_TCP_FLAGS, word & 0xff);
 }
 
-void
-bs_packet_read_ports(BsWire wire, uint8_t proto, BsFlowRow *row)
+/* The type and code of an ICMP message, or the ports, where this protocol has them in front. */
+static void
+read_ports(BsWire wire, uint8_t proto, BsFlowRow *row)
 {
 	const uint8_t *first = bs_wire_take(&wire, 4);
 
@@ -83,7 +84,7 @@ read_ipv4(BsWire wire, BsFlowRow *row)
 	bs_flow_row_put_address(row, BS_FLOW_DST_ADDR, header + 16, 4);
 	if (offset == 0 && header_bytes >= IPV4_HEADER_BYTES &&
 		bs_wire_skip(&wire, header_bytes - IPV4_HEADER_BYTES))
-		bs_packet_read_ports(wire, header[9], row);
+		read_ports(wire, header[9], row);
 	return bs_load_u16(header + 2);
 }
 
@@ -163,7 +164,7 @@ read_ipv6(BsWire wire, BsFlowRow *row)
 	whole = skip_extensions(&wire, &proto, row);
 	bs_flow_row_put(row, BS_FLOW_PROTO, proto);
 	if (whole)
-		bs_packet_read_ports(wire, proto, row);
+		read_ports(wire, proto, row);
 	/* A jumbogram tells its length elsewhere (RFC 2675). */
 	return bs_load_u16(header + 4) == 0 ? 0 : bs_load_u16(header + 4) + IPV6_HEADER_BYTES;
 }

@@ -34,7 +34,4 @@ typedef struct BsPacket
  */
 extern BsPacket bs_packet_read(uint32_t layer, BsWire wire, BsFlowRow *row);
 
-/* The type and code of an ICMP message, or the ports, where this protocol has them in front. */
-extern void bs_packet_read_ports(BsWire wire, uint8_t proto, BsFlowRow *row);
-
 #endif

@@ -25,9 +25,6 @@
 /* BsOutputRun of the archiver. */
 extern BsOutputOutcome bs_archive_run(BsOutputTask *task);
 
-/* Called from _PG_init while the library is preloaded. */
-extern void bs_archiver_register(void);
-
 /* ---------- archivetable.c ---------- */
 
 /* The table that an option names; InvalidOid when there is none (missing_ok) or the option is NULL. */

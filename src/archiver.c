@@ -26,7 +26,6 @@
 #include "worker.h"
 
 #define TURN_MSEC 100
-#define RESTART_SECONDS 1
 
 PGDLLEXPORT void bs_archiver_main(Datum argument);
 
@@ -101,11 +100,7 @@ bs_archiver_main(Datum argument)
 		bool more;
 
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		bs_worker_reload();
 		if (seen != generation)
 			forget_dropped();
 		generation = seen;
@@ -114,19 +109,4 @@ bs_archiver_main(Datum argument)
 						 more ? 0 : TURN_MSEC, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
-}
-
-void
-bs_archiver_register(void)
-{
-	BackgroundWorker worker = {.bgw_flags =
-								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
-							   .bgw_restart_time = RESTART_SECONDS};
-
-	snprintf(worker.bgw_name, BGW_MAXLEN, "backstream archiver");
-	snprintf(worker.bgw_type, BGW_MAXLEN, "backstream archiver");
-	snprintf(worker.bgw_library_name, BGW_MAXLEN, "backstream");
-	snprintf(worker.bgw_function_name, BGW_MAXLEN, "bs_archiver_main");
-	RegisterBackgroundWorker(&worker);
 }

@@ -21,6 +21,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
@@ -80,4 +81,13 @@ bs_worker_connect(BsSharedWorker *self)
 	pg_atomic_write_u32(&self->not_connected, 1);
 	BackgroundWorkerInitializeConnection(bs_setting_database, NULL, 0);
 	pg_atomic_write_u32(&self->not_connected, 0);
+}
+
+void
+bs_worker_reload(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
 }

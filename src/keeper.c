@@ -33,7 +33,6 @@
 #include "worker.h"
 
 #define TURN_MSEC 100
-#define RESTART_SECONDS 1
 #define LOCK_TIMEOUT_MSEC "200"
 
 PGDLLEXPORT void bs_keeper_main(Datum argument);
@@ -123,11 +122,7 @@ bs_keeper_main(Datum argument)
 		bool more;
 
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		bs_worker_reload();
 		if (seen != generation && remove_dropped())
 			generation = seen;
 		bs_views_advance();
@@ -142,19 +137,4 @@ bs_keeper_main(Datum argument)
 						 more ? 0 : TURN_MSEC, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
-}
-
-void
-bs_keeper_register(void)
-{
-	BackgroundWorker worker = {.bgw_flags =
-								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
-							   .bgw_restart_time = RESTART_SECONDS};
-
-	snprintf(worker.bgw_name, BGW_MAXLEN, "backstream keeper");
-	snprintf(worker.bgw_type, BGW_MAXLEN, "backstream keeper");
-	snprintf(worker.bgw_library_name, BGW_MAXLEN, "backstream");
-	snprintf(worker.bgw_function_name, BGW_MAXLEN, "bs_keeper_main");
-	RegisterBackgroundWorker(&worker);
 }

@@ -7,14 +7,12 @@
  */
 #include "backstream.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/fdwapi.h"
@@ -23,7 +21,6 @@
 #include "nodes/makefuncs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/varlena.h"
@@ -225,33 +222,6 @@ bs_ddl_alter_server(BsUtilityCall *call)
 
 /* ---------- RENAME ---------- */
 
-/* The groups that a server is in: a list of OIDs. */
-static List *
-groups_of(Oid member)
-{
-	Relation depend = table_open(DependRelationId, AccessShareLock);
-	List *groups = NIL;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ForeignServerRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(member));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (row->classid == ForeignServerRelationId)
-			groups = list_append_unique_oid(groups, row->objid);
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return groups;
-}
-
 static void
 store_nodes(Oid group, const char *text)
 {
@@ -278,7 +248,7 @@ bs_node_renamed(const char *old_name, const char *new_name)
 	if (our_server(member) == NULL)
 		return;
 	refuse_local_name(new_name);
-	foreach (group, groups_of(member))
+	foreach (group, bs_dependents(ForeignServerRelationId, member))
 	{
 		ForeignServer *server = GetForeignServer(lfirst_oid(group));
 		StringInfoData text;

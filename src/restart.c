@@ -15,11 +15,11 @@
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "checkpoint.h"
 #include "exportermemo.h"
+#include "guard.h"
 #include "viewdef.h"
 #include "viewshape.h"
 
@@ -351,39 +351,36 @@ free_scratch(Return *job)
 		bs_unpacker_free(job->unpacker);
 }
 
-/* In a subtransaction: a view that cannot be taken up begins anew; the others go on. */
+typedef struct Taking
+{
+	Return *job;
+	const char *path;
+} Taking;
+
+static void
+take(void *argument)
+{
+	Taking *taking = argument;
+
+	if (lock_view(taking->job->relid))
+		take_view(taking->job, taking->path);
+	else
+		set_aside(taking->path, "the view is locked");
+}
+
+/* A view that cannot be taken up begins anew; the others go on. */
 static void
 take_guarded(Return *job, const char *path)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error = bs_guarded(take, &(Taking){job, path});
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
+	if (error != NULL)
 	{
-		if (lock_view(job->relid))
-			take_view(job, path);
-		else
-			set_aside(path, "the view is locked");
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
 		if (job->view != NULL)
 			bs_registry_remove(job->relid);
 		set_aside(path, error->message);
 		FreeErrorData(error);
 	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	free_scratch(job);
 }
 

@@ -12,9 +12,8 @@
 
 #include "lanes.h"
 #include "registry.h"
+#include "statrow.h"
 #include "tails.h"
-
-#define SEGMENT_MAGIC 0x4253544Cu /* BSTL */
 
 typedef struct SharedTails
 {
@@ -134,11 +133,9 @@ make_segment(BsTail *tail, Relation stream, const Bitmapset *wanted, List *condi
 	TupleDesc desc = RelationGetDescr(stream);
 	uint32 ncolumns = (uint32) bms_num_members(wanted);
 	char *text = nodeToString(conditions);
-	BsTailSegment layout = {.magic = SEGMENT_MAGIC,
-							.nrings = bs_tail_nrings(),
+	BsTailSegment layout = {.nrings = bs_tail_nrings(),
 							.stream = RelationGetRelid(stream),
-							.ncolumns = ncolumns,
-							.natts = (uint32) desc->natts};
+							.ncolumns = ncolumns};
 	uint64 ring_data = (uint64) bs_setting_tail_buffer_kb * 1024;
 	BsTailSegment *segment;
 	uint32 *columns;
@@ -288,33 +285,29 @@ bs_tail_dropped(const BsTail *tail)
 
 /* ---------- looking --------------------------------------------------------------------------- */
 
-#define TAIL_COLUMNS 6
-
 /* The rows of backstream.tails. */
 Datum
 bs_tails(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	BsRow row = bs_row_begin(fcinfo);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < bs_tails_max(); i++)
 	{
-		Datum values[TAIL_COLUMNS];
-		bool nulls[TAIL_COLUMNS] = {false};
-		BsSharedTail *slot = &shared->slots[i];
-		bool used;
+		BsSharedTail slot;
 
 		bs_tails_lock(LW_SHARED);
-		used = slot->number != 0;
-		values[0] = Int32GetDatum(slot->pid);
-		values[1] = ObjectIdGetDatum(slot->role);
-		values[2] = ObjectIdGetDatum(slot->stream);
-		values[3] = TimestampTzGetDatum(slot->since);
-		values[4] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->records));
-		values[5] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->dropped));
+		slot = shared->slots[i];
 		bs_tails_unlock();
-		if (used)
-			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		if (slot.number == 0)
+			continue;
+		bs_row_put(&row, Int32GetDatum(slot.pid));
+		bs_row_put(&row, ObjectIdGetDatum(slot.role));
+		bs_row_put(&row, ObjectIdGetDatum(slot.stream));
+		bs_row_put_time(&row, slot.since);
+		bs_row_put_count(&row, pg_atomic_read_u64(&slot.records));
+		bs_row_put_count(&row, pg_atomic_read_u64(&slot.dropped));
+		bs_row_end(&row);
 	}
 	return (Datum) 0;
 }

@@ -33,11 +33,9 @@
 /* What writers must know, at the beginning of the segment. */
 typedef struct BsTailSegment
 {
-	uint32 magic;
 	uint32 nrings;
 	Oid stream;
 	uint32 ncolumns;  /* that are wanted */
-	uint32 natts;     /* of the stream */
 	Size columns;     /* offset: uint32[ncolumns], numbers of lanes: attribute number less one */
 	Size types;       /* offset: BsType[ncolumns] */
 	Size conditions;  /* offset: nodeToString() of a list of expressions, Vars of varno 1 */

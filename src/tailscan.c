@@ -60,7 +60,6 @@ typedef struct TailScan
 	bool may_forget_snapshot;
 	uint32 since_clock; /* records */
 	uint64 records;
-	uint64 dropped; /* of tails before the present one */
 	BsValue *values;
 	bool *nulls;
 } TailScan;

@@ -108,6 +108,9 @@ extern char *bs_viewdef_deparse(Query *query);
 /* Record what the query names as dependencies of the view; refuses a query that needs the view. */
 extern void bs_viewdef_depend(Oid relid, Query *query);
 
+/* The objects of a class that depend on another one of it (pg_depend): a list of OIDs, each once. */
+extern List *bs_dependents(Oid classid, Oid objid);
+
 /* The continuous views that are over a view: a list of OIDs. */
 extern List *bs_viewdef_uppers(Oid relid);
 

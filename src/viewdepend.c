@@ -99,28 +99,40 @@ bs_viewdef_lock_nowait(Oid relid)
 }
 
 List *
-bs_viewdef_uppers(Oid relid)
+bs_dependents(Oid classid, Oid objid)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
-	List *uppers = NIL;
+	List *dependents = NIL;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple tuple;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
+				ObjectIdGetDatum(classid));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
+				ObjectIdGetDatum(objid));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
 
-		if (row->classid == RelationRelationId && bs_relation_is_view(row->objid))
-			uppers = list_append_unique_oid(uppers, row->objid);
+		if (row->classid == classid)
+			dependents = list_append_unique_oid(dependents, row->objid);
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
+	return dependents;
+}
+
+List *
+bs_viewdef_uppers(Oid relid)
+{
+	List *uppers = NIL;
+	ListCell *cell;
+
+	foreach (cell, bs_dependents(RelationRelationId, relid))
+		if (bs_relation_is_view(lfirst_oid(cell)))
+			uppers = lappend_oid(uppers, lfirst_oid(cell));
 	return uppers;
 }
 

@@ -462,6 +462,22 @@ bs_receiver_main(Datum argument)
 	}
 }
 
+static void
+register_worker(const char *name, const char *type, const char *function, Datum argument)
+{
+	BackgroundWorker worker = {.bgw_flags =
+								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
+							   .bgw_restart_time = RESTART_SECONDS,
+							   .bgw_main_arg = argument};
+
+	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "backstream", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
+	RegisterBackgroundWorker(&worker);
+}
+
 void
 bs_workers_register(void)
 {
@@ -470,18 +486,11 @@ bs_workers_register(void)
 		return;
 	for (int i = 0; i < bs_setting_workers; i++)
 	{
-		BackgroundWorker worker = {.bgw_flags =
-									   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-								   .bgw_start_time = BgWorkerStart_RecoveryFinished,
-								   .bgw_restart_time = RESTART_SECONDS,
-								   .bgw_main_arg = Int32GetDatum(i)};
+		char name[BGW_MAXLEN];
 
-		snprintf(worker.bgw_name, BGW_MAXLEN, "backstream receiver %d", i);
-		snprintf(worker.bgw_type, BGW_MAXLEN, "backstream receiver");
-		snprintf(worker.bgw_library_name, BGW_MAXLEN, "backstream");
-		snprintf(worker.bgw_function_name, BGW_MAXLEN, "bs_receiver_main");
-		RegisterBackgroundWorker(&worker);
+		snprintf(name, sizeof(name), "backstream receiver %d", i);
+		register_worker(name, "backstream receiver", "bs_receiver_main", Int32GetDatum(i));
 	}
-	bs_keeper_register();
-	bs_archiver_register();
+	register_worker("backstream keeper", "backstream keeper", "bs_keeper_main", (Datum) 0);
+	register_worker("backstream archiver", "backstream archiver", "bs_archiver_main", (Datum) 0);
 }

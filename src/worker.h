@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* worker.h: the background workers: receivers (worker.c) and the keeper (keeper.c). */
+/* worker.h: the background workers: receivers (worker.c), the keeper (keeper.c) and the archiver (archiver.c). */
 #ifndef BS_WORKER_H
 #define BS_WORKER_H
 
@@ -8,7 +8,8 @@
 /* Called from _PG_init while the library is preloaded: registers all of them. */
 extern void bs_workers_register(void);
 
-extern void bs_keeper_register(void);
+/* The keeper and the archiver: read the settings again when that has been asked for. */
+extern void bs_worker_reload(void);
 
 /*
  * Connect this process to backstream.database.  Does not return when there is none: the process then waits

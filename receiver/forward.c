@@ -470,6 +470,19 @@ is_of_datagram(int error)
 	return error == EMSGSIZE || error == EINVAL;
 }
 
+/*
+ * One that the kernel had taken was refused by the host: nobody got it.  That says nothing of the next one,
+ * which has not been tried.
+ */
+static void
+count_refused(BsForwardStats *stats)
+{
+	if (stats->datagrams == 0)
+		return;
+	stats->datagrams--;
+	stats->dropped++;
+}
+
 static void
 send_to(BsForward *forward, Target *target)
 {
@@ -500,9 +513,10 @@ send_to(BsForward *forward, Target *target)
 			ndropped++;
 			done++;
 		}
-		else if (errno != ECONNREFUSED && errno != EINTR)
+		else if (errno == ECONNREFUSED)
+			count_refused(stats);
+		else if (errno != EINTR)
 			break;
-		/* That an earlier one was refused says nothing of this one: it has not been tried. */
 	}
 	stats->dropped += ndropped + (forward->n - done);
 }

@@ -46,8 +46,8 @@ typedef struct BsForwardStats
 	uint32_t state;                /* BsForwardState; set last */
 	int32_t last_errno;            /* of opening, or of the last send that failed; 0: none */
 	int32_t lookup_status;         /* of the last look-up, as gai_strerror() takes it; 0: all is well */
-	uint64_t datagrams;            /* handed to the kernel */
-	uint64_t bytes;                /* of UDP payload, likewise */
+	uint64_t datagrams;            /* handed to the kernel, and not refused by the host as far as it says */
+	uint64_t bytes;                /* of UDP payload, handed to the kernel */
 	uint64_t dropped; /* not sent: the socket's buffer was full, the host away, the target not open */
 	uint64_t looped;  /* not sent, because they had come back */
 } BsForwardStats;

@@ -336,13 +336,22 @@ compile_guarded(BsActiveView *view)
 /* ---- the list ---------------------------------------------------------------------------------- */
 
 static BsActiveView *
+find_entry(Oid relid, bool waiting)
+{
+	BsActiveView *view = views;
+
+	while (view != NULL && (view->relid != relid || view->waiting != waiting))
+		view = view->next;
+	return view;
+}
+
+static BsActiveView *
 entry_of(Oid relid, bool waiting)
 {
-	BsActiveView *view;
+	BsActiveView *view = find_entry(relid, waiting);
 
-	for (view = views; view != NULL; view = view->next)
-		if (view->relid == relid && view->waiting == waiting)
-			return view;
+	if (view != NULL)
+		return view;
 	view = MemoryContextAllocZero(TopMemoryContext, sizeof(*view));
 	view->relid = relid;
 	view->waiting = waiting;
@@ -423,27 +432,47 @@ lock_view(BsActiveView *view, bool nowait)
 	return true;
 }
 
-/* Bring one entry up to date; false: not now. */
+/* Bring one entry up to date; the view is locked.  False: not now. */
 static bool
-take_up(BsActiveView *view, bool nowait)
+compile_if_stale(BsActiveView *view, bool nowait)
 {
-	bool complete = true;
-
 	view->current = true;
 	/* Somebody else may have attached it meanwhile. */
 	if (view->pending != NULL)
 		view->fresh = false;
-	/* Taking the lock also takes in the invalidations of whoever held it before. */
-	if (!lock_view(view, nowait))
+	if (view->fresh)
+		return true;
+	if (nowait && !bs_viewdef_lock_nowait(view->relid))
 		return false;
-	if (!view->fresh && nowait && !bs_viewdef_lock_nowait(view->relid))
-		complete = false;
-	else if (!view->fresh)
-	{
-		view->fresh = true;
-		compile_guarded(view);
-	}
-	UnlockRelationOid(view->relid, AccessShareLock);
+	view->fresh = true;
+	compile_guarded(view);
+	return true;
+}
+
+/*
+ * Bring what a view shows, and the definition that waits beside it, up to date; false: not now.  Both under one
+ * lock, or neither: whoever held the old definition without the one that has taken over from it meanwhile would
+ * add to nothing that anybody reads.
+ */
+static bool
+take_up(Oid relid, bool nowait)
+{
+	BsActiveView *shown = entry_of(relid, false);
+	BsActiveView *waiting = find_entry(relid, true);
+	bool complete;
+
+	shown->current = true;
+	if (waiting != NULL)
+		waiting->current = true;
+	/* Taking the lock also takes in the invalidations of whoever held it before. */
+	if (!lock_view(shown, nowait))
+		return false;
+	complete = compile_if_stale(shown, nowait);
+	if (complete && bs_viewdef_has_waiting(relid))
+		complete = compile_if_stale(entry_of(relid, true), nowait);
+	else if (complete && waiting != NULL)
+		waiting->current = false;
+	UnlockRelationOid(relid, AccessShareLock);
 	return complete;
 }
 
@@ -460,9 +489,7 @@ bs_active_refresh(bool nowait)
 	for (BsActiveView *view = views; view != NULL; view = view->next)
 		view->current = false;
 	foreach (cell, bs_viewdef_list())
-		complete &= take_up(entry_of(lfirst_oid(cell), false), nowait);
-	foreach (cell, bs_viewdef_waiting_list())
-		complete &= take_up(entry_of(lfirst_oid(cell), true), nowait);
+		complete &= take_up(lfirst_oid(cell), nowait);
 	forget_dropped();
 	sort_views();
 	for (BsActiveView *view = views; view != NULL; view = view->next)

@@ -193,43 +193,32 @@ bs_viewdef_server_over(Oid relid)
 	return stored.server;
 }
 
-typedef struct ListVisit
-{
-	const char *option; /* that those to be listed have */
-	List *list;
-} ListVisit;
-
 static void
 list_visit(HeapTuple tuple, Relation catalog, void *arg)
 {
-	ListVisit *visit = arg;
+	List **list = arg;
 	Form_pg_foreign_table form = (Form_pg_foreign_table) GETSTRUCT(tuple);
 
-	if (server_is_ours(form->ftserver) &&
-		bs_option_find(tuple_options(tuple, catalog), visit->option))
-		visit->list = lappend_oid(visit->list, form->ftrelid);
-}
-
-static List *
-list_with(const char *option)
-{
-	ListVisit visit = {.option = option};
-
-	if (bs_extension_is_here())
-		foreign_tables_visit(InvalidOid, list_visit, &visit);
-	return visit.list;
+	if (server_is_ours(form->ftserver) && bs_option_find(tuple_options(tuple, catalog), "query"))
+		*list = lappend_oid(*list, form->ftrelid);
 }
 
 List *
 bs_viewdef_list(void)
 {
-	return list_with("query");
+	List *list = NIL;
+
+	if (bs_extension_is_here())
+		foreign_tables_visit(InvalidOid, list_visit, &list);
+	return list;
 }
 
-List *
-bs_viewdef_waiting_list(void)
+bool
+bs_viewdef_has_waiting(Oid relid)
 {
-	return list_with(BS_NEXT_PREFIX "query");
+	StoredTable stored = stored_table(relid);
+
+	return server_is_ours(stored.server) && bs_option_find(stored.options, BS_NEXT_PREFIX "query");
 }
 
 /* ---------- text and tree ---------- */
@@ -424,8 +413,7 @@ bs_viewdef_load_waiting(Oid relid)
 	Oid owner = relation_owner(relid);
 	BsViewDef *def;
 
-	if (!OidIsValid(owner) || !server_is_ours(stored.server) ||
-		!bs_option_find(stored.options, BS_NEXT_PREFIX "query"))
+	if (!OidIsValid(owner) || !bs_viewdef_has_waiting(relid))
 		return NULL;
 	def = load(relid, &stored, bs_options_waiting(stored.options), owner);
 	def->waiting = true;

@@ -57,8 +57,8 @@ extern bool bs_viewdef_lock_nowait(Oid relid);
 /* OIDs of all continuous views of this database, ascending.  NIL where the extension is not. */
 extern List *bs_viewdef_list(void);
 
-/* Those of which a definition waits to take over. */
-extern List *bs_viewdef_waiting_list(void);
+/* Does a definition of this view wait to take over? */
+extern bool bs_viewdef_has_waiting(Oid relid);
 
 /*
  * May the owner read the columns of the stream that the query uses?  (EXECUTE on functions is

@@ -101,6 +101,7 @@ bs_archiver_main(Datum argument)
 
 		CHECK_FOR_INTERRUPTS();
 		bs_worker_reload();
+		bs_workers_remind();
 		if (seen != generation)
 			forget_dropped();
 		generation = seen;

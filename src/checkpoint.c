@@ -20,6 +20,7 @@
 #include "statrow.h"
 #include "viewdef.h"
 #include "viewshape.h"
+#include "worker.h"
 
 BS_SQL_FUNCTION(bs_checkpoint);
 
@@ -440,6 +441,7 @@ bs_restart_wait(void)
 		if (waited > RESTART_WAIT_USEC || (nobody && waited > NOBODY_WAIT_USEC))
 			return false;
 		CHECK_FOR_INTERRUPTS();
+		bs_workers_remind();
 		pg_usleep(POLL_USEC);
 	}
 	return true;

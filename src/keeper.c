@@ -123,6 +123,7 @@ bs_keeper_main(Datum argument)
 
 		CHECK_FOR_INTERRUPTS();
 		bs_worker_reload();
+		bs_workers_remind();
 		if (seen != generation && remove_dropped())
 			generation = seen;
 		bs_views_advance();

@@ -188,6 +188,7 @@ init_shared(Size fixed)
 
 		pg_atomic_init_u32(&worker->pid, 0);
 		pg_atomic_init_u32(&worker->not_connected, 0);
+		pg_atomic_init_u32(&worker->waiting, 0);
 		pg_atomic_init_u64(&worker->applied_until, 0);
 		pg_atomic_init_u64(&worker->generation, 0);
 		pg_atomic_init_u32(&worker->busy, 0);

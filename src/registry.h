@@ -191,6 +191,7 @@ typedef struct BsSharedWorker
 	pg_atomic_uint32 pid; /* 0: not running */
 	volatile sig_atomic_t told_to_end; /* it has got SIGTERM; its handler writes */
 	pg_atomic_uint32 not_connected; /* 1: the last attempt to connect to the database failed */
+	pg_atomic_uint32 waiting;       /* 1: a process waits for the database in its stead */
 	/* int64: everything that arrived before this has been added to all views */
 	pg_atomic_uint64 applied_until;
 	TimestampTz started;

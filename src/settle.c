@@ -15,6 +15,7 @@
 
 #include "levels.h"
 #include "outputs.h"
+#include "worker.h"
 
 #define LOOK_MSEC 2
 
@@ -52,6 +53,7 @@ bs_settle(PG_FUNCTION_ARGS)
 	while (!is_settled(generation))
 	{
 		CHECK_FOR_INTERRUPTS();
+		bs_workers_remind();
 		if (GetCurrentTimestamp() >= until)
 			PG_RETURN_BOOL(false);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_MSEC,

@@ -451,6 +451,7 @@ bs_receiver_main(Datum argument)
 			proc_exit(1);
 		if (ConfigReloadPending)
 			reload();
+		bs_workers_remind();
 		follow_definitions();
 		follow_sockets();
 		retry_listeners();

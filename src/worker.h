@@ -17,4 +17,12 @@ extern void bs_worker_reload(void);
  */
 extern void bs_worker_connect(BsSharedWorker *self);
 
+/*
+ * PostgreSQL 15 may start a worker that has ended again as late as a minute after, when nobody connects
+ * meanwhile: its postmaster decides how long it will sleep before it lets signals in, that of the ended worker
+ * too.  So every process that runs for us, or waits for one that does, calls this now and then; at most once a
+ * second, and only while one is not there, it wakes the postmaster.
+ */
+extern void bs_workers_remind(void);
+
 #endif

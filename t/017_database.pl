@@ -36,7 +36,7 @@ for my $round ('not there yet', 'dropped')
 	$node->safe_psql('postgres', 'CREATE DATABASE other');
 	$node->safe_psql('postgres', 'DROP DATABASE other');
 	$node->safe_psql('postgres', 'CREATE DATABASE flows');
-	ok(wait_until(10, sub { connected() == 3 }), 'the workers find it once it is there');
+	ok(wait_until(60, sub { connected() == 3 }), 'the workers find it once it is there');
 	$node->safe_psql('flows', <<'SQL');
 CREATE EXTENSION backstream;
 CREATE VIEW v WITH (continuous) AS SELECT count(*) FROM backstream.flow;

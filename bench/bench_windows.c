@@ -11,8 +11,8 @@
 #include "../src/engine/spread.h"
 
 #define NBATCHES 300
-#define PASSES 4
-#define SEC INT64_C(1000000)
+#define PASSES   4
+#define SEC      INT64_C(1000000)
 
 typedef struct Kind
 {
@@ -40,7 +40,8 @@ make_program(BsProgram *program, const Kind *kind)
 	program->nkeys = 2;
 	program->keys = calloc(2, sizeof(BsKey));
 	for (uint32_t k = 0; k < 2; k++)
-		program->keys[k] = (BsKey){.expr = bs_expr_column(COL_SRC_AS + k, BS_INT8), .type = BS_INT8};
+		program->keys[k] =
+			(BsKey){.expr = bs_expr_column(COL_SRC_AS + k, BS_INT8), .type = BS_INT8};
 	program->naggregates = 2;
 	program->aggregates = calloc(2, sizeof(BsAggregate));
 	for (uint32_t a = 0; a < 2; a++)
@@ -104,7 +105,8 @@ measure(const Kind *kind, uint64_t ngroups)
 		wanted[c] = c != COL_SRC && c != COL_DST && c != COL_PORT;
 	batch = bs_batch_create(all, NALL, NULL, BS_BATCH_ROWS);
 	if (kind->lasted_usec > 0)
-		spread = bs_spread_create(all, NALL, wanted, COL_START, COL_TIME, &kind->windowing, BS_BATCH_ROWS);
+		spread = bs_spread_create(all, NALL, wanted, COL_START, COL_TIME, &kind->windowing,
+								  BS_BATCH_ROWS);
 	make_program(&program, kind);
 	writer = bs_writer_create(&program);
 	bs_partial_init(&partial, &program, UINT64_MAX);
@@ -121,7 +123,8 @@ measure(const Kind *kind, uint64_t ngroups)
 			for (uint32_t row = 0; row < BS_BATCH_ROWS; row++)
 			{
 				batch->columns[COL_TIME].i64[row] = now + row * (4 * SEC / BS_BATCH_ROWS);
-				batch->columns[COL_START].i64[row] = batch->columns[COL_TIME].i64[row] - kind->lasted_usec;
+				batch->columns[COL_START].i64[row] =
+					batch->columns[COL_TIME].i64[row] - kind->lasted_usec;
 			}
 			now += 4 * SEC;
 			start = now_ns();
@@ -130,9 +133,10 @@ measure(const Kind *kind, uint64_t ngroups)
 		}
 		best = spent < best ? spent : best;
 	}
-	printf("%-34s %7.1f ns/record  %7.1f ns/row  (%.1f rows a record, %u panes, %.0f MB)\n", kind->name,
-		   best / (NBATCHES * (double) BS_BATCH_ROWS), best / (double) nrows,
-		   (double) nrows / (NBATCHES * (double) BS_BATCH_ROWS), partial.npanes, (double) partial.bytes / 1e6);
+	printf("windows\t%s\t%.2f\n", kind->name, best / (NBATCHES * (double) BS_BATCH_ROWS));
+	printf("  %.1f ns a row, %.1f rows a record, %u panes, %.0f MB\n", best / (double) nrows,
+		   (double) nrows / (NBATCHES * (double) BS_BATCH_ROWS), partial.npanes,
+		   (double) partial.bytes / 1e6);
 	bs_spread_free(spread);
 	bs_batch_free(batch);
 	bs_writer_free(writer);

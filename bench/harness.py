@@ -45,6 +45,14 @@ def cpu_nsec(pid):
     return (int(fields[11]) + int(fields[12])) * (10**9 // os.sysconf("SC_CLK_TCK"))
 
 
+def socket_state(port):
+    """Of the UDP socket at this port of IPv4: (bytes that wait in it, datagrams that it had no room for)."""
+    with open("/proc/net/udp") as f:
+        lines = [line.split() for line in f]
+    found = [line for line in lines if line[1].endswith(f":{port:04X}")]
+    return sum(int(line[4].split(":")[1], 16) for line in found), sum(int(line[-1]) for line in found)
+
+
 class Sources:
     """Addresses that no exporter of this run has had, so that each run begins new sequences."""
     used = 0

@@ -11,6 +11,8 @@ def told(bar):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}{bar['unit']}"
     return f"{value:.3g}{bar['unit']}"
 
 

@@ -21,7 +21,7 @@ packages_of() {
 			"pmacct softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
 		deb) echo "$build $tools debhelper dpkg-dev fakeroot help2man postgresql-server-dev-all" ;;
-		bench) echo "$build $tools pmacct procps python3" ;;
+		bench) echo "$build $tools mawk nfdump pmacct procps python3" ;;
 		*) return 1 ;;
 	esac
 }

@@ -24,10 +24,10 @@ SELECT time, exporter, round(bytes * 8 / 10) AS bits_per_second, round(packets /
 COMMENT ON VIEW load_rate IS 'Traffic by exporter as rates, every ten seconds. [pack overview]';
 
 CREATE OR REPLACE VIEW protocols WITH (continuous, clock = wall, retain = '6 hours') AS
-SELECT tumble(time_event, '1 min') AS time, proto,
+SELECT tumble(time_event, '1 min') AS time, exporter, proto,
 	   sum(scaled(bytes, sampling_rate)) AS bytes, sum(scaled(packets, sampling_rate)) AS packets, count(*) AS flows
-  FROM backstream.flow GROUP BY 1, 2;
-COMMENT ON FOREIGN TABLE protocols IS 'Traffic by IP protocol, by the minute. [pack overview]';
+  FROM backstream.flow GROUP BY 1, 2, 3;
+COMMENT ON FOREIGN TABLE protocols IS 'Traffic by exporter and IP protocol, by the minute. [pack overview]';
 
 -- The lower port is that of the service, nearly always; of protocols without ports it is NULL.
 CREATE OR REPLACE VIEW services WITH (continuous, clock = wall, retain = '2 hours', overflow = other) AS
@@ -35,6 +35,12 @@ SELECT tumble(time_event, '1 min') AS time, proto, least(src_port, dst_port) AS 
 	   sum(scaled(bytes, sampling_rate)) AS bytes, sum(scaled(packets, sampling_rate)) AS packets, count(*) AS flows
   FROM backstream.flow GROUP BY 1, 2, 3;
 COMMENT ON FOREIGN TABLE services IS 'Traffic by protocol and the lower port of the two, by the minute. [pack overview]';
+
+CREATE OR REPLACE VIEW sources_as WITH (continuous, clock = wall, retain = '2 hours', max_groups = 200000, overflow = other) AS
+SELECT tumble(time_event, '1 min') AS time, src_as,
+	   sum(scaled(bytes, sampling_rate)) AS bytes, sum(scaled(packets, sampling_rate)) AS packets, count(*) AS flows
+  FROM backstream.flow GROUP BY 1, 2;
+COMMENT ON FOREIGN TABLE sources_as IS 'What each autonomous system sends, by the minute. [pack overview]';
 
 CREATE OR REPLACE VIEW matrix_as WITH (continuous, clock = wall, retain = '2 hours', max_groups = 200000, overflow = other) AS
 SELECT tumble(time_event, '1 min') AS time, src_as, dst_as,
@@ -55,6 +61,15 @@ SELECT tumble(time_event, '1 min') AS time, exporter, in_if, out_if,
 	   sum(scaled(bytes, sampling_rate)) AS bytes, sum(scaled(packets, sampling_rate)) AS packets, count(*) AS flows
   FROM backstream.flow GROUP BY 1, 2, 3, 4;
 COMMENT ON FOREIGN TABLE interfaces IS 'Traffic between interfaces of each exporter, by the minute. [pack overview]';
+
+CREATE OR REPLACE VIEW interface_load AS
+SELECT time, exporter, interface, sum(bytes_in) AS bytes_in, sum(bytes_out) AS bytes_out,
+	   sum(packets_in) AS packets_in, sum(packets_out) AS packets_out
+  FROM (SELECT time, exporter, in_if AS interface, bytes AS bytes_in, 0 AS bytes_out, packets AS packets_in, 0 AS packets_out FROM interfaces
+		UNION ALL
+		SELECT time, exporter, out_if, 0, bytes, 0, packets FROM interfaces) both_ways
+ GROUP BY 1, 2, 3;
+COMMENT ON VIEW interface_load IS 'What comes in and goes out at each interface, by the minute. [pack overview]';
 
 CREATE OR REPLACE VIEW sources WITH (continuous, clock = wall, retain = '30 min', max_groups = 200000, overflow = other) AS
 SELECT tumble(time_event, '1 min') AS time, src_addr,

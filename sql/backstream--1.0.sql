@@ -154,6 +154,22 @@ COMMENT ON COLUMN backstream.exporter_config.sampling_default IS 'sampling rate 
 COMMENT ON COLUMN backstream.exporter_config.sampling_override IS 'sampling rate of all its records, whatever they bring';
 SELECT pg_catalog.pg_extension_config_dump('backstream.exporter_config', '');
 
+CREATE TABLE backstream.interface_config (
+	exporter inet,
+	interface bigint,
+	name text,
+	speed bigint CHECK (speed > 0),
+	PRIMARY KEY (exporter, interface)
+);
+COMMENT ON TABLE backstream.interface_config IS
+'What flow records do not say of interfaces: for dashboards and queries, as continuous views have numbers only.';
+COMMENT ON COLUMN backstream.interface_config.exporter IS 'source address of the exports';
+COMMENT ON COLUMN backstream.interface_config.interface IS 'ifIndex: in_if and out_if of backstream.flow';
+COMMENT ON COLUMN backstream.interface_config.name IS 'what people call it';
+COMMENT ON COLUMN backstream.interface_config.speed IS 'bits per second, in each direction';
+SELECT pg_catalog.pg_extension_config_dump('backstream.interface_config', '');
+GRANT SELECT ON backstream.interface_config TO PUBLIC;
+
 /* ---------- export datagrams by SQL ---------- */
 
 CREATE FUNCTION backstream.decode(datagram bytea, exporter inet,

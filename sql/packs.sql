@@ -32,6 +32,7 @@ SELECT view, differences(view), received FROM backstream.views WHERE view IN (SE
 SELECT * FROM traffic.load_rate ORDER BY bits_per_second DESC, 1, 2 LIMIT 3;
 SELECT * FROM traffic.hosts ORDER BY bytes DESC, 1, 2 LIMIT 3;
 SELECT sum(received) = (SELECT sum(bytes * coalesce(sampling_rate, 1)) FROM rows) AS all_received FROM traffic.hosts;
+SELECT sum(bytes_in) = sum(bytes_out) AND sum(bytes_in) = (SELECT sum(bytes * coalesce(sampling_rate, 1)) FROM rows) AS in_and_out FROM traffic.interface_load;
 
 -- again: what has been counted stays
 SELECT backstream.install_pack('overview', schema => 'traffic', stream => 'records', clock => 'data');

@@ -17,6 +17,7 @@ CREATE EXTENSION backstream;
 GRANT USAGE ON FOREIGN SERVER backstream TO maker;
 GRANT SELECT ON backstream.flow TO maker;
 INSERT INTO backstream.exporter_config VALUES ('192.0.2.1', 'edge', 100, NULL), ('10.0.0.0/8', NULL, NULL, 1000);
+INSERT INTO backstream.interface_config VALUES ('192.0.2.1', 7, 'uplink', 10000000000);
 
 CREATE SCHEMA "Odd Schema";
 CREATE TYPE "Odd Schema".colour AS ENUM ('red', 'gr''een');
@@ -60,6 +61,7 @@ SELECT pg_describe_object(classid, objid, objsubid), pg_describe_object(refclass
 SELECT ftrelid::regclass::text, relowner::regrole, option_name, option_value
   FROM pg_foreign_table JOIN pg_class c ON c.oid = ftrelid, pg_options_to_table(ftoptions) ORDER BY 1, 3;
 SELECT * FROM backstream.exporter_config ORDER BY exporter;
+SELECT * FROM backstream.interface_config;
 SQL
 my $dump = dump_text($first, "$dir/first.sql");
 my $facts = $first->safe_psql('postgres', $catalog);

@@ -33,5 +33,7 @@ SELECT format('GRANT SELECT ON %s TO %I', c.oid::regclass, :'role')
  WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = :'schema')
    AND (c.relkind = 'v' OR c.oid IN (SELECT view FROM backstream.views)) ORDER BY c.relname \gexec
 GRANT SELECT ON backstream.exporters, backstream.listeners, backstream.forwards, backstream.receivers, backstream.views,
-	backstream.outputs, backstream.memory, backstream.health TO :"role";
+	backstream.outputs, backstream.memory, backstream.health, backstream.view_exporters, backstream.nodes, backstream.checkpoint TO :"role";
+-- The signatures compare with their thresholds when they are read.
+SELECT format('GRANT SELECT ON detectors.thresholds TO %I', :'role') WHERE :'schema' = 'detectors' \gexec
 COMMIT;

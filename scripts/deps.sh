@@ -13,11 +13,14 @@ set -eu
 
 build="gcc make libc6-dev libev-dev libmaxminddb-dev libpq-dev libxxhash-dev postgresql-15 postgresql-server-dev-15"
 tools="libpcap-dev"
+# Node.js, from wherever it is.
+npm=
+command -v npm >/dev/null 2>&1 || npm="nodejs npm"
 packages_of() {
 	case $1 in
 		build) echo "$build" ;;
 		check) echo "$build $tools binutils clang libclang-rt-14-dev libcmocka-dev libipc-run-perl" \
-			"libjansson-dev mmdb-bin nfdump perl postgresql-15-hll postgresql-15-tdigest procps" \
+			"libjansson-dev mmdb-bin nfdump $npm perl postgresql-15-hll postgresql-15-tdigest procps" \
 			"pmacct softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
 		deb) echo "$build $tools debhelper dpkg-dev fakeroot help2man postgresql-server-dev-all" ;;

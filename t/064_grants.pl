@@ -43,7 +43,7 @@ SQL
 is(as_role('grafana', 'SELECT sum(flows) FROM traffic.load'), 'got 30', 'it reads continuous views');
 is(as_role('grafana', 'SELECT count(*) FROM traffic.hosts'), 'got 6', 'and ordinary ones over them');
 is(as_role('grafana', "SELECT count(*) FROM backstream.latest(NULL::traffic.load)"), 'got 1', 'by functions too');
-for my $view (qw(exporters listeners forwards receivers views outputs memory health))
+for my $view (qw(exporters listeners forwards receivers views outputs memory health view_exporters nodes checkpoint interface_config))
 {
 	like(as_role('grafana', "SELECT count(*) FROM backstream.$view"), qr/^got \d+$/, "it sees backstream.$view");
 }

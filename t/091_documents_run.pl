@@ -44,6 +44,10 @@ my %commands = (
 	'psql -f "$(pg_config --sharedir)/extension/backstream_detectors.sql"' => \&shell,
 	'psql -d postgres -v role=grafana -v schema=traffic -f grafana/grants.sql' => \&shell,
 	"SELECT * FROM backstream.sync('backbone');" => \&sql,
+	'psql -d postgres -f "$(pg_config --sharedir)/extension/backstream_detectors.sql"' => \&dashboard_role,
+	'cp grafana/provisioning/datasources/backstream.yaml /etc/grafana/provisioning/datasources/' => \&copied,
+	"CREATE USER MAPPING FOR grafana SERVER pop_rio OPTIONS (user 'grafana', password '...');" => \&sql,
+	'cd grafana && npm ci && npm run check && npm run build' => [ 'test/tools/dashboards.sh', qr/npm ci .*tsc.*build\.js.*typed\.js/s ],
 	'ALTER EXTENSION backstream UPDATE;' => \&sql,
 	'bs-generate [OPTION]...' => sub { options_of('bs-generate') },
 	'bs-replay [OPTION]... FILE...' => sub { options_of('bs-replay') },
@@ -68,7 +72,8 @@ my %commands = (
 
 # What a document takes for granted; and what stands for what this machine does not have.
 my %before = (
-	'docs/operations.md' => q{CREATE VIEW matrix WITH (continuous) AS SELECT src_as, dst_as, sum(bytes) FROM backstream.flow GROUP BY 1, 2},
+	'docs/operations.md' => q{CREATE VIEW matrix WITH (continuous) AS SELECT src_as, dst_as, sum(bytes) FROM backstream.flow GROUP BY 1, 2;
+		CREATE VIEW traffic_matrix WITH (continuous) AS SELECT tumble(time_event, '1 min') AS time, src_as, dst_as, sum(bytes) FROM backstream.flow GROUP BY 1, 2, 3},
 	'docs/outputs.md' => q{CREATE VIEW small_flows WITH (continuous) AS
 		SELECT tumble(time_event, '1 min') AS time, src_addr, dst_addr, proto, dst_port, count(*) FROM backstream.flow GROUP BY 1, 2, 3, 4, 5;
 		CREATE VIEW port_scan WITH (continuous) AS SELECT time, src_addr, count(DISTINCT dst_port) AS ports FROM small_flows GROUP BY 1, 2;
@@ -77,6 +82,10 @@ my %before = (
 	'docs/remember.md' => q{CREATE SCHEMA inventory; CREATE TABLE inventory.interfaces (router inet, ifindex bigint, name text)},
 	'docs/rights.md' => q{SELECT backstream.install_pack('overview', schema => 'traffic')},
 	'docs/backbone.md' => q{CREATE SCHEMA IF NOT EXISTS backbone},
+	'docs/grafana.md' => join('', map { my $pop = $pops{$_}; "CREATE SERVER pop_$_ FOREIGN DATA WRAPPER backstream
+			OPTIONS (host '" . $pop->host . "', port '" . $pop->port . "', dbname 'flows'); CREATE USER MAPPING FOR CURRENT_USER SERVER pop_$_;" } sort keys %pops)
+	  . q{CREATE SERVER backbone FOREIGN DATA WRAPPER backstream OPTIONS (nodes 'pop_rio, pop_sp'); CREATE SCHEMA backbone;
+		IMPORT FOREIGN SCHEMA backstream FROM SERVER backbone INTO backbone},
 );
 my @stands_for = (
 	[ qr/host '(rio|sp)'/ => sub { "host '" . $pops{ $_[0] }->host . "', port '" . $pops{ $_[0] }->port . "'" } ],
@@ -146,6 +155,22 @@ sub sql
 }
 
 sub shell { return run_in('', 'sh', '-eu', '-c', shift =~ s/grafana\/grants/$source\/grafana\/grants/r) }
+
+# The role for dashboards, but for its password: psql asks for that at a terminal.
+sub dashboard_role
+{
+	my $text = join '', map { "$_\n" } grep { !/\\password/ } split /\n/, shift =~ s/ grafana\/grants/ $source\/grafana\/grants/gr;
+
+	return run_in('', 'sh', '-eu', '-c', $text);
+}
+
+# Files that are copied to where another program looks for them: they are there.
+sub copied
+{
+	my @missing = grep { my @found = glob "$source/$_"; !@found || !-e $found[0] } map { /^cp (\S+) \// ? $1 : () } split /\n/, $_[0];
+
+	return !@missing || diag("not there: @missing") && 0;
+}
 
 # One of bs-*, to the server here.
 sub tool

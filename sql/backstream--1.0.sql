@@ -515,8 +515,8 @@ COMMENT ON FUNCTION backstream.view_exporter_counters() IS
 'How far exporters have come for continuous views: see the view backstream.view_exporters.';
 
 CREATE VIEW backstream.view_exporters AS
-SELECT w.relid::pg_catalog.regclass AS view, w.exporter, c.name, w.time_reached, w.last_heard, w.state,
-	w.windows_held, w.largest_lateness
+SELECT w.relid::pg_catalog.regclass AS view, w.exporter, c.name, w.state, w.windows_held, w.largest_lateness,
+	w.time_reached, w.last_heard
   FROM backstream.view_exporter_counters() w
   LEFT JOIN LATERAL (SELECT x.name FROM backstream.exporter_config x
                       WHERE w.exporter OPERATOR(pg_catalog.<<=) x.exporter
@@ -660,7 +660,9 @@ CREATE FUNCTION backstream.receiver_counters(
 COMMENT ON FUNCTION backstream.receiver_counters() IS
 'Counters of receiving processes: see the view backstream.receivers.';
 
-CREATE VIEW backstream.receivers AS SELECT * FROM backstream.receiver_counters();
+CREATE VIEW backstream.receivers AS
+SELECT r.worker, r.pid, r.datagrams, r.not_export, r.exporters_refused, r.started, r.applied_until
+  FROM backstream.receiver_counters() r;
 COMMENT ON VIEW backstream.receivers IS 'Receiving processes.';
 COMMENT ON COLUMN backstream.receivers.worker IS 'number, from 0';
 COMMENT ON COLUMN backstream.receivers.pid IS 'NULL: not running';
@@ -684,6 +686,12 @@ CREATE FUNCTION backstream.view_counters(
 COMMENT ON FUNCTION backstream.view_counters() IS
 'Counters of continuous views: see the view backstream.views.';
 
+-- Where an even number of quotes follows, a line does not end in a string.
+CREATE FUNCTION backstream.one_line(query text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN pg_catalog.btrim(pg_catalog.regexp_replace(query, '\n\s*(?=(?:[^'']*''[^'']*'')*[^'']*$)', ' ', 'g'));
+COMMENT ON FUNCTION backstream.one_line(text) IS
+'A query as PostgreSQL writes it, in one line: so that rows of backstream.views are lines, too. Line ends in strings stay.';
+
 CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view, COALESCE(s.state, 'not counted') AS state, s.records, s.late,
 	s.overflowed, s.errors, s.groups, s.memory_bytes, s.last_error, s.received, s.filtered, s.future, s.untimed,
@@ -691,10 +699,10 @@ SELECT c.oid::pg_catalog.regclass AS view, COALESCE(s.state, 'not counted') AS s
 	s.closed_before, s.fed_before, s.windows_missed, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-	     THEN o.option_value END AS query,
+	     THEN backstream.one_line(o.option_value) END AS query,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-	     THEN (SELECT n.option_value FROM pg_catalog.pg_options_to_table(t.ftoptions) n
+	     THEN (SELECT backstream.one_line(n.option_value) FROM pg_catalog.pg_options_to_table(t.ftoptions) n
 	            WHERE n.option_name OPERATOR(pg_catalog.=) 'next_query') END AS next_query
   FROM pg_catalog.pg_foreign_table t
   JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) t.ftserver
@@ -811,7 +819,10 @@ CREATE FUNCTION backstream.checkpoint_counters(
 COMMENT ON FUNCTION backstream.checkpoint_counters() IS
 'Windows and their files: see the view backstream.checkpoint.';
 
-CREATE VIEW backstream.checkpoint AS SELECT * FROM backstream.checkpoint_counters();
+CREATE VIEW backstream.checkpoint AS
+SELECT c.state, c.last_written, c.bytes_written, c.failures, c.views_restored, c.files_set_aside, c.last_error,
+	c.last_error_at, c.write_time, c.restore_time, c.down_since, c.up_since
+  FROM backstream.checkpoint_counters() c;
 COMMENT ON VIEW backstream.checkpoint IS
 'How windows outlive the server: what was taken up when it started, and what is written while it runs (backstream.checkpoint_interval).';
 COMMENT ON COLUMN backstream.checkpoint.state IS 'restoring: views can be read in a moment; ready';
@@ -1067,9 +1078,9 @@ COMMENT ON FUNCTION backstream.prefix_map_counters() IS
 'Counters of prefix maps: see the view backstream.prefix_maps.';
 
 CREATE VIEW backstream.prefix_maps AS
-SELECT m.map, m.relation, m.file, m.prefix_column, m.label_columns, m.owner, m.public,
-	COALESCE(c.state, 'waiting') AS state, c.table_rows, c.prefixes, c.duplicates, c.memory_bytes,
-	c.built_at, c.build_time, c.last_error, c.last_error_at
+SELECT m.map, COALESCE(c.state, 'waiting') AS state, c.prefixes, c.duplicates, c.memory_bytes, m.relation, m.file,
+	c.last_error, c.last_error_at, m.prefix_column, m.label_columns, m.owner, m.public, c.table_rows, c.built_at,
+	c.build_time
   FROM backstream.prefix_map m
   LEFT JOIN backstream.prefix_map_counters() c ON c.map OPERATOR(pg_catalog.=) m.map;
 COMMENT ON VIEW backstream.prefix_maps IS

@@ -63,9 +63,27 @@ like($described, qr/^ proto +\| smallint/m, '\d has the columns');
 like($described, qr/^Server: backstream$/m, 'the server');
 like($described, qr/query '\s*SELECT .*tumble\(.*retain '6 hours'/s, 'the query and the settings');
 
+$node->safe_psql('postgres', q{
+	CREATE TABLE sites (network cidr, pop text);
+	INSERT INTO sites VALUES ('10.0.0.0/8', 'rio');
+	SELECT backstream.create_prefix_map('site', 'sites', 'network', 'pop');
+	SELECT backstream.refresh_prefix_map('site');
+	CREATE VIEW quoted WITH (continuous, notify = 'found') AS
+	  SELECT tumble(time_event, '1 s') AS time, count(*) FILTER (WHERE exporter::text <> E'it''s\\ntwo') AS n FROM backstream.flow GROUP BY 1});
+like($node->safe_psql('postgres', "SELECT query FROM backstream.views WHERE view = 'quoted'::regclass"), qr/^SELECT [^\n]* 'it''s\ntwo'::text[^\n]*$/,
+	'a query is a line, but for line ends in its strings');
+$node->safe_psql('postgres', 'DROP VIEW quoted');
+
 # In 120 columns: narrow views as they are, of wide ones what identifies a row and what is wrong.
 my %first = (
-	receivers => [ 'worker', 'pid', 'datagrams' ],
+	checkpoint => [ 'state', 'last_written', 'failures', 'last_error' ],
+	nodes => [ 'node', 'state', 'problem', 'last_contact' ],
+	outputs => [ 'view', 'output', 'target', 'rows_failed', 'windows_missed' ],
+	prefix_maps => [ 'map', 'state', 'prefixes', 'relation', 'last_error' ],
+	receivers => [ 'worker', 'pid', 'datagrams', 'not_export', 'exporters_refused' ],
+	remembered_functions => [ 'function', 'time' ],
+	tails => [ 'pid', 'stream', 'records', 'dropped' ],
+	view_exporters => [ 'view', 'exporter', 'state', 'windows_held', 'largest_lateness' ],
 	memory => [ 'total', 'used', 'failures' ],
 	health => [ 'subject', 'see' ],
 	forwards => [ 'target', 'state', 'dropped', 'looped' ],
@@ -73,9 +91,15 @@ my %first = (
 	exporters => [ 'exporter', 'flow_type', 'records_lost', 'datagrams_lost', 'unknown_template' ],
 	views => [ 'view', 'state', 'late', 'overflowed', 'errors', 'groups', 'memory_bytes' ],
 );
+is(join(' ', sort keys %first),
+	$node->safe_psql('postgres', q{SELECT string_agg(relname, ' ' ORDER BY relname COLLATE "C") FROM pg_class WHERE relkind = 'v' AND relnamespace = 'backstream'::regnamespace}),
+	'all views are looked at');
 for my $view (sort keys %first)
 {
-	my ($header) = split /\n/, psql("SELECT * FROM backstream.$view");
+	my ($header, $line, @rows) = split /\n/, psql("SELECT * FROM backstream.$view");
+	my $number = $node->safe_psql('postgres', "SELECT count(*) FROM backstream.$view");
+
+	is(scalar @rows, $number + 1, "backstream.$view has a line for each row") or diag("@rows");
 	my @shown = map { s/^\s+|\s+$//gr } split /\|/, substr($header, 0, 120);
 	my @missing = grep { my $column = $_; !grep { $_ eq $column } @shown } @{ $first{$view} };
 	is("@missing", '', "backstream.$view shows @{$first{$view}} in 120 columns") or diag($header);

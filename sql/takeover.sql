@@ -29,7 +29,7 @@ END $$;
 CREATE PROCEDURE wait_over(name text) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. 500 LOOP
-		EXIT WHEN EXISTS (SELECT FROM backstream.views WHERE view = name::regclass AND next_query IS NULL);
+		EXIT WHEN EXISTS (SELECT FROM backstream.views WHERE view = name::regclass AND next_query IS NULL AND next_since IS NULL);
 		COMMIT;
 		PERFORM pg_sleep(0.02);
 	END LOOP;

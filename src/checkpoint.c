@@ -6,20 +6,13 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/ipc.h"
-#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "checkpoint.h"
 #include "exportermemo.h"
-#include "guard.h"
 #include "levels.h"
 #include "statrow.h"
-#include "viewdef.h"
-#include "viewshape.h"
 #include "worker.h"
 
 BS_SQL_FUNCTION(bs_checkpoint);
@@ -33,157 +26,23 @@ BS_SQL_FUNCTION(bs_checkpoint);
 #define RESTART_WAIT_USEC (INT64CONST(60) * USECS_PER_SEC)
 #define NOBODY_WAIT_USEC  (INT64CONST(10) * USECS_PER_SEC)
 
-static BsFiled *kept; /* [bs_registry_nslots()], the keeper's */
 static TimestampTz written_at;
+static bool write_soon; /* a view was replaced: what it goes on from is in files of its older definition alone */
 static TimestampTz retry_at;
 static uint64 exporters_written; /* bs_exporter_memo_number() of what is in the file */
 static volatile sig_atomic_t told_to_end;
 static int last_error; /* errno of the last checkpoint; a failure is logged once */
 
-BsFiled *
-bs_filed_of(int slot)
-{
-	if (kept == NULL)
-		kept =
-			MemoryContextAllocZero(TopMemoryContext, sizeof(BsFiled) * (Size) bs_registry_nslots());
-	return &kept[slot];
-}
+/* ---------- writing ---------- */
 
-/* ---------- compiled ahead ---------- */
-
-void
-bs_filed_free(BsFiled *it)
-{
-	bs_packer_free(it->packer);
-	if (it->compiled != NULL)
-		bs_query_free(it->compiled);
-	free(it->last_starts);
-	*it = (BsFiled){.relid = InvalidOid};
-}
-
-void
-bs_filed_make(BsFiled *it, BsViewProgram *compiled, Oid relid)
-{
-	BsPacker *packer = bs_packer_create(&compiled->program, compiled->program.fingerprint);
-
-	if (packer == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	bs_filed_free(it);
-	MemoryContextSetParent(compiled->context, TopMemoryContext);
-	it->relid = relid;
-	it->fingerprint = compiled->program.fingerprint;
-	it->compiled = compiled;
-	it->packer = packer;
-	it->segmented_before = BS_TIME_NEG_INFINITY;
-}
-
-bool
-bs_filed_add_segment(BsFiled *it, int64 last_start)
-{
-	uint64 n = it->end_segment - it->first_segment;
-
-	if (n == it->capacity)
-	{
-		uint64 capacity = it->capacity * 2 + 16;
-		int64 *last_starts = realloc(it->last_starts, capacity * sizeof(int64));
-
-		if (last_starts == NULL)
-			return false;
-		it->last_starts = last_starts;
-		it->capacity = capacity;
-	}
-	it->last_starts[n] = last_start;
-	it->end_segment++;
-	return true;
-}
-
-/* Is another definition in the slot than what is kept?  relid: whose. */
-static bool
-slot_is_new(int slot, Oid *relid)
-{
-	BsSharedView *view = bs_registry_slot(slot);
-	bool is_new;
-
-	bs_registry_lock_shared();
-	*relid = view->role == BS_SLOT_CURRENT ? view->relid : InvalidOid;
-	is_new = OidIsValid(*relid) && (bs_filed_of(slot)->relid != *relid ||
-									bs_filed_of(slot)->fingerprint != view->fingerprint);
-	bs_registry_unlock();
-	return is_new;
-}
-
-/* The files of another definition go when the first state of this one is written over them. */
-static void
-take_up(int slot, Oid relid)
-{
-	BsFiled *it = bs_filed_of(slot);
-	BsViewProgram *compiled;
-	BsViewDef *def;
-
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		return;
-	if (bs_viewdef_lock_nowait(relid))
-	{
-		compiled = bs_view_compile(relid, 1, &def);
-		if (compiled->program.fingerprint == bs_registry_slot(slot)->fingerprint)
-		{
-			bs_checkpoint_remove(relid);
-			bs_filed_make(it, compiled, relid);
-		}
-		else
-			bs_query_free(compiled);
-	}
-	UnlockRelationOid(relid, AccessShareLock);
-}
-
-typedef struct TakingUp
-{
-	int slot;
-	Oid relid;
-} TakingUp;
-
-static void
-take_up_slot(void *argument)
-{
-	TakingUp *taking = argument;
-
-	take_up(taking->slot, taking->relid);
-}
-
+/* Compile what has come, but what could not be a moment ago. */
 static void
 take_up_all(void)
 {
-	bool any = false;
-	bool missing = false;
-	Oid relid;
-
 	if (GetCurrentTimestamp() < retry_at)
 		return;
-	for (int i = 0; i < bs_registry_nslots(); i++)
-	{
-		if (!slot_is_new(i, &relid))
-			continue;
-		if (!any)
-		{
-			SetCurrentStatementStartTimestamp();
-			StartTransactionCommand();
-			PushActiveSnapshot(GetTransactionSnapshot());
-			any = true;
-		}
-		/* One that does not compile is not written, and says so elsewhere. */
-		(void) bs_guarded(take_up_slot, &(TakingUp){.slot = i, .relid = relid});
-		missing |= slot_is_new(i, &relid);
-	}
-	if (any)
-	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		pgstat_report_activity(STATE_IDLE, NULL);
-	}
-	retry_at = missing ? GetCurrentTimestamp() + RETRY_USEC : 0;
+	retry_at = bs_filed_take_up(&write_soon) ? GetCurrentTimestamp() + RETRY_USEC : 0;
 }
-
-/* ---------- writing ---------- */
 
 static void
 note_result(int error, TimestampTz began, uint64 bytes)
@@ -238,7 +97,8 @@ is_at_level(int slot, int level)
 	bool is;
 
 	bs_registry_lock_shared();
-	is = view->role == BS_SLOT_CURRENT && OidIsValid(view->relid) && level_of(view) == level;
+	is = (view->role == BS_SLOT_CURRENT || view->role == BS_SLOT_WAITING) &&
+		 OidIsValid(view->relid) && level_of(view) == level;
 	bs_registry_unlock();
 	return is;
 }
@@ -315,6 +175,7 @@ write_all(void (*breathe)(void))
 		error = write_exporters(&bytes);
 	note_result(error, began, bytes);
 	written_at = GetCurrentTimestamp();
+	write_soon = false;
 }
 
 void
@@ -326,7 +187,7 @@ bs_checkpoint_turn(void)
 	if (written_at == 0 || now < written_at)
 		written_at = now;
 	if (bs_setting_checkpoint_interval_sec > 0 &&
-		now - written_at >= bs_setting_checkpoint_interval_sec * USECS_PER_SEC)
+		(write_soon || now - written_at >= bs_setting_checkpoint_interval_sec * USECS_PER_SEC))
 		write_all(bs_levels_breathe);
 }
 
@@ -342,8 +203,20 @@ bs_checkpoint_forget(List *views)
 {
 	bs_checkpoint_each(forget_one, views);
 	for (int i = 0; i < bs_registry_nslots(); i++)
-		if (OidIsValid(bs_filed_of(i)->relid) && !list_member_oid(views, bs_filed_of(i)->relid))
-			bs_filed_free(bs_filed_of(i));
+	{
+		BsFiled *it = bs_filed_of(i);
+
+		if (!OidIsValid(it->relid))
+			continue;
+		if (!list_member_oid(views, it->relid))
+			bs_filed_free(it);
+		/* It waits no more, and has not taken over. */
+		else if (it->waiting && bs_registry_find(it->relid, it->fingerprint) != bs_registry_slot(i))
+		{
+			bs_checkpoint_remove_definition(it->relid, true);
+			bs_filed_free(it);
+		}
+	}
 }
 
 /* ---------- the last one ---------- */

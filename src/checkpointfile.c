@@ -23,6 +23,8 @@
 #define CRC_BYTES    4
 #define FLUSH_BYTES  (8 * 1024 * 1024) /* the kernel is told to begin writing after so many */
 #define FILE_MODE    (S_IRUSR | S_IWUSR)
+#define ASIDE        ".damaged"
+#define MORE_BYTES   16u /* and, of each part, 9 and ncolumns */
 
 struct BsCheckpointWriter
 {
@@ -50,16 +52,19 @@ struct BsCheckpointReader
 
 /* ---------- names and stamps ---------- */
 
+#define WAITING_NAME "next."
+
 void
-bs_checkpoint_state_path(char *path, Oid relid)
+bs_checkpoint_state_path(char *path, Oid relid, bool waiting)
 {
-	snprintf(path, MAXPGPATH, BS_CHECKPOINT_FOLDER "/%u.state", relid);
+	snprintf(path, MAXPGPATH, BS_CHECKPOINT_FOLDER "/%u.%sstate", relid, waiting ? WAITING_NAME : "");
 }
 
 void
-bs_checkpoint_segment_path(char *path, Oid relid, uint64 segment)
+bs_checkpoint_segment_path(char *path, Oid relid, bool waiting, uint64 segment)
 {
-	snprintf(path, MAXPGPATH, BS_CHECKPOINT_FOLDER "/%u.%llu", relid, (unsigned long long) segment);
+	snprintf(path, MAXPGPATH, BS_CHECKPOINT_FOLDER "/%u.%s%llu", relid, waiting ? WAITING_NAME : "",
+			 (unsigned long long) segment);
 }
 
 void
@@ -381,6 +386,53 @@ bs_checkpoint_next(BsCheckpointReader *reader, uint32 *tag, BsBytes *message, co
 	return true;
 }
 
+/* ---------- what a state says besides ---------- */
+
+BsBytes
+bs_checkpoint_more_pack(const BsCheckpointMore *more)
+{
+	size_t len = MORE_BYTES + more->nparts * (9 + (size_t) more->ncolumns);
+	uint8 *data = malloc(len);
+	uint8 *out = data;
+
+	if (data == NULL)
+		return (BsBytes){0};
+	out = bs_bytes_put_word(out, (uint64) more->full_from, 8);
+	out = bs_bytes_put_word(out, more->nparts, 4);
+	out = bs_bytes_put_word(out, more->ncolumns, 4);
+	for (uint32 i = 0; i < more->nparts; i++)
+	{
+		out = bs_bytes_put_word(out, more->parts[i].gone, 1);
+		out = bs_bytes_put_word(out, (uint64) more->parts[i].since, 8);
+		if (more->parts[i].missing != NULL)
+			memcpy(out, more->parts[i].missing, more->ncolumns);
+		else
+			memset(out, 0, more->ncolumns);
+		out += more->ncolumns;
+	}
+	return (BsBytes){.data = data, .len = (uint32) len};
+}
+
+bool
+bs_checkpoint_more_unpack(BsBytes message, uint32 ncolumns, BsCheckpointMore *more)
+{
+	BsCursor cursor = {.at = message.data, .left_bytes = message.len};
+
+	memset(more, 0, sizeof(*more));
+	more->full_from = (int64) bs_cursor_get_word(&cursor, 8);
+	more->nparts = (uint32) bs_cursor_get_word(&cursor, 4);
+	more->ncolumns = (uint32) bs_cursor_get_word(&cursor, 4);
+	if (cursor.bad || more->nparts >= BS_MAX_PARTS || more->ncolumns != ncolumns)
+		return false;
+	for (uint32 i = 0; i < more->nparts; i++)
+	{
+		more->parts[i].gone = bs_cursor_get_word(&cursor, 1) != 0;
+		more->parts[i].since = (int64) bs_cursor_get_word(&cursor, 8);
+		more->parts[i].missing = bs_cursor_get_bytes(&cursor, ncolumns);
+	}
+	return !cursor.bad && cursor.left_bytes == 0;
+}
+
 /* ---------- the folder ---------- */
 
 void
@@ -388,68 +440,151 @@ bs_checkpoint_set_aside(const char *path, const char *problem)
 {
 	char aside[MAXPGPATH];
 
-	snprintf(aside, MAXPGPATH, "%s.damaged", path);
+	snprintf(aside, MAXPGPATH, "%s" ASIDE, path);
 	if (rename(path, aside) != 0)
 		(void) unlink(path);
 	ereport(LOG, (errmsg("windows in file \"%s\" are not taken up: %s", path, problem),
 				  errdetail("The file is kept as \"%s\".", aside)));
 }
 
-/* The view that a file is of, and what stands behind the dot; false: it is none of ours. */
+/* What the name of a file says. */
+typedef struct FileName
+{
+	Oid relid;
+	bool waiting;
+	bool is_state;
+	bool is_segment;
+	bool is_aside;
+	uint64 segment;
+} FileName;
+
+/* False: it is no view's. */
 static bool
-parse_name(const char *name, Oid *relid, const char **suffix)
+parse_name(const char *name, FileName *parsed)
 {
 	char *end;
 	unsigned long number = strtoul(name, &end, 10);
 
 	if (end == name || *end != '.' || number == 0 || number > PG_UINT32_MAX)
 		return false;
-	*relid = (Oid) number;
-	*suffix = end + 1;
+	*parsed = (FileName){.relid = (Oid) number};
+	name = end + 1;
+	parsed->waiting = strncmp(name, WAITING_NAME, strlen(WAITING_NAME)) == 0;
+	if (parsed->waiting)
+		name += strlen(WAITING_NAME);
+	parsed->is_state = strcmp(name, "state") == 0;
+	parsed->segment = strtou64(name, &end, 10);
+	parsed->is_segment = end != name && *end == '\0';
+	parsed->is_aside = strlen(name) >= strlen(ASIDE) && strcmp(name + strlen(name) - strlen(ASIDE), ASIDE) == 0;
 	return true;
 }
 
-static bool
-ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text);
+/* Call back with every file of a view; of all views: InvalidOid. */
+typedef void (*FileSeen)(void *context, const char *name, const FileName *parsed);
 
-	return len >= strlen(end) && strcmp(text + len - strlen(end), end) == 0;
+static void
+each_file(Oid relid, FileSeen seen, void *context)
+{
+	DIR *folder = opendir(BS_CHECKPOINT_FOLDER);
+	struct dirent *entry;
+	FileName parsed;
+
+	while (folder != NULL && (entry = readdir(folder)) != NULL)
+		if (parse_name(entry->d_name, &parsed) && (!OidIsValid(relid) || parsed.relid == relid))
+			seen(context, entry->d_name, &parsed);
+	if (folder != NULL)
+		closedir(folder);
+}
+
+/* Which files of a view go. */
+typedef struct Removal
+{
+	bool both; /* definitions; else: */
+	bool waiting;
+	bool segments_only;
+	uint64 first; /* segments that stay: first .. end - 1 */
+	uint64 end;
+} Removal;
+
+static void
+remove_file(void *context, const char *name, const FileName *parsed)
+{
+	const Removal *removal = context;
+	char path[MAXPGPATH * 2];
+
+	if (parsed->is_aside || (!removal->both && parsed->waiting != removal->waiting) ||
+		(removal->segments_only && !parsed->is_segment) ||
+		(parsed->is_segment && parsed->segment >= removal->first && parsed->segment < removal->end))
+		return;
+	snprintf(path, sizeof(path), BS_CHECKPOINT_FOLDER "/%s", name);
+	(void) unlink(path);
 }
 
 void
 bs_checkpoint_remove(Oid relid)
 {
-	DIR *folder = opendir(BS_CHECKPOINT_FOLDER);
-	struct dirent *entry;
-	const char *suffix;
-	Oid owner;
+	each_file(relid, remove_file, &(Removal){.both = true});
+}
 
-	while (folder != NULL && (entry = readdir(folder)) != NULL)
-	{
-		char path[MAXPGPATH * 2];
+void
+bs_checkpoint_remove_definition(Oid relid, bool waiting)
+{
+	each_file(relid, remove_file, &(Removal){.waiting = waiting});
+}
 
-		if (!parse_name(entry->d_name, &owner, &suffix) || owner != relid ||
-			ends_with(suffix, ".damaged"))
-			continue;
-		snprintf(path, sizeof(path), BS_CHECKPOINT_FOLDER "/%s", entry->d_name);
-		(void) unlink(path);
-	}
-	if (folder != NULL)
-		closedir(folder);
+void
+bs_checkpoint_remove_segments(Oid relid, bool waiting, uint64 first, uint64 end)
+{
+	each_file(relid, remove_file,
+			  &(Removal){.waiting = waiting, .segments_only = true, .first = first, .end = end});
+}
+
+typedef struct Highest
+{
+	bool waiting;
+	bool any;
+	uint64 free; /* segment */
+} Highest;
+
+static void
+note_highest(void *context, const char *name, const FileName *parsed)
+{
+	Highest *highest = context;
+
+	if (parsed->is_aside)
+		return;
+	highest->any = true;
+	if (parsed->is_segment && parsed->waiting == highest->waiting)
+		highest->free = Max(highest->free, parsed->segment + 1);
+}
+
+uint64
+bs_checkpoint_free_segment(Oid relid, bool waiting, bool *any)
+{
+	Highest highest = {.waiting = waiting};
+
+	each_file(relid, note_highest, &highest);
+	*any = highest.any;
+	return highest.free;
+}
+
+typedef struct Seeing
+{
+	BsCheckpointSeen seen;
+	void *context;
+} Seeing;
+
+static void
+see_state(void *context, const char *name, const FileName *parsed)
+{
+	const Seeing *seeing = context;
+
+	if (parsed->is_state)
+		seeing->seen(seeing->context, parsed->relid);
 }
 
 void
 bs_checkpoint_each(BsCheckpointSeen seen, void *context)
 {
-	DIR *folder = opendir(BS_CHECKPOINT_FOLDER);
-	struct dirent *entry;
-	const char *suffix;
-	Oid relid;
-
-	while (folder != NULL && (entry = readdir(folder)) != NULL)
-		if (parse_name(entry->d_name, &relid, &suffix) && strcmp(suffix, "state") == 0)
-			seen(context, relid);
-	if (folder != NULL)
-		closedir(folder);
+	each_file(InvalidOid, see_state, &(Seeing){.seen = seen, .context = context});
 }

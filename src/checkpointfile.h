@@ -6,6 +6,8 @@
  *
  *   OID.state       of the view with this OID: counters of all its panes, groups of the open ones
  *   OID.NUMBER      a segment: groups of panes that closed between two checkpoints; written once
+ *   OID.next.state, OID.next.NUMBER
+ *                   the same of the definition that waits to take over from the one that is shown
  *   exporters       what receivers know of exporters (exportermemo.h)
  *   NAME.new        being written
  *   NAME.damaged    was found to be damaged, or another server's
@@ -14,7 +16,9 @@
  *   | "BSCP" | version | head, words of 8   | writer, 4; length, 4; message  | ... | CRC-32C  |
  *   +--------+---------+--------------------+--------------------------------+-----+----------+
  *
- * Little-endian; messages of views are those of engine/pack.h, the last one is an end.  A file is written under
+ * Little-endian; messages of views are those of engine/pack.h, the last one is an end; of a state the first may be a
+ * BsCheckpointMore, whose writer is BS_CHECKPOINT_MORE.  Writers of what the view goes on from are numbered after
+ * its own: the slot before it has those from nreceivers + 2 on, and so on.  A file is written under
  * another name, flushed, and renamed, so that it is whole or not there.
  *
  * Nothing here raises an error: the keeper writes while it ends, too.
@@ -71,10 +75,35 @@ extern void bs_checkpoint_stamp(BsCheckpointHead *head, BsCheckpointKind kind, O
 /* Are system, timeline and database this server's, as it is now? */
 extern bool bs_checkpoint_is_ours(const BsCheckpointHead *head);
 
-/* Names of files, in path[MAXPGPATH]. */
-extern void bs_checkpoint_state_path(char *path, Oid relid);
-extern void bs_checkpoint_segment_path(char *path, Oid relid, uint64 segment);
+/* Names of files, in path[MAXPGPATH].  waiting: those of the definition that waits. */
+extern void bs_checkpoint_state_path(char *path, Oid relid, bool waiting);
+extern void bs_checkpoint_segment_path(char *path, Oid relid, bool waiting, uint64 segment);
 #define BS_CHECKPOINT_EXPORTERS_PATH BS_CHECKPOINT_FOLDER "/exporters"
+
+/* ---------- what a state says besides ---------- */
+
+#define BS_CHECKPOINT_MORE UINT32_MAX
+
+/* A slot that the view goes on from: its groups are written as the view's own, less what was not counted in it. */
+typedef struct BsCheckpointPart
+{
+	bool gone;          /* there is nothing of it any more; it keeps its number */
+	int64 since;
+	const uint8 *missing; /* [ncolumns] by column of the view's signature: 1 where it was not counted */
+} BsCheckpointPart;
+
+typedef struct BsCheckpointMore
+{
+	int64 full_from; /* BsSharedView, of a definition that waits */
+	uint32 nparts;
+	uint32 ncolumns;
+	BsCheckpointPart parts[BS_MAX_PARTS];
+} BsCheckpointMore;
+
+/* As a message, malloc'ed; no data: memory is out. */
+extern BsBytes bs_checkpoint_more_pack(const BsCheckpointMore *more);
+/* And back, good as long as the message is; false: it is none, or of another signature. */
+extern bool bs_checkpoint_more_unpack(BsBytes message, uint32 ncolumns, BsCheckpointMore *more);
 
 /* ---------- writing ---------- */
 
@@ -113,6 +142,13 @@ extern void bs_checkpoint_set_aside(const char *path, const char *problem);
 
 /* Remove all files of a view. */
 extern void bs_checkpoint_remove(Oid relid);
+/* Those of one of its definitions. */
+extern void bs_checkpoint_remove_definition(Oid relid, bool waiting);
+/* Its segments but first .. end - 1. */
+extern void bs_checkpoint_remove_segments(Oid relid, bool waiting, uint64 first, uint64 end);
+
+/* Numbers of segments of a definition that no file has are these and those above; *any: there are files of the view. */
+extern uint64 bs_checkpoint_free_segment(Oid relid, bool waiting, bool *any);
 
 /* Call back with the view of each state file. */
 typedef void (*BsCheckpointSeen)(void *context, Oid relid);

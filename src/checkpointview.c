@@ -19,6 +19,7 @@ typedef struct Job
 	BsSharedView *view;
 	BsViewTiming timing;
 	BsCheckpointHead head;
+	BsCheckpointMore more;
 	BsCheckpointWriter *writer;
 	void (*breathe)(void);
 	int error;
@@ -26,6 +27,34 @@ typedef struct Job
 } Job;
 
 /* ---------- parts ---------- */
+
+/* Writers of the view, then those of each slot that it goes on from. */
+static int
+count_writers(const Job *job)
+{
+	return (int) (1 + job->kept->nparts) * bs_nwriters();
+}
+
+static bool
+is_older(int w)
+{
+	return w >= bs_nwriters();
+}
+
+static const BsFiledPart *
+part_of(const Job *job, int w)
+{
+	return &job->kept->parts[w / bs_nwriters() - 1];
+}
+
+/* NULL: its slot has gone. */
+static BsSharedPartial *
+partial_of(const Job *job, int w)
+{
+	BsSharedView *view = is_older(w) ? part_of(job, w)->view : job->view;
+
+	return view != NULL ? &view->partials[w % bs_nwriters()] : NULL;
+}
 
 static void
 note(Job *job, BsPackStatus status)
@@ -47,10 +76,13 @@ put(Job *job, int w, BsBytes message)
 static bool
 lock_mine(const Job *job, int w)
 {
-	BsSharedPartial *partial = &job->view->partials[w];
+	BsSharedPartial *partial = partial_of(job, w);
 
+	if (partial == NULL)
+		return false;
 	bs_partial_lock_read(partial);
-	if (partial->partial.fingerprint == job->kept->fingerprint)
+	if (partial->partial.fingerprint ==
+		(is_older(w) ? part_of(job, w)->fingerprint : job->kept->fingerprint))
 		return true;
 	bs_partial_unlock(partial);
 	return false;
@@ -65,11 +97,11 @@ pane_from(const Job *job, int w, int64 start, BsPackedPane *packed)
 
 	if (!lock_mine(job, w))
 		return false;
-	pane = bs_partial_pane_from(&job->view->partials[w].partial, bs_shared_arena(), start);
+	pane = bs_partial_pane_from(&partial_of(job, w)->partial, bs_shared_arena(), start);
 	found = pane != NULL;
 	if (found)
 		*packed = bs_packed_pane(pane, bs_shared_arena());
-	bs_partial_unlock(&job->view->partials[w]);
+	bs_partial_unlock(partial_of(job, w));
 	return found;
 }
 
@@ -130,7 +162,7 @@ put_some_rows(Job *job, int w, int64 start, BsPackPlace *place)
 
 	if (!lock_mine(job, w))
 		return false;
-	pane = bs_partial_pane(&job->view->partials[w].partial, arena, start);
+	pane = bs_partial_pane(&partial_of(job, w)->partial, arena, start);
 	if (pane != NULL && pane->table != 0)
 		do
 		{
@@ -139,7 +171,7 @@ put_some_rows(Job *job, int w, int64 start, BsPackPlace *place)
 			if (message.len > 0 && (place->within_row || pile.len > 0) && !pile_add(&pile, message))
 				job->error = ENOMEM;
 		} while (place->within_row && job->error == 0);
-	bs_partial_unlock(&job->view->partials[w]);
+	bs_partial_unlock(partial_of(job, w));
 	if (pile.len > 0)
 		put_pile(job, w, &pile);
 	else
@@ -148,12 +180,48 @@ put_some_rows(Job *job, int w, int64 start, BsPackPlace *place)
 }
 
 static void
+put_table(Job *job, int w, int64 start, const BsOlderRows *rows)
+{
+	BsPackPlace place = {0};
+	BsBytes message;
+
+	do
+	{
+		note(job, bs_pack_rows(job->kept->packer, rows->arena, rows->table, start, &place, &message));
+		put(job, w, message);
+	} while (message.len > 0 && job->error == 0);
+}
+
+static void
+put_older_rows(Job *job, int w, int64 start)
+{
+	const BsFiled *kept = job->kept;
+
+	for (uint32 set = 0; set <= kept->compiled->program.nsets; set++)
+		for (uint32 chunk = 0; job->error == 0; chunk++)
+		{
+			BsOlderRows rows =
+				bs_older_rows(kept, part_of(job, w), w % bs_nwriters(), start, set, chunk);
+
+			if (rows.no_memory)
+				job->error = ENOMEM;
+			if (rows.arena == NULL)
+				break;
+			put_table(job, w, start, &rows);
+			bs_arena_free_private(rows.arena);
+		}
+}
+
+static void
 put_rows(Job *job, int w, int64 start)
 {
 	BsPackPlace place = {0};
 
-	while (put_some_rows(job, w, start, &place))
-		;
+	if (is_older(w))
+		put_older_rows(job, w, start);
+	else
+		while (put_some_rows(job, w, start, &place))
+			;
 }
 
 static void
@@ -208,7 +276,7 @@ any_closed(const Job *job, int64 closed)
 {
 	BsPackedPane pane;
 
-	for (int w = 0; w < bs_nwriters(); w++)
+	for (int w = 0; w < count_writers(job); w++)
 		for (int64 from = job->kept->segmented_before;
 			 pane_from(job, w, from, &pane) && pane.window < closed; from = pane.window + 1)
 			if (pane.ngroups > 0)
@@ -224,13 +292,13 @@ write_segment(Job *job, int64 closed, uint64 *bytes)
 
 	if (any_closed(job, closed))
 	{
-		bs_checkpoint_segment_path(path, kept->relid, kept->end_segment);
+		bs_checkpoint_segment_path(path, kept->relid, kept->waiting, kept->end_segment);
 		job->head.kind = BS_CHECKPOINT_SEGMENT;
 		/* At the latest; it may be an earlier one. */
 		job->head.last_start = closed - 1;
 		if (!open_file(job, path))
 			return;
-		for (int w = 0; w < bs_nwriters(); w++)
+		for (int w = 0; w < count_writers(job); w++)
 			put_closed(job, w, closed);
 		close_file(job, bytes);
 		if (job->error == 0 && !bs_filed_add_segment(kept, closed - 1))
@@ -244,15 +312,16 @@ static void
 put_writer(Job *job, int w)
 {
 	BsArena *arena = bs_shared_arena();
-	BsPartial *partial = &job->view->partials[w].partial;
+	BsPartial *partial;
 	BsPackPlace place = {0};
 	BsBytes message;
 	BsPackedPane pane;
 
 	if (!lock_mine(job, w))
 		return;
+	partial = &partial_of(job, w)->partial;
 	note(job, bs_pack_partial(job->kept->packer, partial, &message));
-	bs_partial_unlock(&job->view->partials[w]);
+	bs_partial_unlock(partial_of(job, w));
 	put(job, w, message);
 	do
 	{
@@ -260,7 +329,7 @@ put_writer(Job *job, int w)
 		if (!lock_mine(job, w))
 			break;
 		note(job, bs_pack_sources(job->kept->packer, arena, partial, &place, &message));
-		bs_partial_unlock(&job->view->partials[w]);
+		bs_partial_unlock(partial_of(job, w));
 		put(job, w, message);
 	} while (message.len > 0 && job->error == 0);
 	for (int64 from = BS_TIME_NEG_INFINITY; job->error == 0 && pane_from(job, w, from, &pane);
@@ -273,6 +342,22 @@ put_writer(Job *job, int w)
 		if (!pane.closed)
 			put_rows(job, w, pane.window);
 	}
+}
+
+/* What the view goes on from, and what is known of a definition that waits. */
+static void
+put_more(Job *job)
+{
+	BsBytes message;
+
+	if (!job->kept->waiting && job->kept->nparts == 0)
+		return;
+	message = bs_checkpoint_more_pack(&job->more);
+	if (message.data != NULL)
+		bs_checkpoint_put(job->writer, BS_CHECKPOINT_MORE, message);
+	else
+		job->error = ENOMEM;
+	free(unconstify(uint8 *, message.data));
 }
 
 /* Segments whose panes have all been dropped. */
@@ -295,7 +380,7 @@ remove_obsolete(Job *job, uint64 n)
 
 	for (uint64 i = 0; i < n; i++)
 	{
-		bs_checkpoint_segment_path(path, kept->relid, kept->first_segment + i);
+		bs_checkpoint_segment_path(path, kept->relid, kept->waiting, kept->first_segment + i);
 		(void) unlink(path);
 	}
 	kept->first_segment += n;
@@ -310,7 +395,7 @@ oldest_pane(const Job *job)
 	int64 oldest = BS_TIME_INFINITY;
 	BsPackedPane pane;
 
-	for (int w = 0; w < bs_nwriters(); w++)
+	for (int w = 0; w < count_writers(job); w++)
 		if (pane_from(job, w, BS_TIME_NEG_INFINITY, &pane))
 			oldest = Min(oldest, pane.window);
 	return oldest;
@@ -340,6 +425,21 @@ fill_head(Job *job)
 	}
 }
 
+/* All that is of older definitions.  (One that waits has written its files itself, or will.) */
+static void
+remove_replaced(BsFiled *kept)
+{
+	bool one_waits;
+
+	bs_checkpoint_remove_segments(kept->relid, false, kept->first_segment, kept->end_segment);
+	bs_registry_lock_shared();
+	one_waits = bs_registry_waiting_of(kept->relid) != NULL;
+	bs_registry_unlock();
+	if (!one_waits)
+		bs_checkpoint_remove_definition(kept->relid, true);
+	kept->replaces = false;
+}
+
 static void
 write_state(Job *job, uint64 *bytes)
 {
@@ -354,14 +454,18 @@ write_state(Job *job, uint64 *bytes)
 	job->head.first_segment = kept->first_segment + nobsolete;
 	job->head.end_segment = kept->end_segment;
 	job->head.segmented_before = kept->segmented_before;
-	bs_checkpoint_state_path(path, kept->relid);
+	bs_checkpoint_state_path(path, kept->relid, kept->waiting);
 	if (!open_file(job, path))
 		return;
-	for (int w = 0; w < bs_nwriters(); w++)
+	put_more(job);
+	for (int w = 0; w < count_writers(job); w++)
 		put_writer(job, w);
 	close_file(job, bytes);
-	if (job->error == 0)
-		remove_obsolete(job, nobsolete);
+	if (job->error != 0)
+		return;
+	remove_obsolete(job, nobsolete);
+	if (kept->replaces)
+		remove_replaced(kept);
 }
 
 /* A number that changes whenever something is counted, closed or dropped.  Never 0. */
@@ -372,20 +476,53 @@ state_number(const Job *job)
 		hash_bytes_extended((const unsigned char *) &job->head.closed_before,
 							sizeof(job->head) - offsetof(BsCheckpointHead, closed_before), 0);
 
-	for (int w = 0; w < bs_nwriters(); w++)
+	hash = hash_combine64(hash, (uint64) job->more.full_from);
+	for (int w = 0; w < count_writers(job); w++)
 	{
-		const BsPartial *partial = &job->view->partials[w].partial;
+		const BsPartial *partial;
 
 		if (!lock_mine(job, w))
 			continue;
+		partial = &partial_of(job, w)->partial;
 		hash = hash_combine64(hash, partial->received);
 		hash = hash_combine64(hash, partial->late);
 		hash = hash_combine64(hash, partial->npanes);
 		hash = hash_combine64(hash, (uint64) partial->dropped_before);
 		hash = hash_combine64(hash, (uint64) partial->records_lost << 32 | partial->datagrams_lost);
-		bs_partial_unlock(&job->view->partials[w]);
+		bs_partial_unlock(partial_of(job, w));
 	}
 	return hash | 1;
+}
+
+/* Is the slot still what was taken up, and which of those that it goes on from are?  The registry lock is held. */
+static bool
+look_at_slots(Job *job)
+{
+	BsFiled *kept = job->kept;
+	BsSharedView *view = job->view;
+	BsCheckpointMore *more = &job->more;
+
+	if (view->relid != kept->relid || view->fingerprint != kept->fingerprint ||
+		view->role != (kept->waiting ? BS_SLOT_WAITING : BS_SLOT_CURRENT))
+		return false;
+	job->timing = view->timing;
+	job->head.since = view->since;
+	more->full_from = (int64) pg_atomic_read_u64(&view->full_from);
+	more->ncolumns = kept->compiled->signature->ncolumns;
+	more->nparts = kept->nparts;
+	for (uint32 i = 0; i < kept->nparts; i++)
+	{
+		BsFiledPart *part = &kept->parts[i];
+
+		if (part->view != NULL &&
+			(part->view->relid != kept->relid || part->view->role != BS_SLOT_PREDECESSOR ||
+			 part->view->fingerprint != part->fingerprint))
+			part->view = NULL;
+		more->parts[i] = (BsCheckpointPart){.gone = part->view == NULL,
+											.since = part->view != NULL ? part->view->since : 0,
+											.missing = part->missing};
+	}
+	return true;
 }
 
 int
@@ -398,9 +535,7 @@ bs_checkpoint_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uin
 
 	bs_checkpoint_stamp(&job.head, BS_CHECKPOINT_STATE, kept->relid, kept->fingerprint);
 	bs_registry_lock_shared();
-	mine = view->relid == kept->relid && view->fingerprint == kept->fingerprint;
-	job.timing = view->timing;
-	job.head.since = view->since;
+	mine = look_at_slots(&job);
 	bs_registry_unlock();
 	if (!mine)
 		return 0;

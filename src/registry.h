@@ -307,6 +307,17 @@ extern BsSharedView *bs_registry_find_any(Oid relid);
 
 /* Free the slots and memory of a view that is no more. */
 extern void bs_registry_remove(Oid relid);
+/* Of the definition that waits alone. */
+extern void bs_registry_remove_waiting(Oid relid);
+
+/*
+ * One more slot that the view of this one goes on from, the oldest yet, for what was counted in it under a signature
+ * of the same program (bs_signature_without()); restart.c.  NULL: there is no room for it.
+ */
+extern BsSharedView *bs_registry_add_predecessor(BsSharedView *view,
+												 const struct BsViewProgram *compiled,
+												 const struct BsSignature *signature,
+												 TimestampTz since);
 
 /*
  * Free predecessors that retention has emptied and that nobody writes to any more.  The keeper's.

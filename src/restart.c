@@ -14,25 +14,35 @@
 #include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "checkpoint.h"
 #include "exportermemo.h"
 #include "guard.h"
 #include "viewdef.h"
-#include "viewshape.h"
 
 #define LOCK_TRIES     100
 #define LOCK_WAIT_USEC 10000
 
-/* One view on its way back. */
+/* A state that may be taken up, of the definition that was shown, or waited, when it was written. */
+typedef struct Found
+{
+	bool there;
+	bool used;
+	BsCheckpointHead head;
+} Found;
+
+/* One definition of a view on its way back. */
 typedef struct Return
 {
 	Oid relid;
+	bool waiting; /* it waits, now */
+	bool waited;  /* it did when its files were written */
 	BsCheckpointHead head;
 	BsViewProgram *compiled;
 	BsSharedView *view;
+	uint32 nparts;
+	BsSharedView *parts[BS_MAX_PARTS]; /* what it goes on from; NULL: nothing is there, or no room */
 	BsWriter *writer;
 	BsUnpacker *unpacker;
 	int64 closed; /* panes that start before this were closed */
@@ -64,22 +74,66 @@ state_valid(void *context, uint32_t foreign, BsBytes state)
 
 /* The writer that goes on from one of before: with fewer receivers some go on from several. */
 static int
-writer_now(const Return *job, uint32 tag)
+writer_now(const Return *job, uint64 writer)
 {
-	if (tag < job->head.nreceivers)
-		return (int) (tag % (uint32) bs_setting_workers);
-	return tag == job->head.nreceivers ? bs_backend_writer() : bs_keeper_writer();
+	if (writer < job->head.nreceivers)
+		return (int) (writer % (uint64) bs_setting_workers);
+	return writer == job->head.nreceivers ? bs_backend_writer() : bs_keeper_writer();
+}
+
+/* NULL: it is of a part that is not taken up. */
+static BsSharedPartial *
+partial_now(const Return *job, uint32 tag)
+{
+	uint64 nwriters = job->head.nreceivers + 2;
+	uint64 part = tag / nwriters;
+	BsSharedView *view = job->view;
+
+	if (part > 0)
+		view = part <= job->nparts ? job->parts[part - 1] : NULL;
+	return view != NULL ? &view->partials[writer_now(job, tag % nwriters)] : NULL;
+}
+
+/* The slots that the view goes on from, empty yet. */
+static const char *
+take_more(Return *job, BsBytes message)
+{
+	const BsSignature *signature = job->compiled->signature;
+	BsCheckpointMore more;
+
+	if (!bs_checkpoint_more_unpack(message, signature->ncolumns, &more))
+		return "what it says of earlier definitions is of another one";
+	if (job->waiting)
+		pg_atomic_write_u64(&job->view->full_from, (uint64) more.full_from);
+	job->nparts = more.nparts;
+	for (uint32 i = 0; i < more.nparts; i++)
+	{
+		const BsCheckpointPart *part = &more.parts[i];
+
+		if (part->gone)
+			continue;
+		job->parts[i] = bs_registry_add_predecessor(
+			job->view, job->compiled, bs_signature_without(signature, part->missing), part->since);
+		if (job->parts[i] == NULL)
+			ereport(LOG, (errmsg("windows of continuous view \"%s\" that were counted under an "
+								 "earlier definition are not taken up: no slot is free",
+								 get_rel_name(job->relid)),
+						  errhint("Raise backstream.max_views.")));
+	}
+	return NULL;
 }
 
 static const char *
 take_message(Return *job, uint32 tag, BsBytes message)
 {
-	BsSharedPartial *partial = &job->view->partials[writer_now(job, tag)];
+	BsSharedPartial *partial = partial_now(job, tag);
 	BsUnpacked unpacked;
 	BsPackStatus status = bs_unpack(job->unpacker, message.data, message.len, &unpacked);
 
 	if (status != BS_PACK_OK)
 		return psprintf("a part of it %s", bs_pack_status_text(status));
+	if (partial == NULL)
+		return NULL;
 	if (unpacked.kind == BS_PACK_PANE && job->view->timing.windowed &&
 		unpacked.pane.window >= job->closed)
 		unpacked.pane.gap = true;
@@ -105,7 +159,8 @@ take_file(Return *job, const char *path)
 	while (bs_checkpoint_next(reader, &tag, &message, &problem))
 	{
 		CHECK_FOR_INTERRUPTS();
-		problem = take_message(job, tag, message);
+		problem = tag == BS_CHECKPOINT_MORE ? take_more(job, message)
+											: take_message(job, tag, message);
 		if (problem != NULL)
 			break;
 	}
@@ -131,7 +186,7 @@ segment_fits(const Return *job, uint64 segment, int64 *last_start)
 	BsCheckpointHead head;
 	BsCheckpointReader *reader;
 
-	bs_checkpoint_segment_path(path, job->relid, segment);
+	bs_checkpoint_segment_path(path, job->relid, job->waited, segment);
 	reader = bs_checkpoint_open(path, &head, &problem);
 	if (reader == NULL)
 	{
@@ -159,29 +214,32 @@ segments_fit(const Return *job)
 	return true;
 }
 
-/* The head of a state that may be taken up; false: it may not, and it has been dealt with. */
-static bool
-look_at_state(Return *job, const char *path)
+/* A state that may be taken up; if it may not, it has been dealt with. */
+static Found
+look_at_state(Oid relid, bool waited)
 {
+	Return job = {.relid = relid, .waited = waited};
+	char path[MAXPGPATH];
 	const char *problem;
-	BsCheckpointReader *reader = bs_checkpoint_open(path, &job->head, &problem);
+	BsCheckpointReader *reader;
 
+	bs_checkpoint_state_path(path, relid, waited);
+	reader = bs_checkpoint_open(path, &job.head, &problem);
 	if (reader == NULL)
 	{
-		set_aside(path, problem);
-		return false;
+		if (problem[0] != '\0')
+			set_aside(path, problem);
+		return (Found){0};
 	}
 	bs_checkpoint_free(reader);
-	if (job->head.kind != BS_CHECKPOINT_STATE || job->head.relid != job->relid ||
-		!bs_checkpoint_is_ours(&job->head))
-	{
+	if (job.head.kind != BS_CHECKPOINT_STATE || job.head.relid != relid ||
+		!bs_checkpoint_is_ours(&job.head))
 		set_aside(path, stranger);
-		return false;
-	}
-	if (segments_fit(job))
-		return true;
-	set_aside(path, "segments of it are missing");
-	return false;
+	else if (!segments_fit(&job))
+		set_aside(path, "segments of it are missing");
+	else
+		return (Found){.there = true, .head = job.head};
+	return (Found){0};
 }
 
 /* ---------- one view ---------- */
@@ -210,19 +268,25 @@ raise_to(pg_atomic_uint64 *to, int64 value)
 		pg_atomic_write_u64(to, (uint64) value);
 }
 
-/* Writers of which there are more than before, too. */
+static void
+close_slot(BsSharedView *view, int64 panes_before)
+{
+	for (int w = 0; w < bs_nwriters(); w++)
+	{
+		bs_partial_lock_write(&view->partials[w]);
+		bs_partial_close(&view->partials[w].partial, panes_before);
+		bs_partial_unlock(&view->partials[w]);
+	}
+}
+
+/* Writers of which there are more than before, too; and what it goes on from. */
 static void
 close_until(BsSharedView *view, int64 closed_before)
 {
 	if (!view->timing.windowed || closed_before == BS_TIME_NEG_INFINITY)
 		return;
-	for (int w = 0; w < bs_nwriters(); w++)
-	{
-		bs_partial_lock_write(&view->partials[w]);
-		bs_partial_close(&view->partials[w].partial,
-						 bs_panes_closed_before(&view->timing.windowing, closed_before));
-		bs_partial_unlock(&view->partials[w]);
-	}
+	for (BsSharedView *part = view; part != NULL; part = bs_registry_predecessor(part))
+		close_slot(part, bs_panes_closed_before(&view->timing.windowing, closed_before));
 	raise_to(&view->closed_before, closed_before);
 }
 
@@ -259,7 +323,7 @@ take_files(Return *job, const char *state_path)
 
 	for (uint64 s = job->head.first_segment; problem == NULL && s < job->head.end_segment; s++)
 	{
-		bs_checkpoint_segment_path(path, job->relid, s);
+		bs_checkpoint_segment_path(path, job->relid, job->waited, s);
 		problem = take_file(job, path);
 	}
 	if (problem != NULL)
@@ -270,7 +334,12 @@ take_files(Return *job, const char *state_path)
 static void
 keep(Return *job, BsFiled *kept)
 {
-	bs_filed_make(kept, job->compiled, job->relid);
+	bs_filed_make(kept, job->compiled, job->relid, job->waiting);
+	for (uint32 i = 0; i < job->nparts; i++)
+		bs_filed_add_part(kept, job->parts[i],
+						  job->parts[i] != NULL
+							  ? bs_arena_at(bs_shared_arena(), job->parts[i]->signature)
+							  : NULL);
 	kept->first_segment = kept->end_segment = job->head.first_segment;
 	kept->segmented_before = job->head.segmented_before;
 	for (uint64 s = job->head.first_segment; s < job->head.end_segment; s++)
@@ -283,25 +352,38 @@ keep(Return *job, BsFiled *kept)
 	}
 }
 
+/*
+ * The state of this definition: that of what was shown or waited before.  One that waited may have taken over before the
+ * server ended, and not have been written as what is shown.
+ */
+static Found *
+choose(Return *job, Found found[2])
+{
+	uint64 fingerprint = job->compiled->program.fingerprint;
+
+	for (int i = job->waiting ? 1 : 0; i < 2; i++)
+		if (found[i].there && !found[i].used && found[i].head.fingerprint == fingerprint)
+		{
+			found[i].used = true;
+			job->waited = i == 1;
+			job->head = found[i].head;
+			return &found[i];
+		}
+	return NULL;
+}
+
 /* Raises errors. */
 static void
-take_view(Return *job, const char *path)
+take_definition(Return *job, Found found[2])
 {
+	char path[MAXPGPATH];
 	BsViewDef *def;
 	BsProgram *program;
 
-	job->compiled = bs_view_compile(job->relid, 1, &def);
-	program = &job->compiled->program;
-	if (program->fingerprint != job->head.fingerprint)
-	{
-		ereport(
-			LOG,
-			(errmsg(
-				"windows of continuous view \"%s\" are not taken up: its definition has changed",
-				get_rel_name(job->relid))));
-		bs_checkpoint_remove(job->relid);
+	job->compiled = bs_filed_compile(job->relid, job->waiting, &def);
+	if (job->compiled == NULL || choose(job, found) == NULL)
 		return;
-	}
+	program = &job->compiled->program;
 	job->view = bs_active_attach(def, job->compiled);
 	job->writer = bs_writer_create(program);
 	job->unpacker = bs_unpacker_create(program, program->fingerprint, state_valid, job);
@@ -312,10 +394,13 @@ take_view(Return *job, const char *path)
 		job->closed = bs_panes_closed_before(&program->windowing, job->head.closed_before);
 	if (job->view->timing.clock == BS_CLOCK_WALL)
 		job->shift = Max(GetCurrentTimestamp() - job->head.written_at, 0);
+	bs_checkpoint_state_path(path, job->relid, job->waited);
 	take_files(job, path);
 	take_head(job);
-	keep(job, bs_filed_of(bs_registry_number(job->view)));
-	counts.nviews++;
+	/* Else it is written anew, under its other name. */
+	if (job->waiting == job->waited)
+		keep(job, bs_filed_of(bs_registry_number(job->view)));
+	counts.nviews += !job->waiting;
 	counts.nrows += job->nrows;
 	counts.down_since = Max(counts.down_since, job->head.written_at);
 }
@@ -354,34 +439,67 @@ free_scratch(Return *job)
 typedef struct Taking
 {
 	Return *job;
-	const char *path;
+	Found *found; /* [2] */
 } Taking;
 
 static void
-take(void *argument)
+take_locked(void *argument)
 {
 	Taking *taking = argument;
 
-	if (lock_view(taking->job->relid))
-		take_view(taking->job, taking->path);
-	else
-		set_aside(taking->path, "the view is locked");
+	if (!lock_view(taking->job->relid))
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg_internal("%s", "the view is locked")));
+	take_definition(taking->job, taking->found);
 }
 
-/* A view that cannot be taken up begins anew; the others go on. */
 static void
-take_guarded(Return *job, const char *path)
+set_found_aside(Oid relid, bool waited, Found *found, const char *problem)
 {
-	ErrorData *error = bs_guarded(take, &(Taking){job, path});
+	char path[MAXPGPATH];
+
+	if (!found->there)
+		return;
+	found->used = true;
+	bs_checkpoint_state_path(path, relid, waited);
+	set_aside(path, problem);
+}
+
+/* A definition that cannot be taken up begins anew; the others go on. */
+static void
+take_guarded(Oid relid, bool waiting, Found found[2])
+{
+	Return job = {.relid = relid, .waiting = waiting, .waited = waiting};
+	ErrorData *error = bs_guarded(take_locked, &(Taking){.job = &job, .found = found});
 
 	if (error != NULL)
 	{
-		if (job->view != NULL)
-			bs_registry_remove(job->relid);
-		set_aside(path, error->message);
+		if (job.view != NULL && waiting)
+			bs_registry_remove_waiting(relid);
+		else if (job.view != NULL)
+			bs_registry_remove(relid);
+		set_found_aside(relid, job.waited, &found[job.waited], error->message);
 		FreeErrorData(error);
 	}
-	free_scratch(job);
+	free_scratch(&job);
+}
+
+/* Files that are of neither definition go. */
+static void
+take_view(Oid relid)
+{
+	Found found[2] = {look_at_state(relid, false), look_at_state(relid, true)};
+
+	if (found[0].there || found[1].there)
+		take_guarded(relid, false, found);
+	if (found[1].there && !found[1].used)
+		take_guarded(relid, true, found);
+	if (found[0].there && !found[0].used)
+		ereport(LOG, (errmsg("windows of continuous view \"%s\" are not taken up: its definition "
+							 "has changed",
+							 get_rel_name(relid))));
+	for (int i = 0; i < 2; i++)
+		if (found[i].there && !found[i].used)
+			bs_checkpoint_remove_definition(relid, i == 1);
 }
 
 static void
@@ -389,7 +507,7 @@ collect(void *context, Oid relid)
 {
 	List **relids = context;
 
-	*relids = lappend_oid(*relids, relid);
+	*relids = list_append_unique_oid(*relids, relid);
 }
 
 static void
@@ -402,17 +520,13 @@ take_all(void)
 	bs_checkpoint_each(collect, &relids);
 	foreach (lc, relids)
 	{
-		Return job = {.relid = lfirst_oid(lc)};
-		char path[MAXPGPATH];
+		Oid relid = lfirst_oid(lc);
 
-		bs_checkpoint_state_path(path, job.relid);
+		if (list_member_oid(views, relid))
+			take_view(relid);
 		/* What is not this server's is not removed for the want of a view. */
-		if (!look_at_state(&job, path))
-			continue;
-		if (list_member_oid(views, job.relid))
-			take_guarded(&job, path);
-		else
-			bs_checkpoint_remove(job.relid);
+		else if (look_at_state(relid, false).there)
+			bs_checkpoint_remove(relid);
 	}
 }
 

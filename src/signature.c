@@ -237,6 +237,26 @@ bs_signature_lacks(const BsSignature *older, const BsViewProgram *newer, bool *l
 	}
 }
 
+void
+bs_signature_missing(const BsSignature *older, const BsSignature *newer, uint8 *missing)
+{
+	for (uint32 i = 0; i < newer->ncolumns; i++)
+		missing[i] =
+			newer->columns[i].hash != 0 && column_find(older, newer->columns[i].hash) == NULL;
+}
+
+BsSignature *
+bs_signature_without(const BsSignature *signature, const uint8 *missing)
+{
+	BsSignature *result = palloc(signature->bytes);
+
+	memcpy(result, signature, signature->bytes);
+	for (uint32 i = 0; i < result->ncolumns; i++)
+		if (missing[i] != 0)
+			result->columns[i].hash = 0;
+	return result;
+}
+
 /* A state goes along once, however many columns use it. */
 static void
 add_move(BsTranslation *translation, const BsSignature *older, int32 from,

@@ -69,4 +69,13 @@ extern BsTranslation *bs_signature_translation(const BsSignature *older, const B
 /* Set lacks[i] for the columns of the scan tuple that the older signature has not. */
 extern void bs_signature_lacks(const BsSignature *older, const BsViewProgram *newer, bool *lacks);
 
+/* By column of the newer signature: 1 where the older one has not got it. */
+extern void bs_signature_missing(const BsSignature *older, const BsSignature *newer, uint8 *missing);
+
+/*
+ * A signature of the same rows in which these columns are not counted: what was counted under an older one, moved into
+ * rows of the newer.  palloc'ed.
+ */
+extern BsSignature *bs_signature_without(const BsSignature *signature, const uint8 *missing);
+
 #endif

@@ -403,6 +403,39 @@ continue_view(BsSharedView *older, BsSharedView *view, const BsViewProgram *comp
 		hand_over_output(older, view, i);
 }
 
+BsSharedView *
+bs_registry_add_predecessor(BsSharedView *view, const BsViewProgram *compiled,
+							const BsSignature *signature, TimestampTz since)
+{
+	BsViewProgram older = *compiled;
+	BsSharedView *part;
+
+	older.signature = unconstify(BsSignature *, signature);
+	older.program.fingerprint = bs_signature_fingerprint(signature);
+	bs_registry_lock_exclusive();
+	part = slot_with(InvalidOid, 0);
+	if (part != NULL)
+	{
+		start_view(part, view->relid, BS_SLOT_PREDECESSOR, &older, &view->timing);
+		part->since = since;
+		pg_atomic_write_u32(&part->replaced, 1);
+		/* Nobody could read it. */
+		if (part->signature == 0)
+		{
+			free_slot(part);
+			part = NULL;
+		}
+	}
+	if (part != NULL)
+	{
+		while (view->predecessor >= 0)
+			view = bs_registry_predecessor(view);
+		view->predecessor = bs_registry_number(part);
+	}
+	bs_registry_unlock();
+	return part;
+}
+
 void
 bs_registry_tell_successor(BsSharedView *view, uint64 fingerprint, const BsPartial *added,
 						   BsArena *arena, int64 highest)
@@ -610,6 +643,20 @@ bs_registry_remove(Oid relid)
 	bs_registry_unlock();
 	/* One that found no slot may have it. */
 	if (removed)
+		bs_registry_bump();
+}
+
+void
+bs_registry_remove_waiting(Oid relid)
+{
+	BsSharedView *waiting;
+
+	bs_registry_lock_exclusive();
+	waiting = bs_registry_waiting_of(relid);
+	if (waiting != NULL)
+		free_slot(waiting);
+	bs_registry_unlock();
+	if (waiting != NULL)
 		bs_registry_bump();
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: PostgreSQL
-# Files of windows that are damaged, another server's, or cannot be written; views that are gone or changed; a server that is
-# killed at any moment: what is taken up was written, whole, once, and the server starts.
+# Files of windows that are damaged, another server's, or cannot be written; views that are gone or changed: what is taken up
+# was written, whole, once, and the server starts.
 use strict;
 use warnings;
 use BackStreamTest;
@@ -166,65 +166,6 @@ is($standby->safe_psql('postgres', 'SELECT n FROM b'), 1, 'and keeps what it has
 $standby->stop;
 is(contents('a'), $whole, 'the primary has its own');
 
-# ---------- killed at any moment ----------
-
-# Each record has a number; a view that keeps all of them tells what is there.
-query(<<'SQL');
-CREATE FOREIGN TABLE numbered (t timestamptz, i bigint) SERVER backstream;
-CREATE VIEW seen WITH (continuous, clock = 'data', lateness = '0', retain = '10 days') AS
-  SELECT tumble(t, '10 s') AS time, i, count(*) AS n FROM numbered GROUP BY 1, 2;
-CREATE VIEW upper WITH (continuous, retain = '10 days') AS SELECT time, count(*) AS groups, sum(n) AS n FROM seen GROUP BY 1;
-SQL
-my $sent = 0;
-my $began = time;
-my ($rounds, $nsafe) = (0, 0);
-
-sub backend { my ($type) = @_; return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = '$type' LIMIT 1") }
-
-for my $round (1 .. 20)
-{
-	last if time - $began > 120;
-	my $killed = ('keeper', 'receiver', 'server', 'stop')[$round % 4];
-	my $pid = $killed =~ /keeper|receiver/ ? backend("backstream $killed") : undef;
-	# Records go on for up to 1.2 s, so that most rounds have a checkpoint in them.
-	my $end = time + 0.2 + rand(1.0);
-	my $base = query('SELECT count(*) FROM seen');
-	my @committed;
-	while (time < $end)
-	{
-		my $from = $sent;
-		$sent += 200;
-		my $at = query("INSERT INTO numbered SELECT '2026-01-01 00:00+00'::timestamptz + i * interval '10 ms', i FROM generate_series($from, $sent - 1) i;
-			SELECT extract(epoch FROM clock_timestamp())");
-		push @committed, [ $at, $base += 200 ];
-	}
-	my $before = query("SELECT count(*) FROM seen");
-	# What had been committed when the last checkpoint began is kept.
-	my $kept = query('SELECT extract(epoch FROM last_written - write_time) FROM backstream.checkpoint') || 0;
-	my ($safe) = map { $_->[1] } grep { $_->[0] < $kept } reverse @committed;
-	my $crashes = () = slurp_file($node->logfile) =~ /reinitializing/g;
-	if ($killed eq 'server') { kill 'KILL', $node->{_pid}; $node->stop('immediate', fail_ok => 1); $node->{_pid} = undef }
-	elsif ($killed eq 'stop') { $node->stop('fast') }
-	else { kill 'KILL', $pid; wait_until(10, sub { $crashes < (() = slurp_file($node->logfile) =~ /reinitializing/g) }) }
-	if ($killed =~ /server|stop/) { wait_until(10, sub { $node->start(fail_ok => 1) }) }
-	$node->poll_query_until('postgres', "SELECT state = 'ready' FROM backstream.checkpoint");
-	$rounds++;
-
-	my ($n, $most, $double) = split /\|/, query('SELECT count(*), coalesce(max(i), -1), count(*) FILTER (WHERE n <> 1) FROM seen');
-	is($double, 0, "round $round ($killed): nothing counts twice");
-	cmp_ok($n, '<=', $before, "round $round: nothing that was not there");
-	is($n, $before, "round $round: all of it") if $killed eq 'stop';
-	cmp_ok($n, '>=', $safe, "round $round: what had been written is there") if defined $safe;
-	$nsafe += defined $safe;
-	my $known = query("SELECT count(*) FROM backstream.windows('seen') w WHERE state = 'closed'
-		AND records <> (SELECT coalesce(sum(n), 0) FROM seen WHERE time = window_start)");
-	is($known, 0, "round $round: closed windows have as many records as they say");
-	is(query("SELECT count(*) FROM upper u WHERE n < (SELECT sum(n) FROM seen s WHERE s.time = u.time)"), 0,
-		"round $round: the view above has each window whole");
-}
-note sprintf('%d rounds in %.0f s, %d records', $rounds, time - $began, $sent);
-is($rounds, 20, 'twenty times');
-cmp_ok($nsafe, '>', 3, 'checkpoints in between');
 unlike(slurp_file($node->logfile), qr/PANIC:|TRAP:|signal 11|signal 6/, 'nothing crashed by itself');
 
 done_testing();

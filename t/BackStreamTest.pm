@@ -9,7 +9,23 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(backstream_node pqscript);
+our @EXPORT = qw(backstream_node crash_node pqscript);
+
+# Kill a server's postmaster and start it again.  What it leaves behind ends by itself, soon; until then it does not start.
+sub crash_node
+{
+	my ($node) = @_;
+
+	kill 'KILL', $node->{_pid};
+	$node->stop('immediate', fail_ok => 1);
+	$node->{_pid} = undef;
+	for (1 .. 600)
+	{
+		return if $node->start(fail_ok => 1);
+		select(undef, undef, undef, 0.1);
+	}
+	die "the server does not start after a crash\n";
+}
 
 # A server that has been initialised but not started.  Options: preload (list of libraries, in order),
 # conf (text for postgresql.conf).

@@ -6,15 +6,12 @@
 #   scripts/demo.sh              what make demo calls; KEEP=1 leaves server and traffic running
 #   scripts/demo.sh stop DIR     ends what KEEP=1 left
 #
-# All is in one folder under $TMPDIR or /tmp.  The system's own PostgreSQL, if there is one, is neither
-# used nor touched; nothing leaves the loopback interface.  Exit status 0: every sum was exact.
+# What it makes and touches: demo-common.sh.  Exit status 0: every sum was exact.
 set -u
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here" || exit 1
-unset MAKEFLAGS MFLAGS MAKELEVEL
-unset PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS PGSERVICE
-export LC_ALL=C.UTF-8
+. scripts/demo-common.sh
 
 rate=${BACKSTREAM_DEMO_RATE:-20000}
 seconds=${BACKSTREAM_DEMO_SECONDS:-30}
@@ -23,29 +20,6 @@ transfer_size=1000
 # What keeps flowing after KEEP=1, and for how long at most.
 keep_rate=1000
 keep_seconds=3600
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-[ -t 1 ] || say() { printf '\n--- %s\n' "$*"; }
-fail() {
-	echo "demo: $*" >&2
-	exit 1
-}
-
-# ---------- ending ----------
-
-# End the processes whose ids a folder of the demo keeps, and its server.
-stop_all() {
-	local dir=$1 file pid
-	for file in "$dir"/pids/*; do
-		[ -e "$file" ] || continue
-		pid=$(cat "$file")
-		# Not if the id has gone to somebody else since.
-		case $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) in
-			*"$dir"*) kill "$pid" 2>/dev/null ;;
-		esac
-	done
-	scripts/private-server.sh stop "$dir"
-}
 
 if [ "${1:-}" = stop ]; then
 	dir=$(cd "${2:?usage: $0 stop DIR}" && pwd) || exit 1
@@ -56,87 +30,19 @@ if [ "${1:-}" = stop ]; then
 	exit 0
 fi
 
-work=
-finish() {
-	local status=$?
-	trap - EXIT INT TERM
-	[ -n "$work" ] || exit $status
-	if [ "${kept:-}" ]; then
-		exit $status
-	fi
-	stop_all "$work"
-	wait 2>/dev/null
-	rm -rf "$work"
-	exit $status
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# ---------- small things ----------
-
-# Run something that takes long; a dot every two seconds, its output only if it fails.
-quietly() {
-	local title=$1 log=build/demo.log pid
-	shift
-	printf '%s ' "$title"
-	"$@" >"$log" 2>&1 </dev/null &
-	pid=$!
-	while kill -0 $pid 2>/dev/null; do
-		sleep 0.2
-		[ $((++ticks % 10)) -ne 0 ] || printf '.'
-	done
-	if wait $pid; then
-		echo " done"
-	else
-		echo " FAILED"
-		tail -n 30 "$log"
-		exit 1
-	fi
-}
-ticks=0
-
-free_udp_port() {
-	local port
-	for port in $(shuf -i 20000-29999 -n 50); do
-		if ! grep -qi ":$(printf '%04X' "$port") " /proc/net/udp /proc/net/udp6 2>/dev/null; then
-			echo "$port"
-			return
-		fi
-	done
-}
-
 psql_() { "$psql" -X -q -v ON_ERROR_STOP=1 -h "$work/socket" -p "$pgport" -U postgres postgres "$@"; }
 value() { psql_ -At -c "$1"; }
-
-# wait_for SECONDS QUERY: until the query says t.
-wait_for() {
-	local end=$((SECONDS + $1))
-	until [ "$(value "$2" 2>/dev/null)" = t ]; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
-	done
-}
 
 # ---------- building and starting ----------
 
 say "BackStream: build"
-scripts/deps.sh demo || exit 1
-mkdir -p build
-quietly "tools" make --no-print-directory "-j$(nproc)" tools
-work=$(mktemp -d "${TMPDIR:-/tmp}/backstream-demo-XXXXXX") || exit 1
-chmod 755 "$work"
-mkdir "$work/pids" "$work/bin"
-quietly "extension, and a private PostgreSQL to run it" \
-	env -u BS_ASSERT MAKEFLAGS="-j$(nproc)" scripts/server-tree.sh "$work/tree"
-psql=$(. "$work/tree/env" && command -v psql)
-cp build/release/bs-generate "$work/bin/"
+demo_build
 
 say "A server of its own"
 port=$(free_udp_port)
 transfer_port=$(free_udp_port)
 pgport=$((40000 + port % 10000))
-scripts/private-server.sh start "$work" "$work/tree" <<EOF_CONF || fail "the server did not start"
+scripts/private-server.sh start "$work" "$tree" <<EOF_CONF || fail "the server did not start"
 backstream.listen = '127.0.0.1:$port'
 backstream.memory = '128MB'
 port = $pgport

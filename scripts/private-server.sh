@@ -5,6 +5,7 @@
 #   scripts/private-server.sh start DIR TREE    makes DIR/data, DIR/socket and DIR/server.log, starts it;
 #                                               lines on standard input are added to postgresql.conf
 #   scripts/private-server.sh stop DIR          stops it, if it runs
+#   scripts/private-server.sh resume DIR        starts it again
 #
 # TREE is one of server-tree.sh.  The server runs as as-postgres.sh says, is reached by DIR/socket
 # alone (port 5432, user postgres, no password) unless the added lines say otherwise, and does not fsync.
@@ -14,7 +15,7 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 as="$here/scripts/as-postgres.sh"
 usage() {
-	echo "usage: $0 start DIR TREE <SETTINGS | stop DIR" >&2
+	echo "usage: $0 start DIR TREE <SETTINGS | stop DIR | resume DIR" >&2
 	exit 2
 }
 
@@ -44,7 +45,13 @@ END_OF_SETTINGS
 	"$as" sh -c 'cat >>"$1"' sh "$dir/data/postgresql.conf" <"$dir/settings"
 	# Where pg_ctl is told to stop it: the directory of the programs.
 	command -v pg_ctl >"$dir/pg_ctl"
-	"$as" pg_ctl -D "$dir/data" -l "$dir/server.log" -w start >/dev/null 2>&1 </dev/null || {
+	resume "$dir"
+}
+
+resume() {
+	dir=$(cd "$1" && pwd)
+	cd "$dir"
+	"$as" "$(cat "$dir/pg_ctl")" -D "$dir/data" -l "$dir/server.log" -w start >/dev/null 2>&1 </dev/null || {
 		cat "$dir/server.log" >&2
 		exit 1
 	}
@@ -61,5 +68,6 @@ stop() {
 case ${1:-} in
 	start) [ $# -eq 3 ] || usage; start "$2" "$3" ;;
 	stop) [ $# -eq 2 ] || usage; stop "$2" ;;
+	resume) [ $# -eq 2 ] || usage; resume "$2" ;;
 	*) usage ;;
 esac

@@ -130,4 +130,7 @@ extern bool bs_restart_wait(void);
 /* The same for sessions: an error instead of false. */
 extern void bs_restart_require(void);
 
+/* A receiver listens, for the first time since the server's start: until now it was as good as down. */
+extern void bs_restart_note_up(void);
+
 #endif

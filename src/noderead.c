@@ -189,7 +189,9 @@ take_window(BsNodeRequest *request, const PGresult *row)
 		part->extent.closed_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 1);
 		part->extent.dropped_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 2);
 		part->extent.watermark = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 3);
-		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 4));
+		part->extent.down_since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 4);
+		part->extent.up_since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 5);
+		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 6));
 		return true;
 	}
 	info = (BsWindowInfo){
@@ -206,6 +208,7 @@ take_window(BsNodeRequest *request, const PGresult *row)
 		.bytes = (uint64) bigint_at(row, 10),
 		.other = (uint64) bigint_at(row, 11),
 		.datagrams_dropped = bigint_at(row, 12),
+		.gap = bigint_at(row, 13) != 0,
 	};
 	add_window(part, &info);
 	return true;
@@ -406,6 +409,7 @@ bs_node_reading_windows(BsNodeReading *reading, int *nwindows)
 		unite_rolling(reading);
 	else
 		unite_windows(reading);
+	bs_node_reading_mark_gaps(reading);
 	MemoryContextSwitchTo(outer);
 	warn_of_states(reading);
 	copy = MemoryContextAllocHuge(CurrentMemoryContext,
@@ -413,51 +417,6 @@ bs_node_reading_windows(BsNodeReading *reading, int *nwindows)
 	memcpy(copy, reading->windows, sizeof(BsWindowInfo) * (Size) reading->nwindows);
 	*nwindows = reading->nwindows;
 	return copy;
-}
-
-/* ---------- windows that a node has counted in part only ---------- */
-
-/*
- * It began to count when the window had begun, and another one had been counting before: it was started again, or is
- * new.  Times of records say nothing of that where they are not of now.
- */
-static bool
-has_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window)
-{
-	return reading->view->program.windowed && reading->def->options.clock == BS_CLOCK_WALL &&
-		   part->extent.since > window && reading->first_since <= window;
-}
-
-void
-bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected, int *answered)
-{
-	*expected = reading->nparts;
-	*answered = 0;
-	for (int i = 0; i < reading->nparts; i++)
-		if (!reading->parts[i].left_out && !has_missed(reading, &reading->parts[i], window))
-			(*answered)++;
-}
-
-static void
-check_missed(BsNodeReading *reading, int64 window)
-{
-	for (int i = 0; i < reading->nparts; i++)
-	{
-		BsNodePart *part = &reading->parts[i];
-
-		if (part->left_out || part->warned || !has_missed(reading, part, window))
-			continue;
-		part->warned = true;
-		ereport(
-			reading->failure == BS_NODE_FAILURE_PARTIAL ? WARNING : ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("windows of continuous view \"%s\" lack what node \"%s\" counted before %s",
-					reading->def->name, part->node->name, timestamptz_to_str(part->extent.since)),
-			 errdetail("The node was started then, or the view made there."),
-			 reading->failure == BS_NODE_FAILURE_PARTIAL
-				 ? 0
-				 : errhint("Read windows from then on, or set on_node_failure to partial.")));
-	}
 }
 
 /* ---------- what they hold ---------- */
@@ -552,6 +511,7 @@ load_rolling(BsNodeReading *reading, MemoryContext context)
 
 		if (reading->nwindows == 0)
 			return MemoryContextAllocZero(context, sizeof(BsWindowData));
+		bs_node_reading_check_missed(reading, reading->windows[0].window, reading->windows[0].window);
 		bs_node_reading_fetch(reading, &reading->windows[0].window, &reading->windows[0].window, 1);
 		if (!reading->fetched[0].gone)
 			return take_fetched(&reading->fetched[0], context);
@@ -572,7 +532,7 @@ bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last, MemoryCont
 
 	if (reading->rolling)
 		return load_rolling(reading, context);
-	check_missed(reading, first);
+	bs_node_reading_check_missed(reading, first, last);
 	if (fetched == NULL && first == last)
 		fetch_from(reading, first);
 	else if (fetched == NULL)

@@ -4,6 +4,7 @@
  *
  *   noderead.c   which windows there are, on how many nodes; what to do without some
  *   nodefetch.c  what they hold: asked of all nodes at once, and merged as it comes
+ *   nodemissed.c windows that a node has counted in part only
  *
  * One reading belongs to one reader (reader.h).  Its nodes are asked twice or more: once for the windows that there
  * are, then for what the chosen ones hold, as many at a time as fit BS_FETCH_BYTES.  A node that fails is left out from then
@@ -113,13 +114,22 @@ extern void bs_node_reading_nodes(const BsNodeReading *reading, int64 window, in
 /* EXPLAIN ANALYZE. */
 extern void bs_node_reading_explain(const BsNodeReading *reading, ExplainState *es);
 
-/* ---- between the two files --------------------------------------------------------------------- */
+/* ---- between the files ------------------------------------------------------------------------- */
 
 /*
  * Do without the nodes whose requests have failed, with a warning, or raise an error.  Returns whether any was left
  * out.  requests[i] belongs to parts[i]; node NULL: it was not asked.
  */
 extern bool bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests);
+
+/*
+ * A node has not counted all of these windows, because it was down or began late, and times are by the clock on the
+ * wall: an error or a warning that names it, once.
+ */
+extern void bs_node_reading_check_missed(BsNodeReading *reading, int64 first, int64 last);
+
+/* Windows that were open while a node was down have a gap, whether it has something of them or not. */
+extern void bs_node_reading_mark_gaps(BsNodeReading *reading);
 
 /* Ask for these ranges; fills reading->fetched. */
 extern void bs_node_reading_fetch(BsNodeReading *reading, const int64 *firsts, const int64 *lasts,

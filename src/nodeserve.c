@@ -149,6 +149,8 @@ bs_node_windows(PG_FUNCTION_ARGS)
 	values[BS_NODE_WINDOW_COLUMNS + 1] = extent.closed_before;
 	values[BS_NODE_WINDOW_COLUMNS + 2] = extent.dropped_before;
 	values[BS_NODE_WINDOW_COLUMNS + 3] = extent.watermark;
+	values[BS_NODE_WINDOW_COLUMNS + 4] = extent.down_since;
+	values[BS_NODE_WINDOW_COLUMNS + 5] = extent.up_since;
 	put_values(result, values, true, counted ? state_names[extent.state] : "not counted");
 	for (int i = 0; i < nwindows; i++)
 	{
@@ -167,6 +169,7 @@ bs_node_windows(PG_FUNCTION_ARGS)
 			(int64) window->bytes,
 			(int64) window->other,
 			window->datagrams_dropped,
+			window->gap,
 		};
 
 		memset(values, 0, sizeof(values));

@@ -195,6 +195,7 @@ typedef struct BsSharedWorker
 	/* int64: everything that arrived before this has been added to all views */
 	pg_atomic_uint64 applied_until;
 	TimestampTz started;
+	bool was_up;                 /* it has received, since the server's start */
 	pg_atomic_uint64 generation; /* it has taken up all definitions of this generation */
 	pg_atomic_uint32 busy;       /* the keeper's: it is feeding */
 	BsDecoderStats decoder; /* written by the worker only */
@@ -211,7 +212,7 @@ typedef enum BsRestartState
 typedef struct BsSharedCheckpoint
 {
 	pg_atomic_uint32 state; /* BsRestartState; the keeper raises it */
-	slock_t mutex; /* protects what follows; the keeper writes */
+	slock_t mutex; /* protects what follows; the keeper writes, and who is up */
 	/* Of the restart: */
 	uint64 views_restored;
 	uint64 set_aside; /* files */
@@ -518,10 +519,16 @@ typedef struct BsViewExtent
 	int64 closed_before;  /* windows that start before this are closed */
 	int64 watermark;      /* bs_view_watermark(); no closed window ends after it */
 	int64 dropped_before; /* of those that start before this a part has gone, at least */
+	/* Meanwhile the server was down, the last time so long; 0: it was not. */
+	TimestampTz down_since;
+	TimestampTz up_since;
 } BsViewExtent;
 
 /* False when the view is not counted under this fingerprint. */
 extern bool bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent);
+
+/* Was the server down for a part of [start, end), times by the clock on the wall? */
+extern bool bs_view_was_down(const BsViewExtent *extent, TimestampTz start, TimestampTz end);
 
 /* The start of the newest pane with records that has left the memory; BS_TIME_NEG_INFINITY: none has. */
 extern int64 bs_view_last_dropped(Oid relid);

@@ -557,6 +557,17 @@ take_exporters(void)
 }
 
 void
+bs_restart_note_up(void)
+{
+	BsSharedCheckpoint *shared = bs_shared_checkpoint();
+
+	SpinLockAcquire(&shared->mutex);
+	if (shared->down_since != 0)
+		shared->up_since = Max(shared->up_since, GetCurrentTimestamp());
+	SpinLockRelease(&shared->mutex);
+}
+
+void
 bs_restart_run(void)
 {
 	BsSharedCheckpoint *shared = bs_shared_checkpoint();

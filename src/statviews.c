@@ -501,14 +501,12 @@ bs_output_counters(PG_FUNCTION_ARGS)
 static bool
 fell_into_gap(const BsReader *reader, int64 window)
 {
-	BsSharedView *view = bs_registry_find(reader->def->relid, reader->shape->fingerprint);
-	BsSharedCheckpoint *checkpoint = bs_shared_checkpoint();
 	const BsProgram *program = &reader->view->program;
-	TimestampTz down_since = checkpoint->down_since;
+	BsViewExtent extent;
 
-	return view != NULL && down_since != 0 && view->since < down_since && program->windowed &&
-		   view->timing.clock == BS_CLOCK_WALL && window < checkpoint->up_since &&
-		   bs_window_end(&program->windowing, window) > down_since;
+	return program->windowed && reader->def->options.clock == BS_CLOCK_WALL &&
+		   bs_view_extent(reader->def->relid, reader->shape->fingerprint, &extent) &&
+		   bs_view_was_down(&extent, window, bs_window_end(&program->windowing, window));
 }
 
 /* How many of the nodes that keep the view have told all of a window. */

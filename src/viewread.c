@@ -345,6 +345,25 @@ closed_until(const BsSharedView *view, int64 closed_before)
 	return bs_panes_closed_before(&view->timing.windowing, closed_before);
 }
 
+static void
+note_down(BsViewExtent *extent)
+{
+	BsSharedCheckpoint *checkpoint = bs_shared_checkpoint();
+
+	SpinLockAcquire(&checkpoint->mutex);
+	extent->down_since = checkpoint->down_since;
+	extent->up_since = checkpoint->up_since;
+	SpinLockRelease(&checkpoint->mutex);
+	if (extent->since >= extent->down_since)
+		extent->down_since = extent->up_since = 0;
+}
+
+bool
+bs_view_was_down(const BsViewExtent *extent, TimestampTz start, TimestampTz end)
+{
+	return extent->down_since != 0 && start < extent->up_since && end > extent->down_since;
+}
+
 bool
 bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 {
@@ -358,6 +377,7 @@ bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 	/* Second: what is closed by then is before it. */
 	extent->watermark = Max(bs_view_watermark(view), closed_until(view, extent->closed_before));
 	extent->dropped_before = BS_TIME_NEG_INFINITY;
+	note_down(extent);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{
 		BsSharedPartial *shared = &view->partials[w];

@@ -239,6 +239,9 @@ reload(void)
 	bs_decoder_set_longest_flow(receiver.decoder, bs_setting_max_flow_duration_sec * USECS_PER_SEC);
 	set_allow();
 	open_listeners();
+	if (!receiver.shared->was_up)
+		bs_restart_note_up();
+	receiver.shared->was_up = true;
 	bs_forwarding_set(receiver.sockets);
 }
 

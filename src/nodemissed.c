@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/* nodemissed.c: windows that a node has counted in part only: which, and what is said of them.  See noderead.h. */
+#include "backstream.h"
+
+#include "utils/timestamp.h"
+
+#include "noderead.h"
+
+/* The first window of a node that starts then or later. */
+static int
+lower_bound(const BsNodePart *part, int64 window)
+{
+	int from = 0;
+	int to = part->nwindows;
+
+	while (from < to)
+	{
+		int middle = from + (to - from) / 2;
+
+		if (part->windows[middle].window < window)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+/* It began to count when the window had begun, and another one had been counting before: it is new, or begins anew. */
+static bool
+began_late(const BsNodeReading *reading, const BsNodePart *part, int64 window)
+{
+	return part->extent.since > window && reading->first_since <= window;
+}
+
+/* It was down for a time while one of these windows was open there. */
+static bool
+was_down(const BsNodeReading *reading, const BsNodePart *part, int64 first, int64 last)
+{
+	const BsWindowing *windowing = &reading->view->program.windowing;
+
+	if (part->extent.down_since == 0)
+		return false;
+	if (bs_view_was_down(&part->extent, first, bs_window_end(windowing, last)))
+		return true;
+	for (int i = lower_bound(part, first); i < part->nwindows && part->windows[i].window <= last;
+		 i++)
+		if (part->windows[i].gap)
+			return true;
+	return false;
+}
+
+/* Times of records say nothing of when they were counted where they are not of now. */
+static bool
+can_tell_missed(const BsNodeReading *reading, const BsNodePart *part)
+{
+	return !part->left_out && reading->view->program.windowed &&
+		   reading->def->options.clock == BS_CLOCK_WALL;
+}
+
+static bool
+has_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window)
+{
+	return can_tell_missed(reading, part) &&
+		   (began_late(reading, part, window) || was_down(reading, part, window, window));
+}
+
+void
+bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected, int *answered)
+{
+	*expected = reading->nparts;
+	*answered = 0;
+	for (int i = 0; i < reading->nparts; i++)
+		if (!reading->parts[i].left_out && !has_missed(reading, &reading->parts[i], window))
+			(*answered)++;
+}
+
+/* Once for each node. */
+static void
+report_missed(const BsNodeReading *reading, BsNodePart *part, bool late)
+{
+	bool partial = reading->failure == BS_NODE_FAILURE_PARTIAL;
+	char *since = pstrdup(timestamptz_to_str(late ? part->extent.since : part->extent.down_since));
+	const char *until = timestamptz_to_str(part->extent.up_since);
+
+	part->warned = true;
+	ereport(
+		partial ? WARNING : ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("windows of continuous view \"%s\" lack what node \"%s\" %s%s", reading->def->name,
+				part->node->name, late ? "counted before " : "did not count while it was down",
+				late ? since : ""),
+		 late ? errdetail("The node was started then, or the view made there.")
+			  : errdetail("It was down from %s to %s.", since, until),
+		 partial ? 0
+				 : errhint("Read windows from then on, or set on_node_failure to partial; "
+						   "backstream.windows() tells which are complete.")));
+}
+
+void
+bs_node_reading_check_missed(BsNodeReading *reading, int64 first, int64 last)
+{
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		BsNodePart *part = &reading->parts[i];
+
+		if (!part->warned && can_tell_missed(reading, part) &&
+			(began_late(reading, part, first) || was_down(reading, part, first, last)))
+			report_missed(reading, part, began_late(reading, part, first));
+	}
+}
+
+void
+bs_node_reading_mark_gaps(BsNodeReading *reading)
+{
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+
+		if (!can_tell_missed(reading, part) || part->extent.down_since == 0)
+			continue;
+		for (int w = 0; w < reading->nwindows; w++)
+			reading->windows[w].gap |=
+				was_down(reading, part, reading->windows[w].window, reading->windows[w].window);
+	}
+}

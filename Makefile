@@ -29,13 +29,16 @@ check-deb:
 
 # deps: install what a job needs (SET=build, check, demo or bench).
 # demo: KEEP=1 leaves the server running, to look around.
+# demo-backbone: three nodes and a reader; its settings are in scripts/demo-backbone.sh.
 # check: PARTS="unit regress" runs only these (scripts/check.sh lists them).
 # bench: QUICK=1 takes less than three minutes; ARGS="--only matrix,hand --rounds 5" and the like.
-.PHONY: deps demo check bench
+.PHONY: deps demo demo-backbone check bench
 deps:
 	@scripts/deps.sh $(or $(SET),build)
 demo:
 	@KEEP='$(KEEP)' scripts/demo.sh
+demo-backbone:
+	@scripts/demo-backbone.sh
 check:
 	@scripts/check.sh $(PARTS)
 bench:

@@ -2,17 +2,14 @@
 /* follow.c: the windows of a view as they close.  See follow.h. */
 #include "backstream.h"
 
-/* Of libpq.h only the way to the client is wanted, not the headers of Kerberos that it asks for. */
-#undef ENABLE_GSS
-#include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/timestamp.h"
 
 #include "follow.h"
+#include "listening.h"
 
 /* A view that nobody has taken up yet has nothing to wait at. */
 #define LOOK_MSEC 20
@@ -46,7 +43,7 @@ closed_before(const BsFollow *follow)
 }
 
 void
-bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since)
+bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since, const EState *estate)
 {
 	if (reader->def->on_nodes)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -58,6 +55,8 @@ bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since)
 		follow->position = closed_before(follow);
 	else
 		follow->position = TIMESTAMP_NOT_FINITE(*since) ? *since : *since + 1;
+	follow->reads_no_table =
+		bs_listening_reads_no_table(estate, bs_listening_harmless(reader->def->relid));
 	follow->until = DT_NOEND;
 	if (bs_setting_listen_for_msec > 0)
 		follow->until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), bs_setting_listen_for_msec);
@@ -131,9 +130,7 @@ bs_follow_windows(BsFollow *follow, int *nwindows)
 			return windows;
 		if (windows != NULL)
 			pfree(windows);
-		/* Rows that it has returned may still be in the buffer. */
-		if (whereToSendOutput == DestRemote)
-			pq_flush();
+		bs_listening_pause(follow->reads_no_table);
 		wait_for_window(follow);
 	}
 }

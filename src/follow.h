@@ -9,6 +9,8 @@
 #ifndef BS_FOLLOW_H
 #define BS_FOLLOW_H
 
+#include "nodes/execnodes.h"
+
 #include "reader.h"
 
 typedef struct BsFollow
@@ -16,10 +18,12 @@ typedef struct BsFollow
 	BsReader *reader;
 	int64 position;    /* the next window to give starts here or later */
 	TimestampTz until; /* DT_NOEND: for ever */
+	bool reads_no_table; /* the statement: listening.h */
 } BsFollow;
 
 /* Begin with windows that start after since; NULL: with those that close from now on. */
-extern void bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since);
+extern void bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since,
+							const EState *estate);
 
 /*
  * The windows that have closed since the last call, in CurrentMemoryContext; waits for one.  None when time is over.

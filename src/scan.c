@@ -176,14 +176,14 @@ reverse(BsWindowInfo *windows, int nwindows)
 
 /* The value of since now. */
 static void
-start_following(ViewScan *scan)
+start_following(ViewScan *scan, const EState *estate)
 {
 	bool isnull;
 	TimestampTz since;
 
 	ResetExprContext(scan->econtext);
 	since = DatumGetTimestampTz(ExecEvalExprSwitchContext(scan->since, scan->econtext, &isnull));
-	bs_follow_start(&scan->follow, scan->reader, isnull ? NULL : &since);
+	bs_follow_start(&scan->follow, scan->reader, isnull ? NULL : &since, estate);
 }
 
 /* List the windows that the conditions choose, by the values that parameters have now.  Returns whether there are any. */
@@ -220,14 +220,14 @@ list_windows(ViewScan *scan)
 }
 
 static void
-start(ViewScan *scan)
+start(ViewScan *scan, const EState *estate)
 {
 	scan->started = true;
 	scan->loaded = false;
 	scan->next_window = 0;
 	scan->nwindows = 0;
 	if (scan->since != NULL)
-		start_following(scan);
+		start_following(scan, estate);
 	else
 		(void) list_windows(scan);
 }
@@ -275,7 +275,7 @@ bs_scan_next(ForeignScanState *node)
 	ViewScan *scan = node->fdw_state;
 
 	if (!scan->started)
-		start(scan);
+		start(scan, node->ss.ps.state);
 	for (;;)
 	{
 		TupleTableSlot *slot = NULL;

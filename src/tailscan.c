@@ -2,13 +2,8 @@
 /* tailscan.c: planning and running SELECT ... FROM a stream.  See tailscan.h. */
 #include "backstream.h"
 
-/* The headers of the protocol want those of GSSAPI, of which nothing is used here. */
-#undef ENABLE_GSS
-
 #include "access/sysattr.h"
-#include "access/xact.h"
 #include "executor/executor.h"
-#include "libpq/libpq.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -20,18 +15,15 @@
 #include "pgstat.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/latch.h"
-#include "storage/proc.h"
-#include "tcop/dest.h"
-#include "tcop/tcopprot.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-#include "utils/snapmgr.h"
 
 #include "lanes.h"
+#include "listening.h"
 #include "node.h"
 #include "registry.h"
 #include "tails.h"
@@ -57,7 +49,7 @@ typedef struct TailScan
 	bool ended;       /* listen_for is over: what is left is before ends */
 	uint64 *ends;
 	TimestampTz deadline; /* 0: none */
-	bool may_forget_snapshot;
+	bool reads_no_table;
 	uint32 since_clock; /* records */
 	uint64 records;
 	BsValue *values;
@@ -163,21 +155,6 @@ params_to_consts(Node *node, ParamListInfo params)
 							  value->isnull, typbyval);
 }
 
-/*
- * Does nothing in the statement look at a table?  Then the snapshot, which PostgreSQL keeps for as long as
- * the statement runs, need not keep VACUUM off all others' dead rows while it waits.  invalItems has the
- * functions that are not built in.
- */
-static bool
-reads_no_table(const EState *estate)
-{
-	const PlannedStmt *statement = estate->es_plannedstmt;
-
-	return statement != NULL && !IsolationUsesXactSnapshot() && statement->invalItems == NIL &&
-		   statement->subplans == NIL && list_length(statement->relationOids) == 1 &&
-		   statement->commandType == CMD_SELECT && !statement->hasModifyingCTE;
-}
-
 static void
 require_counting(Relation stream)
 {
@@ -211,7 +188,7 @@ bs_tailscan_begin(ForeignScanState *node, int eflags)
 	scan->values = palloc(sizeof(BsValue) * (Size) (bms_num_members(scan->wanted) + 1));
 	scan->nulls = palloc(sizeof(bool) * (Size) (bms_num_members(scan->wanted) + 1));
 	scan->ends = palloc(sizeof(uint64) * bs_tail_nrings());
-	scan->may_forget_snapshot = reads_no_table(estate);
+	scan->reads_no_table = bs_listening_reads_no_table(estate, NIL);
 	node->fdw_state = scan;
 }
 
@@ -293,26 +270,6 @@ make_row(TailScan *scan, TupleTableSlot *slot)
 	return ExecStoreVirtualTuple(slot);
 }
 
-/* What has been returned so far is to be seen while the statement waits. */
-static void
-send_rows(void)
-{
-	if (whereToSendOutput == DestRemote)
-		(void) pq_flush();
-}
-
-/*
- * Let VACUUM go on: the statement's snapshot, the only one there is, will not be looked at.  (One that is
- * taken later sets xmin again.)
- */
-static void
-forget_snapshot(void)
-{
-	InvalidateCatalogSnapshot();
-	if (ThereAreNoPriorRegisteredSnapshots())
-		MyProc->xmin = InvalidTransactionId;
-}
-
 /* Wait for records, or until the deadline. */
 static void
 wait_for_records(const TailScan *scan)
@@ -321,9 +278,7 @@ wait_for_records(const TailScan *scan)
 
 	if (scan->deadline != 0)
 		msec = Min(msec, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), scan->deadline) + 1);
-	send_rows();
-	if (scan->may_forget_snapshot)
-		forget_snapshot();
+	bs_listening_pause(scan->reads_no_table);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, msec, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();

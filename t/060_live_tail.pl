@@ -110,7 +110,7 @@ like($run->{err}, qr/canceling statement due to user request/, 'with the usual m
 ok(listening(0), 'and the slot is free');
 # The best of several: other processes use the machine too.
 my $best = 1000;
-for (1 .. 5)
+for (1 .. 20)
 {
 	my ($ret, $out) = $node->psql('postgres', <<'SQL', extra_params => ['-v', 'ON_ERROR_STOP=0']);
 SET backstream.listen_for = 0;
@@ -121,6 +121,7 @@ RESET statement_timeout;
 SELECT extract(milliseconds FROM clock_timestamp() - :'began')::int;
 SQL
 	$best = $out if $out < $best;
+	last if $best < 300;
 }
 cmp_ok($best, '<', 300, "within 100 ms ($best - 200)");
 

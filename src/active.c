@@ -421,20 +421,19 @@ sort_views(void)
 
 /* Lock the view against being changed while its definition is read; false: not now. */
 static bool
-lock_view(BsActiveView *view, bool nowait)
+lock_view(Oid relid, bool wait)
 {
-	if (ConditionalLockRelationOid(view->relid, AccessShareLock))
+	if (ConditionalLockRelationOid(relid, AccessShareLock))
 		return true;
-	/* Somebody is changing it: what he does has not happened yet. */
-	if (nowait || view->compiled != NULL)
+	if (!wait)
 		return false;
-	LockRelationOid(view->relid, AccessShareLock);
+	LockRelationOid(relid, AccessShareLock);
 	return true;
 }
 
 /* Bring one entry up to date; the view is locked.  False: not now. */
 static bool
-compile_if_stale(BsActiveView *view, bool nowait)
+compile_if_stale(BsActiveView *view, BsRefresh mode)
 {
 	view->current = true;
 	/* Somebody else may have attached it meanwhile. */
@@ -442,11 +441,17 @@ compile_if_stale(BsActiveView *view, bool nowait)
 		view->fresh = false;
 	if (view->fresh)
 		return true;
-	if (nowait && !bs_viewdef_lock_nowait(view->relid))
+	if (mode == BS_REFRESH_NOWAIT && !bs_viewdef_lock_nowait(view->relid))
 		return false;
 	view->fresh = true;
 	compile_guarded(view);
 	return true;
+}
+
+static bool
+is_pending(const BsActiveView *view)
+{
+	return view != NULL && view->pending != NULL;
 }
 
 /*
@@ -455,41 +460,48 @@ compile_if_stale(BsActiveView *view, bool nowait)
  * add to nothing that anybody reads.
  */
 static bool
-take_up(Oid relid, bool nowait)
+take_up(Oid relid, BsRefresh mode)
 {
 	BsActiveView *shown = entry_of(relid, false);
 	BsActiveView *waiting = find_entry(relid, true);
 	bool complete;
+	bool wait;
 
 	shown->current = true;
 	if (waiting != NULL)
 		waiting->current = true;
+	/*
+	 * If somebody is changing it, what he does has not happened yet.  But what is still to be attached must not come
+	 * after that.
+	 */
+	wait = shown->compiled == NULL || is_pending(shown) || is_pending(waiting);
 	/* Taking the lock also takes in the invalidations of whoever held it before. */
-	if (!lock_view(shown, nowait))
+	if (!lock_view(relid, wait && mode != BS_REFRESH_NOWAIT))
 		return false;
-	complete = compile_if_stale(shown, nowait);
+	complete = compile_if_stale(shown, mode);
 	if (complete && bs_viewdef_has_waiting(relid))
-		complete = compile_if_stale(entry_of(relid, true), nowait);
+		complete = compile_if_stale(entry_of(relid, true), mode);
 	else if (complete && waiting != NULL)
 		waiting->current = false;
-	UnlockRelationOid(relid, AccessShareLock);
+	if (mode != BS_REFRESH_COMMIT || !(is_pending(shown) || is_pending(find_entry(relid, true))))
+		UnlockRelationOid(relid, AccessShareLock);
 	return complete;
 }
 
 bool
-bs_active_refresh(bool nowait)
+bs_active_refresh(BsRefresh mode)
 {
 	uint64 generation = bs_registry_generation();
 	bool complete = true;
 	ListCell *cell;
 
-	uncommitted = !nowait;
+	uncommitted = mode != BS_REFRESH_NOWAIT;
 	/* Callbacks that run from here on set it again. */
 	stale = false;
 	for (BsActiveView *view = views; view != NULL; view = view->next)
 		view->current = false;
 	foreach (cell, bs_viewdef_list())
-		complete &= take_up(lfirst_oid(cell), nowait);
+		complete &= take_up(lfirst_oid(cell), mode);
 	forget_dropped();
 	sort_views();
 	for (BsActiveView *view = views; view != NULL; view = view->next)

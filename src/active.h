@@ -50,13 +50,24 @@ extern bool bs_active_stale(void);
 /* The slot of a view that has been compiled, made when there is none; NULL when all are taken.  It is locked. */
 extern BsSharedView *bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled);
 
-/*
- * Bring the list up to date, inside a transaction with a snapshot.  nowait: a view whose relation is
- * locked keeps its old program, or is taken up at the next refresh (receivers must not wait); returns
- * false when there was such a view.  Without it this is a session's transaction, which may have changed what it
- * reads: nothing in shared memory changes before bs_active_settle().
- */
-extern bool bs_active_refresh(bool nowait);
+typedef enum BsRefresh
+{
+	/*
+	 * A receiver, the keeper: it must not wait.  A view whose relation is locked keeps its old program, or is taken up at
+	 * the next refresh.
+	 */
+	BS_REFRESH_NOWAIT,
+	/*
+	 * A session that is about to commit what it may have changed itself: nothing in shared memory changes before
+	 * bs_active_settle().  Views that wait for that stay locked, so that nobody replaces them in between.
+	 */
+	BS_REFRESH_COMMIT,
+	/* A session that adds nothing: nothing changes. */
+	BS_REFRESH_LOOK
+} BsRefresh;
+
+/* Bring the list up to date, inside a transaction with a snapshot.  False: some view could not be looked at. */
+extern bool bs_active_refresh(BsRefresh mode);
 
 /*
  * The session's transaction has committed: attach a view that could not be before.  False: all slots are taken.

@@ -72,7 +72,7 @@ bs_delta_wanted(Oid stream, int ncolumns)
 
 	/* Once per transaction: deltas refer to the list of views. */
 	if (!refreshed)
-		bs_active_refresh(false);
+		bs_active_refresh(BS_REFRESH_COMMIT);
 	refreshed = true;
 	bs_tails_refresh(false);
 	if (wanted_columns != NULL)

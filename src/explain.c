@@ -193,7 +193,7 @@ put_shared(Explain *explain)
 	if (explain->view->over_view || !bs_registry_ready() || InSecurityRestrictedOperation() ||
 		get_database_oid(bs_setting_database, true) != MyDatabaseId)
 		return;
-	bs_active_refresh(false);
+	bs_active_refresh(BS_REFRESH_LOOK);
 	filter = shared_with(explain, bs_share_same_filter);
 	if (explain->view->stream == bs_flow_relation())
 		keys = shared_with(explain, bs_share_same_keys);

@@ -181,7 +181,7 @@ feed_all(void)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (!bs_active_stale() || bs_active_refresh(true))
+	if (!bs_active_stale() || bs_active_refresh(BS_REFRESH_NOWAIT))
 		pg_atomic_write_u64(&bs_shared_keeper()->generation, generation);
 	context =
 		AllocSetContextCreate(TopTransactionContext, "backstream levels", ALLOCSET_DEFAULT_SIZES);

@@ -278,7 +278,7 @@ read_definitions(void)
 	receiver.flow = bs_extension_is_here() ? bs_flow_relation() : InvalidOid;
 	if (OidIsValid(receiver.flow))
 	{
-		complete = bs_active_refresh(true);
+		complete = bs_active_refresh(BS_REFRESH_NOWAIT);
 		complete &= bs_exporter_config_load(receiver.decoder);
 		bs_tails_refresh(true);
 		bs_active_wanted(receiver.flow, wanted);

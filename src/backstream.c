@@ -47,6 +47,7 @@ int bs_setting_checkpoint_interval_sec;
 int bs_setting_listen_for_msec;
 int bs_setting_max_tails;
 int bs_setting_tail_buffer_kb;
+int bs_setting_tail_report_msec;
 int bs_setting_level_wait_msec;
 int bs_setting_archive_timeout_msec;
 int bs_setting_remember_msec;
@@ -170,6 +171,10 @@ static const IntSetting int_settings[] = {
 	 "Memory in which records wait for a statement that reads a stream, for each worker.",
 	 "What finds no room is not returned, and counted: the statement says so at its end.",
 	 &bs_setting_tail_buffer_kb, 1024, 64, 1024 * 1024, PGC_USERSET, GUC_UNIT_KB},
+	{"backstream.tail_report",
+	 "Interval at which a statement that reads a stream tells its client how many records it has lost.",
+	 "For servers that unite the streams of several nodes, as a ParameterStatus message.  0: never.",
+	 &bs_setting_tail_report_msec, 0, 0, 3600 * 1000, PGC_USERSET, GUC_UNIT_MS},
 	{"backstream.checkpoint_interval", "Time between two times that open windows are written to disk.",
 	 "It bounds what a crash loses.  Windows that have closed are written once.  0: only when the "
 	 "server stops.",

@@ -52,6 +52,7 @@
  *                   nodeportable.c what can travel, nodeimport.c IMPORT FOREIGN SCHEMA,
  *                   nodesync.c bringing nodes into step
  *   noderead.c      windows that nodes have; nodefetch.c what they hold, nodeserve.c at the node
+ *   nodetail.c      records of their streams; nodeship.c conditions that they evaluate
  *
  *   records by SQL
  *   insert.c        INSERT and COPY into streams; ingest.c export datagrams
@@ -65,7 +66,7 @@
  *   latest.c        backstream.latest() and merged()
  *   history.c       backstream.history(): live and archived windows, tail(): windows as they close,
  *                   follow.c waits for them; final.c backstream.is_final()
- *   tailscan.c      SELECT from a stream; tails.c who listens; tailfeed.c records to them
+ *   tailscan.c      SELECT from a stream, tailplan.c its plan; tails.c who listens; tailfeed.c records to them
  *   statviews.c     what can be seen of the system itself
  */
 #ifndef BACKSTREAM_H
@@ -102,6 +103,7 @@ extern int bs_setting_checkpoint_interval_sec;
 extern int bs_setting_listen_for_msec;
 extern int bs_setting_max_tails;
 extern int bs_setting_tail_buffer_kb;
+extern int bs_setting_tail_report_msec;
 extern int bs_setting_level_wait_msec;
 extern int bs_setting_archive_timeout_msec;
 extern int bs_setting_remember_msec;

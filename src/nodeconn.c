@@ -6,6 +6,8 @@
  */
 #include "backstream.h"
 
+#include <sys/socket.h>
+
 #include <libpq-fe.h>
 
 #include "access/xact.h"
@@ -25,6 +27,7 @@ typedef struct ConnKey
 {
 	Oid mapping;
 	Oid user;
+	uint32 own;
 } ConnKey;
 
 /* An entry of the table. */
@@ -85,9 +88,9 @@ mapping_of(const BsNode *node)
 }
 
 static ConnEntry *
-entry_for(const BsNode *node, const UserMapping *mapping)
+entry_for(const BsNode *node, const UserMapping *mapping, uint32 own)
 {
-	ConnKey key = {.mapping = mapping->umid, .user = node->user};
+	ConnKey key = {.mapping = mapping->umid, .user = node->user, .own = own};
 	ConnEntry *entry;
 	bool found;
 
@@ -104,11 +107,27 @@ entry_for(const BsNode *node, const UserMapping *mapping)
 		memset((char *) entry + sizeof(ConnKey), 0, sizeof(ConnEntry) - sizeof(ConnKey));
 	entry->conn.mapping = mapping->umid;
 	entry->conn.user = node->user;
+	entry->conn.own = own;
 	entry->conn.server = node->server;
 	strlcpy(entry->conn.name, node->name, NAMEDATALEN);
 	entry->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(node->server));
 	entry->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID, ObjectIdGetDatum(mapping->umid));
 	return entry;
+}
+
+/* One that nothing else is using. */
+static ConnEntry *
+free_entry_for(const BsNode *node, const UserMapping *mapping)
+{
+	for (uint32 own = 1;; own++)
+	{
+		ConnEntry *entry = entry_for(node, mapping, own);
+
+		if (entry->conn.phase != BS_CONN_CLOSED)
+			continue;
+		entry->conn.own_level = GetCurrentTransactionNestLevel();
+		return entry;
+	}
 }
 
 /* Without waiting for anything; may be called while a transaction is aborted. */
@@ -117,10 +136,14 @@ bs_conn_close(BsNodeConn *conn)
 {
 	if (conn->result != NULL)
 		PQclear(conn->result);
+	if (conn->copied != NULL)
+		PQfreemem(conn->copied);
 	if (conn->pg != NULL)
 		PQfinish(conn->pg);
 	bs_resolve_free(conn->resolve);
 	conn->result = NULL;
+	conn->copied = NULL;
+	conn->copying = false;
 	conn->pg = NULL;
 	conn->resolve = NULL;
 	conn->phase = BS_CONN_CLOSED;
@@ -166,7 +189,8 @@ void
 bs_conn_attach(BsNodeRequest *request)
 {
 	UserMapping *mapping = mapping_of(request->node);
-	BsNodeConn *conn = &entry_for(request->node, mapping)->conn;
+	BsNodeConn *conn = request->own_settings != NULL ? &free_entry_for(request->node, mapping)->conn
+													 : &entry_for(request->node, mapping, 0)->conn;
 
 	if (conn->phase != BS_CONN_CLOSED && conn->phase != BS_CONN_READY)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
@@ -225,6 +249,12 @@ bs_conn_begin(BsNodeRequest *request)
 	BsNodeConn *conn = request->conn;
 	const char *error;
 
+	if (conn->phase == BS_CONN_CLOSED && conn->keywords == NULL)
+	{
+		bs_node_fail(request, BS_NODE_UNREACHABLE, ERRCODE_CONNECTION_FAILURE, "its connection was closed", NULL,
+					 NULL);
+		return;
+	}
 	if (conn->phase == BS_CONN_CLOSED)
 	{
 		conn->stale = false;
@@ -266,10 +296,13 @@ bs_conn_greet(BsNodeRequest *request)
 			"the user mapping.");
 		return;
 	}
+	if (request->own_buffer_bytes > 0)
+		(void) setsockopt(PQsocket(conn->pg), SOL_SOCKET, SO_RCVBUF, &request->own_buffer_bytes,
+						  sizeof(request->own_buffer_bytes));
 	sql = psprintf(
-		"%s SET client_min_messages = 'warning'; SET client_connection_check_interval = '%s';"
+		"%s SET client_min_messages = 'warning'; SET client_connection_check_interval = '%s'; %s"
 		" SELECT * FROM backstream.hello()",
-		bs_pinned_text_statements(), LOOK_FOR_READER);
+		bs_pinned_text_statements(), LOOK_FOR_READER, request->own_settings != NULL ? request->own_settings : "");
 	conn->phase = BS_CONN_GREETING;
 	INSTR_TIME_SET_CURRENT(conn->asked);
 	if (!PQsendQuery(conn->pg, sql))
@@ -280,6 +313,17 @@ bs_conn_greet(BsNodeRequest *request)
 }
 
 /* ---------- transactions ---------- */
+
+/* A cursor goes to the transaction around the one that it was opened in, or ends with that. */
+static void
+own_level_ended(BsNodeConn *conn, int level, bool aborted)
+{
+	if (conn->own_level < level)
+		return;
+	if (aborted && conn->phase != BS_CONN_CLOSED)
+		bs_conn_close(conn);
+	conn->own_level = level - 1;
+}
 
 /* What has happened to savepoints here since the last statement there. */
 static void
@@ -295,7 +339,9 @@ level_ended(int level, bool aborted)
 	{
 		BsNodeConn *conn = &entry->conn;
 
-		if (conn->phase != BS_CONN_READY && conn->phase != BS_CONN_CLOSED && aborted)
+		if (conn->own > 0)
+			own_level_ended(conn, level, aborted);
+		else if (conn->phase != BS_CONN_READY && conn->phase != BS_CONN_CLOSED && aborted)
 			bs_conn_close(conn);
 		if (conn->xact_level < level)
 			continue;
@@ -480,7 +526,7 @@ abort_all(void)
 	hash_seq_init(&scan, connections);
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		if ((entry->conn.phase != BS_CONN_READY && entry->conn.phase != BS_CONN_CLOSED) ||
-			entry->conn.xact_level > 0 || entry->conn.xact_lost)
+			entry->conn.xact_level > 0 || entry->conn.xact_lost || entry->conn.own > 0)
 			forget(&entry->conn);
 }
 

@@ -3,7 +3,8 @@
  * nodeconn.h: a session's connections to nodes, and requests over them.
  *
  * A connection belongs to a user mapping and a user.  It is made when it is first asked something, kept
- * until the session ends or its server or mapping is altered, and made anew after it was lost.  It is in
+ * until the session ends or its server or mapping is altered, and made anew after it was lost.  (An answer that
+ * lasts as long as its reader likes has a connection of its own, which ends with it.)  It is in
  * the settings that stored text is read under (pinned.h), and the node has said who it is before anything else
  * is asked.
  *
@@ -62,14 +63,18 @@ typedef struct BsNodeConn
 	/* The key: */
 	Oid mapping;
 	Oid user;
+	uint32 own; /* 0: the one that is kept; from 1 on: of one request, of which there may be several at a time */
 
 	Oid server;
 	char name[NAMEDATALEN]; /* of the server */
 	BsConnPhase phase;
+	int own_level;            /* nest level of the request whose own it is */
 	bool stale;               /* server or mapping was altered: not to be used again */
 	bool must_use_password;   /* the node has to ask for one */
 	struct pg_conn *pg;       /* NULL: closed */
 	struct pg_result *result; /* being looked at: cleared with the connection */
+	char *copied;             /* the same of a message of COPY */
+	bool copying;
 	struct BsResolve *resolve;
 	const char **keywords; /* while it resolves: what libpq will get */
 	const char **values;
@@ -99,6 +104,9 @@ typedef struct BsNodeRequest BsNodeRequest;
  */
 typedef bool (*BsNodeTake)(BsNodeRequest *request, const struct pg_result *row);
 
+/* The same with every message of COPY ... TO STDOUT. */
+typedef bool (*BsNodeTakeData)(BsNodeRequest *request, const char *data, int len);
+
 /* A question to a node.  Zero what is not used. */
 struct BsNodeRequest
 {
@@ -109,6 +117,10 @@ struct BsNodeRequest
 	bool binary;               /* the answer */
 	bool any_version;          /* the node need not be of ours */
 	BsNodeTake take;           /* NULL: rows are not looked at */
+	BsNodeTakeData take_data;  /* NULL: it is no COPY */
+	const char *own_settings;  /* statements for a connection of its own; NULL: the one that is kept */
+	int own_buffer_bytes;      /* what the kernel is to keep of an answer; 0: as it likes */
+	bool listening;            /* whatever comes from the node is a sign of life, if it is no row */
 	void *context;
 
 	/* The outcome; texts in the context that was current at the call. */
@@ -137,6 +149,24 @@ struct BsNodeRequest
  * failed; 0: as long as its server or backstream.node_timeout says.  Raises an error on cancel.
  */
 extern void bs_nodes_ask(BsNodeRequest *requests, int nrequests, int64 timeout_usec);
+
+/*
+ * The same bit by bit, for who does something with rows before there are all.  A turn does what can be done, after
+ * waiting for up to wait_msec (-1: as long as it takes) for nodes or the latch, which it resets; it takes a bounded
+ * number of rows.  Returns whether there is more to come.  Time between two turns does not count as a node's silence.
+ * What has not ended by bs_nodes_end() is broken off by closing the connection, as are connections of requests' own.
+ */
+typedef struct BsNodeLoop BsNodeLoop;
+
+extern BsNodeLoop *bs_nodes_begin(BsNodeRequest *requests, int nrequests, int64 timeout_usec);
+extern bool bs_nodes_turn(BsNodeLoop *loop, long wait_msec);
+extern void bs_nodes_end(BsNodeLoop *loop);
+
+/* What the node has said of a parameter (ParameterStatus) while the request goes on, or NULL. */
+extern const char *bs_node_parameter(const BsNodeRequest *request, const char *name);
+
+/* May one do without a node that has failed like this: it is away, or does not have what was asked for (any more)? */
+extern bool bs_node_may_be_missing(const BsNodeRequest *request);
 
 /* Raise the trouble of a request as an error, which names the node; or as a warning. */
 extern void bs_node_report(const BsNodeRequest *request, int elevel);

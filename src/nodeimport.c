@@ -31,6 +31,7 @@
 #include "nodeconn.h"
 #include "nodedefine.h"
 #include "nodeimport.h"
+#include "pinned.h"
 
 /* A table of a node, as backstream.importable() gives it. */
 typedef struct Found
@@ -107,7 +108,10 @@ ask_here(Import *import, const BsNode *node)
 	Oid types[] = {TEXTOID};
 	Datum values[] = {CStringGetTextDatum(import->statement->remote_schema)};
 	MemoryContext outer = CurrentMemoryContext;
+	int level;
 
+	/* Names of types as the others write them. */
+	level = bs_pinned_enter_text();
 	SPI_connect();
 	(void) SPI_execute_with_args(QUESTION, 1, types, values, NULL, true, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -121,6 +125,7 @@ ask_here(Import *import, const BsNode *node)
 		MemoryContextSwitchTo(inner);
 	}
 	SPI_finish();
+	bs_pinned_leave(level);
 }
 
 static int

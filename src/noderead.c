@@ -101,14 +101,6 @@ bs_node_reading_open(const BsViewDef *def, BsViewProgram *view, BsWriter *writer
 
 /* ---------- failures ---------- */
 
-/* May be done without: it is away, or does not have the view (any more). */
-static bool
-may_be_missing(const BsNodeRequest *request)
-{
-	return request->trouble == BS_NODE_UNREACHABLE ||
-		   (request->trouble == BS_NODE_REFUSED && request->sqlerrcode == ERRCODE_UNDEFINED_TABLE);
-}
-
 /* An error that names both definitions, where there are two. */
 static void
 raise_failure(const BsNodeReading *reading, const BsNodeRequest *request)
@@ -137,7 +129,7 @@ bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests)
 
 		if (request->node == NULL || request->trouble == BS_NODE_FINE)
 			continue;
-		if (reading->failure != BS_NODE_FAILURE_PARTIAL || !may_be_missing(request))
+		if (reading->failure != BS_NODE_FAILURE_PARTIAL || !bs_node_may_be_missing(request))
 			raise_failure(reading, request);
 		reading->parts[i].left_out = true;
 		any = true;

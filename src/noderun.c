@@ -26,8 +26,19 @@
 /* One row of a turn, at most so many: then the others are looked at. */
 #define MAX_ROWS_A_TURN 64
 
-/* The set of the loop that is running: a session has at most one at a time. */
+/* A list of requests that goes on. */
+struct BsNodeLoop
+{
+	BsNodeRequest *requests;
+	int nrequests;
+	uint32 *waited;     /* [nrequests] what the set waits for */
+	WaitEvent *events;  /* [nrequests + 2] */
+	instr_time left;    /* the end of the last turn */
+};
+
+/* The set of the loop that had the last turn: there is one at a time. */
 static WaitEventSet *wait_set;
+static const BsNodeLoop *wait_owner;
 
 /* ---------- trouble ---------- */
 
@@ -94,6 +105,13 @@ bs_node_report(const BsNodeRequest *request, int elevel)
 					 errmsg("node \"%s\": %s", request->node->name, request->message),
 					 request->detail ? errdetail_internal("%s", request->detail) : 0,
 					 request->hint ? errhint("%s", request->hint) : 0));
+}
+
+bool
+bs_node_may_be_missing(const BsNodeRequest *request)
+{
+	return request->trouble == BS_NODE_UNREACHABLE ||
+		   (request->trouble == BS_NODE_REFUSED && request->sqlerrcode == ERRCODE_UNDEFINED_TABLE);
 }
 
 /* ---------- deadlines ---------- */
@@ -199,6 +217,11 @@ take_result(BsNodeRequest *request)
 				!request->take(request, result))
 				Assert(request->trouble != BS_NODE_FINE);
 			break;
+		case PGRES_COPY_OUT:
+			request->conn->copying = request->take_data != NULL;
+			if (!request->conn->copying)
+				bs_node_fail(request, BS_NODE_REFUSED, ERRCODE_PROTOCOL_VIOLATION, "its answer is none", NULL, NULL);
+			break;
 		case PGRES_COMMAND_OK:
 		case PGRES_TUPLES_OK:
 			strlcpy(request->tag, PQcmdStatus(unconstify(PGresult *, result)),
@@ -215,12 +238,42 @@ take_result(BsNodeRequest *request)
 	}
 }
 
+/* Messages of COPY.  Returns whether it has ended, and its result is next. */
+static bool
+take_copied(BsNodeRequest *request)
+{
+	BsNodeConn *conn = request->conn;
+	int len = 0;
+
+	for (int i = 0; i < MAX_ROWS_A_TURN; i++)
+	{
+		len = PQgetCopyData(conn->pg, &conn->copied, true);
+		if (len <= 0)
+			break;
+		if (i == 0)
+			INSTR_TIME_SET_CURRENT(request->heard);
+		request->rows++;
+		request->bytes += (uint64) len;
+		if (!request->take_data(request, conn->copied, len) || request->done)
+			return false;
+		PQfreemem(conn->copied);
+		conn->copied = NULL;
+	}
+	conn->more = len > 0;
+	conn->copying = len >= 0;
+	if (len == -2)
+		fail_as_libpq_says(request);
+	return len == -1;
+}
+
 static void
 take_answer(BsNodeRequest *request)
 {
 	BsNodeConn *conn = request->conn;
 
 	conn->more = false;
+	if (conn->copying && !take_copied(request))
+		return;
 	for (int i = 0; i < MAX_ROWS_A_TURN && !PQisBusy(conn->pg); i++)
 	{
 		conn->result = PQgetResult(conn->pg);
@@ -238,8 +291,10 @@ take_answer(BsNodeRequest *request)
 		conn->result = NULL;
 		if (request->done)
 			return;
+		if (conn->copying)
+			break;
 	}
-	conn->more = !PQisBusy(conn->pg);
+	conn->more = conn->copying || !PQisBusy(conn->pg);
 }
 
 static void
@@ -276,6 +331,8 @@ exchange_bytes(BsNodeRequest *request)
 	if (left >= 0 && PQconsumeInput(conn->pg))
 	{
 		conn->want_write = left > 0;
+		if (request->listening)
+			INSTR_TIME_SET_CURRENT(request->heard);
 		return true;
 	}
 	/* An error that the node has sent before it went says more. */
@@ -363,6 +420,7 @@ bs_nodes_wait_end(void)
 	if (wait_set != NULL)
 		FreeWaitEventSet(wait_set);
 	wait_set = NULL;
+	wait_owner = NULL;
 }
 
 /* What a request waits for; 0: no socket. */
@@ -388,84 +446,103 @@ wanted_events(const BsNodeRequest *request)
 
 /* libpq may close a socket and open another under the same number, so the set is made anew whenever one connects. */
 static bool
-set_is_current(BsNodeRequest *requests, int nrequests, uint32 *waited)
+set_is_current(const BsNodeLoop *loop)
 {
-	for (int i = 0; i < nrequests; i++)
-		if (wanted_events(&requests[i]) != waited[i] ||
-			(!requests[i].done && requests[i].conn->phase == BS_CONN_CONNECTING))
+	for (int i = 0; i < loop->nrequests; i++)
+		if (wanted_events(&loop->requests[i]) != loop->waited[i] ||
+			(!loop->requests[i].done && loop->requests[i].conn->phase == BS_CONN_CONNECTING))
 			return false;
-	return wait_set != NULL;
+	return wait_set != NULL && wait_owner == loop;
 }
 
 static void
-make_set(BsNodeRequest *requests, int nrequests, uint32 *waited)
+make_set(BsNodeLoop *loop)
 {
 	bs_nodes_wait_end();
-	wait_set = CreateWaitEventSet(TopMemoryContext, nrequests + 2);
+	wait_set = CreateWaitEventSet(TopMemoryContext, loop->nrequests + 2);
+	wait_owner = loop;
 	AddWaitEventToSet(wait_set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(wait_set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	for (int i = 0; i < nrequests; i++)
+	for (int i = 0; i < loop->nrequests; i++)
 	{
-		waited[i] = wanted_events(&requests[i]);
-		if (waited[i] != 0)
-			AddWaitEventToSet(wait_set, waited[i], PQsocket(requests[i].conn->pg), NULL,
-							  &requests[i]);
+		BsNodeRequest *request = &loop->requests[i];
+
+		loop->waited[i] = wanted_events(request);
+		if (loop->waited[i] != 0)
+			AddWaitEventToSet(wait_set, loop->waited[i], PQsocket(request->conn->pg), NULL, request);
 	}
 }
 
 /* How long to wait at most, in milliseconds. */
 static long
-wait_msec(const BsNodeRequest *requests, int nrequests)
+may_wait_msec(const BsNodeLoop *loop)
 {
 	int64 least = PG_INT64_MAX;
 
-	for (int i = 0; i < nrequests; i++)
+	for (int i = 0; i < loop->nrequests; i++)
 	{
-		if (requests[i].done)
+		const BsNodeRequest *request = &loop->requests[i];
+
+		if (request->done)
 			continue;
-		if (requests[i].conn->phase == BS_CONN_BUSY && requests[i].conn->more)
+		if (request->conn->phase == BS_CONN_BUSY && request->conn->more)
 			return 0;
-		least = Min(least, usec_left(&requests[i]));
-		if (requests[i].conn->phase == BS_CONN_RESOLVING)
+		least = Min(least, usec_left(request));
+		if (request->conn->phase == BS_CONN_RESOLVING)
 			least = Min(least, RESOLVE_LOOK_MSEC * 1000);
 	}
 	return least <= 0 ? 0 : (long) Min(least / 1000 + 1, 60 * 1000);
 }
 
 static void
-wait_and_turn(BsNodeRequest *requests, int nrequests, uint32 *waited, WaitEvent *events)
+wait_and_turn(BsNodeLoop *loop, long wait_msec)
 {
+	long may_wait = may_wait_msec(loop);
 	int n;
 
-	if (!set_is_current(requests, nrequests, waited))
-		make_set(requests, nrequests, waited);
-	n = WaitEventSetWait(wait_set, wait_msec(requests, nrequests), events, nrequests + 2,
-						 PG_WAIT_EXTENSION);
+	if (!set_is_current(loop))
+		make_set(loop);
+	n = WaitEventSetWait(wait_set, wait_msec >= 0 ? Min(wait_msec, may_wait) : may_wait, loop->events,
+						 loop->nrequests + 2, PG_WAIT_EXTENSION);
 	for (int i = 0; i < n; i++)
 	{
-		if (events[i].events & WL_LATCH_SET)
+		if (loop->events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
-		else if (events[i].user_data != NULL)
-			turn(events[i].user_data, true);
+		else if (loop->events[i].user_data != NULL)
+			turn(loop->events[i].user_data, true);
 	}
 	CHECK_FOR_INTERRUPTS();
 }
 
 static bool
-all_done(const BsNodeRequest *requests, int nrequests)
+all_done(const BsNodeLoop *loop)
 {
-	for (int i = 0; i < nrequests; i++)
-		if (!requests[i].done)
+	for (int i = 0; i < loop->nrequests; i++)
+		if (!loop->requests[i].done)
 			return false;
 	return true;
 }
 
-void
-bs_nodes_ask(BsNodeRequest *requests, int nrequests, int64 timeout_usec)
+/* Nobody looked meanwhile whether a node said anything. */
+static void
+forgive_absence(BsNodeLoop *loop)
 {
-	uint32 *waited = palloc0(sizeof(uint32) * (Size) (nrequests + 1));
-	WaitEvent *events = palloc(sizeof(WaitEvent) * (Size) (nrequests + 2));
+	instr_time now;
 
+	INSTR_TIME_SET_CURRENT(now);
+	for (int i = 0; i < loop->nrequests; i++)
+		INSTR_TIME_ACCUM_DIFF(loop->requests[i].heard, now, loop->left);
+}
+
+BsNodeLoop *
+bs_nodes_begin(BsNodeRequest *requests, int nrequests, int64 timeout_usec)
+{
+	BsNodeLoop *loop = palloc0(sizeof(BsNodeLoop));
+
+	loop->requests = requests;
+	loop->nrequests = nrequests;
+	loop->waited = palloc0(sizeof(uint32) * (Size) (nrequests + 1));
+	loop->events = palloc(sizeof(WaitEvent) * (Size) (nrequests + 2));
 	for (int i = 0; i < nrequests; i++)
 	{
 		BsNodeRequest *request = &requests[i];
@@ -479,22 +556,64 @@ bs_nodes_ask(BsNodeRequest *requests, int nrequests, int64 timeout_usec)
 		if (!request->done)
 			turn(request, false);
 	}
-	while (!all_done(requests, nrequests))
-	{
-		wait_and_turn(requests, nrequests, waited, events);
-		for (int i = 0; i < nrequests; i++)
-		{
-			BsNodeRequest *request = &requests[i];
+	INSTR_TIME_SET_CURRENT(loop->left);
+	return loop;
+}
 
-			if (!request->done && (request->conn->phase <= BS_CONN_RESOLVING ||
-								   (request->conn->phase == BS_CONN_BUSY && request->conn->more)))
-				turn(request, false);
-			look_at_deadline(request);
-		}
+bool
+bs_nodes_turn(BsNodeLoop *loop, long wait_msec)
+{
+	if (all_done(loop))
+		return false;
+	forgive_absence(loop);
+	wait_and_turn(loop, wait_msec);
+	for (int i = 0; i < loop->nrequests; i++)
+	{
+		BsNodeRequest *request = &loop->requests[i];
+
+		if (!request->done && (request->conn->phase <= BS_CONN_RESOLVING ||
+							   (request->conn->phase == BS_CONN_BUSY && request->conn->more)))
+			turn(request, false);
+		look_at_deadline(request);
 	}
-	bs_nodes_wait_end();
-	pfree(waited);
-	pfree(events);
+	INSTR_TIME_SET_CURRENT(loop->left);
+	return !all_done(loop);
+}
+
+void
+bs_nodes_end(BsNodeLoop *loop)
+{
+	if (wait_owner == loop)
+		bs_nodes_wait_end();
+	for (int i = 0; i < loop->nrequests; i++)
+	{
+		BsNodeRequest *request = &loop->requests[i];
+
+		if (request->conn != NULL && (!request->done || request->own_settings != NULL))
+			bs_conn_close(request->conn);
+		request->done = true;
+	}
+	pfree(loop->waited);
+	pfree(loop->events);
+	pfree(loop);
+}
+
+void
+bs_nodes_ask(BsNodeRequest *requests, int nrequests, int64 timeout_usec)
+{
+	BsNodeLoop *loop = bs_nodes_begin(requests, nrequests, timeout_usec);
+
+	while (bs_nodes_turn(loop, -1))
+		;
+	bs_nodes_end(loop);
+}
+
+const char *
+bs_node_parameter(const BsNodeRequest *request, const char *name)
+{
+	const BsNodeConn *conn = request->conn;
+
+	return conn != NULL && conn->phase >= BS_CONN_READY ? PQparameterStatus(conn->pg, name) : NULL;
 }
 
 void

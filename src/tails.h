@@ -4,7 +4,7 @@
  *
  *   tails.c     a table of the tails in shared memory; who listens, and the memory between
  *   tailfeed.c  the writers: receivers, and backends that insert
- *   tailscan.c  the reader: planning and running SELECT ... FROM a stream
+ *   tailscan.c  the reader: running SELECT ... FROM a stream; tailplan.c its plan
  *
  * A statement that begins to read a stream takes a slot and makes a dynamic shared memory segment with
  * one ring (engine/recordring.h) per receiver and one that inserting backends share.  Writers find it

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* tailscan.c: planning and running SELECT ... FROM a stream.  See tailscan.h. */
+/* tailscan.c: running SELECT ... FROM a stream.  See tailscan.h. */
 #include "backstream.h"
 
+/* The headers of the protocol want those of GSSAPI, of which nothing is used here. */
+#undef ENABLE_GSS
+
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "executor/executor.h"
+#include "libpq/libpq-be.h"
+#include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -15,6 +21,10 @@
 #include "pgstat.h"
 #include "rewrite/rewriteManip.h"
 #include "storage/latch.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -25,12 +35,11 @@
 #include "lanes.h"
 #include "listening.h"
 #include "node.h"
+#include "nodeship.h"
+#include "nodetail.h"
 #include "registry.h"
 #include "tails.h"
 #include "tailscan.h"
-
-/* Records that a scan is taken to return: many, so that a join listens once. */
-#define ROWS_ESTIMATED 1000000.0
 
 /* The clock is looked at once per this many records. */
 #define CLOCK_EVERY 64
@@ -43,8 +52,13 @@ typedef struct TailScan
 {
 	MemoryContext context;
 	Bitmapset *wanted;
-	List *conditions; /* for the writers, Vars of varno 1 */
-	BsTail *tail;     /* NULL: it has not begun, or the server counts nothing */
+	Relation stream;    /* of this server; NULL: nodes alone have it */
+	List *conditions;   /* for the writers, Vars of varno 1 */
+	BsTail *tail;       /* NULL: it has not begun, or nothing is listened to here */
+	AttrNumber *attnos; /* of the rows, for each column that is wanted of the stream */
+	BsNodeTail *nodes;  /* NULL: no other server has it */
+	bool nodes_going;
+	bool nodes_next;    /* it is their turn */
 	bool started;
 	bool ended;       /* listen_for is over: what is left is before ends */
 	uint64 *ends;
@@ -52,81 +66,11 @@ typedef struct TailScan
 	bool reads_no_table;
 	uint32 since_clock; /* records */
 	uint64 records;
+	TimestampTz report_at; /* the next */
+	uint64 reported;
 	BsValue *values;
 	bool *nulls;
 } TailScan;
-
-/* ---------- planning ---------- */
-
-void
-bs_tailscan_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	if (bs_relation_is_remote(relid))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("reading stream \"%s\", which other nodes have, is not supported yet",
-							   get_rel_name(relid)),
-						errhint("Read the stream on a node, or create a continuous view over this one.")));
-	rel->rows = clamp_row_est(ROWS_ESTIMATED * clauselist_selectivity(root, rel->baserestrictinfo, 0,
-																		JOIN_INNER, NULL));
-}
-
-void
-bs_tailscan_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	Cost total = ROWS_ESTIMATED * (cpu_tuple_cost + rel->baserestrictcost.per_tuple);
-
-	add_path(rel, (Path *) create_foreignscan_path(root, rel, NULL, rel->rows,
-												   rel->baserestrictcost.startup, total, NIL,
-												   rel->lateral_relids, NULL, NIL));
-}
-
-/* Attribute numbers that anybody looks at; all of them for a whole row. */
-static List *
-needed_columns(RelOptInfo *rel, Oid relid, List *clauses)
-{
-	Bitmapset *attrs = NULL;
-	List *needed = NIL;
-	int whole = InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber;
-
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
-	pull_varattnos((Node *) clauses, rel->relid, &attrs);
-	for (int attno = 1; attno <= rel->max_attr; attno++)
-		if (bms_is_member(whole, attrs) ||
-			bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, attrs))
-			needed = lappend_int(needed, attno);
-	return needed;
-}
-
-/* What may be evaluated before conditions that guard a security barrier are. */
-static List *
-early_conditions(RelOptInfo *rel, List *scan_clauses)
-{
-	List *early = NIL;
-	ListCell *cell;
-
-	foreach (cell, scan_clauses)
-	{
-		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
-
-		if (!rinfo->pseudoconstant && restriction_is_securely_promotable(rinfo, rel))
-			early = lappend(early, rinfo->clause);
-	}
-	return early;
-}
-
-/*
- * fdw_exprs has the conditions that writers may evaluate if their parameters turn out to be constants;
- * all conditions are evaluated by the executor as well.
- */
-ForeignScan *
-bs_tailscan_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best, List *tlist,
-				 List *scan_clauses, Plan *outer_plan)
-{
-	List *clauses = extract_actual_clauses(scan_clauses, false);
-
-	return make_foreignscan(tlist, clauses, rel->relid, list_make1(early_conditions(rel, scan_clauses)),
-							list_make1(needed_columns(rel, relid, clauses)), NIL, NIL, outer_plan);
-}
 
 /* ---------- begin and end ---------- */
 
@@ -165,6 +109,118 @@ require_counting(Relation stream)
 								  "shared_preload_libraries.")));
 }
 
+/* ---------- this server as a node ---------- */
+
+/* Columns of a stream of nodes, by the number that they have in the stream here. */
+typedef struct ColumnMap
+{
+	Index varno;
+	AttrNumber *here; /* by number there, less one */
+} ColumnMap;
+
+static Node *
+map_columns(Node *node, ColumnMap *map)
+{
+	Var *var = (Var *) node;
+
+	if (node == NULL)
+		return NULL;
+	if (!IsA(node, Var) || (Index) var->varno != map->varno || var->varattno <= 0)
+		return expression_tree_mutator(node, map_columns, map);
+	var = copyObject(var);
+	var->varattno = map->here[var->varattno - 1];
+	return (Node *) var;
+}
+
+/* Columns are the same by name; those that are looked at must be of one type. */
+static AttrNumber *
+columns_here(Relation there, Relation here, const Bitmapset *wanted)
+{
+	TupleDesc desc = RelationGetDescr(there);
+	AttrNumber *attnos = palloc0(sizeof(AttrNumber) * (Size) (desc->natts + 1));
+	int attno = 0;
+
+	while ((attno = bms_next_member(wanted, attno)) > 0)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, attno - 1);
+		AttrNumber found = get_attnum(RelationGetRelid(here), NameStr(attribute->attname));
+
+		if (found <= 0 || get_atttype(RelationGetRelid(here), found) != attribute->atttypid)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("stream \"%s\" of this server has no column \"%s\" of type %s",
+							RelationGetRelationName(here), NameStr(attribute->attname),
+							format_type_be(attribute->atttypid)),
+					 errhint("Import the stream anew.")));
+		attnos[attno - 1] = found;
+	}
+	return attnos;
+}
+
+/* Another server would ask for the same right. */
+static void
+check_select(Relation stream, Oid user)
+{
+	AclResult result = pg_class_aclcheck(RelationGetRelid(stream), user, ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FOREIGN_TABLE, RelationGetRelationName(stream));
+}
+
+/* ---------- opening ---------- */
+
+/* Through an ordinary view, its owner. */
+static Oid
+reading_user(ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Oid user = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state)->checkAsUser;
+
+	return OidIsValid(user) ? user : GetUserId();
+}
+
+/* What the writers of this server have to know, once the stream is open. */
+static void
+set_up_stream(TailScan *scan, List *conditions, Index varno, const AttrNumber *here)
+{
+	Bitmapset *wanted = NULL;
+	int attno = 0;
+
+	require_counting(scan->stream);
+	scan->attnos = palloc(sizeof(AttrNumber) * (Size) (RelationGetDescr(scan->stream)->natts + 1));
+	while ((attno = bms_next_member(scan->wanted, attno)) > 0)
+		wanted = bms_add_member(wanted, here != NULL ? here[attno - 1] : attno);
+	scan->conditions = bs_tail_pushable(RelationGetRelid(scan->stream), conditions, varno);
+	/* Where its columns go, in the order of their numbers here. */
+	for (int i = 0, at = 0; (at = bms_next_member(wanted, at)) > 0; i++)
+	{
+		attno = at;
+		if (here != NULL)
+			for (attno = 1; !bms_is_member(attno, scan->wanted) || here[attno - 1] != at;)
+				attno++;
+		scan->attnos[i] = (AttrNumber) attno;
+	}
+	scan->wanted = wanted;
+}
+
+static void
+open_nodes(TailScan *scan, ForeignScanState *node, List *conditions)
+{
+	Relation there = node->ss.ss_currentRelation;
+	ColumnMap map = {.varno = ((ForeignScan *) node->ss.ps.plan)->scan.scanrelid};
+	Oid user = reading_user(node);
+	Oid local;
+
+	scan->nodes = bs_node_tail_open(there, bms_copy(scan->wanted), user, scan->context);
+	local = bs_node_tail_local(scan->nodes);
+	if (!OidIsValid(local))
+		return;
+	scan->stream = table_open(local, AccessShareLock);
+	check_select(scan->stream, user);
+	map.here = columns_here(there, scan->stream, scan->wanted);
+	set_up_stream(scan, (List *) map_columns((Node *) conditions, &map), map.varno, map.here);
+}
+
 void
 bs_tailscan_begin(ForeignScanState *node, int eflags)
 {
@@ -177,26 +233,44 @@ bs_tailscan_begin(ForeignScanState *node, int eflags)
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	require_counting(stream);
 	scan = palloc0(sizeof(TailScan));
 	scan->context = AllocSetContextCreate(CurrentMemoryContext, "backstream tail", ALLOCSET_DEFAULT_SIZES);
 	foreach (cell, (List *) linitial(plan->fdw_private))
 		scan->wanted = bms_add_member(scan->wanted, lfirst_int(cell));
-	conditions = (List *) params_to_consts(linitial(plan->fdw_exprs), estate->es_param_list_info);
-	scan->conditions =
-		bs_tail_pushable(RelationGetRelid(stream), conditions, plan->scan.scanrelid);
 	scan->values = palloc(sizeof(BsValue) * (Size) (bms_num_members(scan->wanted) + 1));
 	scan->nulls = palloc(sizeof(bool) * (Size) (bms_num_members(scan->wanted) + 1));
 	scan->ends = palloc(sizeof(uint64) * bs_tail_nrings());
 	scan->reads_no_table = bs_listening_reads_no_table(estate, NIL);
+	conditions = (List *) params_to_consts(linitial(plan->fdw_exprs), estate->es_param_list_info);
+	if (bs_relation_is_remote(RelationGetRelid(stream)))
+		open_nodes(scan, node, conditions);
+	else
+	{
+		scan->stream = stream;
+		set_up_stream(scan, conditions, plan->scan.scanrelid, NULL);
+	}
 	node->fdw_state = scan;
 }
+
+/* ---------- begin and end ---------- */
 
 /* pg_dump must not wait for records, and there is nothing of a stream to be dumped. */
 static bool
 is_dump(void)
 {
 	return application_name != NULL && strcmp(application_name, "pg_dump") == 0;
+}
+
+/* Conditions with the values that parameters have now: in the inner side of a join others each time. */
+static void
+start_nodes(TailScan *scan, ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List *conditions = bs_ship_choose(bs_ship_bind(linitial(plan->fdw_exprs), &node->ss.ps), plan->scan.scanrelid);
+
+	bs_node_tail_stop(scan->nodes);
+	bs_node_tail_start(scan->nodes, conditions, bs_setting_listen_for_msec);
+	scan->nodes_going = true;
 }
 
 static void
@@ -208,19 +282,38 @@ start(TailScan *scan, ForeignScanState *node)
 	if (bs_setting_listen_for_msec > 0)
 		scan->deadline =
 			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) bs_setting_listen_for_msec);
+	scan->nodes_going = false;
 	if (is_dump())
+	{
 		scan->ended = true;
-	else if (scan->tail == NULL)
-		scan->tail = bs_tail_open(node->ss.ss_currentRelation, scan->wanted, scan->conditions,
-								  scan->context);
-	else
+		return;
+	}
+	if (scan->nodes != NULL)
+		start_nodes(scan, node);
+	if (scan->tail != NULL)
 		bs_tail_skip(scan->tail);
+	else if (scan->stream != NULL)
+		scan->tail = bs_tail_open(scan->stream, scan->wanted, scan->conditions, scan->context);
+	/* It may not keep more on its way than it keeps here. */
+	if (bs_setting_tail_report_msec > 0 && MyProcPort != NULL)
+	{
+		int bytes = bs_setting_tail_buffer_kb * 1024;
+
+		(void) setsockopt(MyProcPort->sock, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	}
 }
 
 void
 bs_tailscan_again(ForeignScanState *node)
 {
 	((TailScan *) node->fdw_state)->started = false;
+}
+
+static uint64
+count_dropped(const TailScan *scan)
+{
+	return (scan->tail != NULL ? bs_tail_dropped(scan->tail) : 0) +
+		   (scan->nodes != NULL ? bs_node_tail_dropped(scan->nodes) : 0);
 }
 
 void
@@ -230,10 +323,15 @@ bs_tailscan_end(ForeignScanState *node)
 	uint64 dropped;
 
 	node->fdw_state = NULL;
-	if (scan == NULL || scan->tail == NULL)
+	if (scan == NULL)
 		return;
-	dropped = bs_tail_dropped(scan->tail);
-	bs_tail_close(scan->tail);
+	if (scan->nodes != NULL)
+		bs_node_tail_stop(scan->nodes);
+	dropped = count_dropped(scan);
+	if (scan->tail != NULL)
+		bs_tail_close(scan->tail);
+	if (scan->nodes != NULL && scan->stream != NULL)
+		table_close(scan->stream, NoLock);
 	if (dropped > 0)
 		ereport(NOTICE, (errmsg_plural("%llu record of stream \"%s\" was not returned: it came faster than "
 									   "it was taken",
@@ -258,7 +356,7 @@ make_row(TailScan *scan, TupleTableSlot *slot)
 	memset(slot->tts_isnull, true, sizeof(bool) * (Size) desc->natts);
 	for (uint32 i = 0; i < columns->ncolumns; i++)
 	{
-		uint32 column = columns->columns[i];
+		int column = scan->attnos[i] - 1;
 
 		if (scan->nulls[i])
 			continue;
@@ -270,15 +368,48 @@ make_row(TailScan *scan, TupleTableSlot *slot)
 	return ExecStoreVirtualTuple(slot);
 }
 
+/*
+ * Tell a client that wants to know (nodetail.h) how many records have found no room, if that has changed, or it is time
+ * for a sign of life, or for the last word.
+ */
+static void
+report(TailScan *scan, bool last)
+{
+	TimestampTz now;
+	uint64 dropped;
+	StringInfoData message;
+
+	if (bs_setting_tail_report_msec == 0 || whereToSendOutput != DestRemote)
+		return;
+	now = GetCurrentTimestamp();
+	dropped = count_dropped(scan);
+	if (!last && dropped == scan->reported && now < scan->report_at)
+		return;
+	scan->reported = dropped;
+	scan->report_at = TimestampTzPlusMilliseconds(now, bs_setting_tail_report_msec);
+	pq_beginmessage(&message, 'S');
+	pq_sendstring(&message, BS_TAIL_PARAMETER);
+	pq_sendstring(&message, psprintf(UINT64_FORMAT, dropped));
+	pq_endmessage(&message);
+}
+
 /* Wait for records, or until the deadline. */
 static void
-wait_for_records(const TailScan *scan)
+wait_for_records(TailScan *scan)
 {
 	long msec = WAIT_MSEC;
 
-	if (scan->deadline != 0)
+	report(scan, false);
+	if (bs_setting_tail_report_msec > 0)
+		msec = Min(msec, bs_setting_tail_report_msec);
+	if (scan->deadline != 0 && !scan->ended)
 		msec = Min(msec, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), scan->deadline) + 1);
 	bs_listening_pause(scan->reads_no_table);
+	if (scan->nodes_going)
+	{
+		scan->nodes_going = bs_node_tail_wait(scan->nodes, msec);
+		return;
+	}
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, msec, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
@@ -292,9 +423,54 @@ is_over(TailScan *scan)
 		return true;
 	if (scan->deadline == 0 || GetCurrentTimestamp() < scan->deadline)
 		return false;
-	bs_tail_positions(scan->tail, scan->ends);
+	if (scan->tail != NULL)
+		bs_tail_positions(scan->tail, scan->ends);
+	if (scan->nodes != NULL)
+		bs_node_tail_time_is_over(scan->nodes);
 	scan->ended = true;
 	return true;
+}
+
+static bool
+next_of_nodes(TailScan *scan, TupleTableSlot *slot)
+{
+	if (scan->nodes == NULL)
+		return false;
+	ExecClearTuple(slot);
+	if (!bs_node_tail_next(scan->nodes, slot))
+		return false;
+	ExecStoreVirtualTuple(slot);
+	return true;
+}
+
+static bool
+next_of_server(TailScan *scan, TupleTableSlot *slot)
+{
+	if (scan->tail == NULL ||
+		!bs_tail_next(scan->tail, scan->ended ? scan->ends : NULL, scan->values, scan->nulls))
+		return false;
+	make_row(scan, slot);
+	return true;
+}
+
+/* One of nodes and one of this server in turn, as long as there are. */
+static bool
+next_record(TailScan *scan, TupleTableSlot *slot)
+{
+	scan->nodes_next = !scan->nodes_next;
+	if (scan->nodes_next)
+		return next_of_nodes(scan, slot) || next_of_server(scan, slot);
+	return next_of_server(scan, slot) || next_of_nodes(scan, slot);
+}
+
+/* What is not to wait while records come without end. */
+static void
+look_around(TailScan *scan)
+{
+	(void) is_over(scan);
+	report(scan, false);
+	if (scan->nodes_going && scan->tail != NULL)
+		scan->nodes_going = bs_node_tail_wait(scan->nodes, 0);
 }
 
 TupleTableSlot *
@@ -305,53 +481,39 @@ bs_tailscan_next(ForeignScanState *node)
 
 	if (!scan->started)
 		start(scan, node);
-	if (scan->tail == NULL)
-		return ExecClearTuple(slot);
 	if (++scan->since_clock >= CLOCK_EVERY)
 	{
 		scan->since_clock = 0;
-		(void) is_over(scan);
+		look_around(scan);
 	}
 	for (;;)
 	{
-		if (bs_tail_next(scan->tail, scan->ended ? scan->ends : NULL, scan->values, scan->nulls))
-			return make_row(scan, slot);
-		if (scan->ended)
-			return ExecClearTuple(slot);
-		if (!is_over(scan))
+		if (next_record(scan, slot))
+			return slot;
+		if (!scan->nodes_going && (scan->ended || scan->tail == NULL))
+			break;
+		if (!is_over(scan) || scan->nodes_going)
 			wait_for_records(scan);
 	}
+	report(scan, true);
+	return ExecClearTuple(slot);
 }
 
 /* ---------- EXPLAIN ---------- */
-
-static void
-explain_conditions(ForeignScanState *node, ExplainState *es)
-{
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	List *conditions = linitial(plan->fdw_exprs);
-	List *pushed = bs_tail_pushable(RelationGetRelid(node->ss.ss_currentRelation), conditions,
-									plan->scan.scanrelid);
-	List *context;
-
-	if (pushed == NIL)
-		return;
-	ChangeVarNodes((Node *) pushed, 1, (int) plan->scan.scanrelid, 0);
-	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, NIL);
-	ExplainPropertyText("Worker Filter",
-						deparse_expression((Node *) make_ands_explicit(pushed), context,
-										   list_length(es->rtable) > 1 || es->verbose, false),
-						es);
-}
 
 void
 bs_tailscan_explain(ForeignScanState *node, ExplainState *es)
 {
 	TailScan *scan = node->fdw_state;
 
-	explain_conditions(node, es);
-	if (!es->analyze || scan == NULL || scan->tail == NULL)
+	bool remote = bs_relation_is_remote(RelationGetRelid(node->ss.ss_currentRelation));
+
+	bs_tailscan_explain_plan(node, es);
+	if (!es->analyze || scan == NULL || !scan->started)
 		return;
-	ExplainPropertyUInteger("Records Received", NULL, scan->records, es);
-	ExplainPropertyUInteger("Records Dropped", NULL, bs_tail_dropped(scan->tail), es);
+	ExplainPropertyUInteger("Records Received", NULL,
+							scan->records + (remote ? bs_node_tail_records(scan->nodes) : 0), es);
+	ExplainPropertyUInteger("Records Dropped", NULL, count_dropped(scan), es);
+	if (remote)
+		bs_node_tail_explain(scan->nodes, es);
 }

@@ -693,7 +693,8 @@ COMMENT ON FUNCTION backstream.one_line(text) IS
 'A query as PostgreSQL writes it, in one line: so that rows of backstream.views are lines, too. Line ends in strings stay.';
 
 CREATE VIEW backstream.views AS
-SELECT c.oid::pg_catalog.regclass AS view, COALESCE(s.state, 'not counted') AS state, s.records, s.late,
+SELECT c.oid::pg_catalog.regclass AS view,
+	COALESCE(s.state, CASE WHEN v.srvname OPERATOR(pg_catalog.=) 'backstream' THEN 'not counted' ELSE 'on nodes' END) AS state, s.records, s.late,
 	s.overflowed, s.errors, s.groups, s.memory_bytes, s.last_error, s.received, s.filtered, s.future, s.untimed,
 	s.since, s.kept_since, s.next_since, s.next_until, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
 	s.closed_before, s.fed_before, s.windows_missed, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
@@ -723,7 +724,7 @@ COMMENT ON COLUMN backstream.views.untimed IS 'whose time is NULL or infinite';
 COMMENT ON COLUMN backstream.views.overflowed IS 'of new groups for which there was no room (max_groups, backstream.memory)';
 COMMENT ON COLUMN backstream.views.errors IS 'on which the query failed';
 COMMENT ON COLUMN backstream.views.last_error IS 'why; shown to the owner and to pg_read_all_stats';
-COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views';
+COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views; on nodes: other servers keep it (backstream.nodes)';
 COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
 COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory';
 COMMENT ON COLUMN backstream.views.since IS 'the definition began to count what it counts';
@@ -1256,7 +1257,7 @@ SELECT h.subject, CASE WHEN h.wrong = 0 THEN 'ok' ELSE h.otherwise END AS state,
 	UNION ALL SELECT 8, 'undecoded', 'lossy', coalesce(sum(unknown_template + decode_errors + template_errors + templates_refused), 0),
 		'sets without a template, or malformed', 'exporters' FROM backstream.exporters
 	UNION ALL SELECT 9, 'clocks', 'look', count(*) FILTER (WHERE abs(extract(epoch FROM clock_skew)) > 60), 'exporters more than a minute off', 'exporters' FROM backstream.exporters
-	UNION ALL SELECT 10, 'views', 'broken', count(*) FILTER (WHERE state <> 'active'), 'suspended or not counted', 'views' FROM backstream.views
+	UNION ALL SELECT 10, 'views', 'broken', count(*) FILTER (WHERE state NOT IN ('active', 'on nodes')), 'suspended or not counted', 'views' FROM backstream.views
 	UNION ALL SELECT 11, 'late records', 'lossy', coalesce(sum(late), 0), 'came after their window was closed', 'views' FROM backstream.views
 	UNION ALL SELECT 12, 'overflowed records', 'lossy', coalesce(sum(overflowed), 0), 'found no room for their group', 'views' FROM backstream.views
 	UNION ALL SELECT 13, 'other records', 'lossy', coalesce(sum(future + untimed + errors + skipped), 0), 'future, untimed, failed or skipped', 'views' FROM backstream.views

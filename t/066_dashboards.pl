@@ -86,31 +86,55 @@ is(scalar(@{ $none->{'backstream-health'}{'Everything that can be wrong, since t
 
 # ---------- twenty minutes of traffic at three servers ----------
 
-my ($minutes, $records) = (20, 24000);
+my $minutes = 20;
+# Records of each five minutes.
+my @phases = (4000, 6000, 9000, 5000);
+my $records = 24000;
 my $start = int($now / 60) * 60 - $minutes * 60;
-# One attack of three kinds, four minutes ago, seen by an exporter of its own; before the traffic, which brings time up to now.
+
+# One attack of three kinds, about four minutes ago, seen by an exporter of its own; before the traffic, which brings time up to
+# now.  It is small, and the threshold lower.
 my $attack = $start + ($minutes - 4) * 60;
 sql(<<"SQL");
+UPDATE detectors.thresholds SET value = 4e6 WHERE detector = 'ddos' AND name = 'bits_per_second';
 INSERT INTO backstream.flow (time_received, time_flow_end, exporter, bytes, packets, src_addr, dst_addr, src_port, dst_port, proto, tcp_flags)
 SELECT now(), to_timestamp($attack + k / 100.0), '192.0.2.1'::inet, 44, 1, '203.0.113.1'::inet, '10.1.5.5'::inet, 30000, k, 6, 2 FROM generate_series(1, 150) k
 UNION ALL
-SELECT now(), to_timestamp($attack + k / 100.0), '192.0.2.1', 250000, 200, '100.80.0.0'::inet + k, '10.2.0.99', k, 80, 17, NULL FROM generate_series(1, 700) k
+SELECT now(), to_timestamp($attack + k / 100.0), '192.0.2.1', 9000, 8, '100.80.0.0'::inet + k, '10.2.0.99', 53, 80, 17, NULL FROM generate_series(1, 700) k
 UNION ALL
-SELECT now(), to_timestamp($attack + k / 100.0), '192.0.2.1', 6000, 100, '100.90.0.0'::inet + k, '10.3.0.80', k, 443, 6, 2 FROM generate_series(1, 600) k
+SELECT now(), to_timestamp($attack + k / 100.0), '192.0.2.1', 600, 10, '100.90.0.0'::inet + k, '10.3.0.80', k, 443, 6, 2 FROM generate_series(1, 600) k
 SQL
 
-my @totals = map { generate(target => "127.0.0.1:$ports[$_]", version => 'ipfix', exporters => 2, source_base => '127.0.' . (10 + 10 * $_) . '.1',
-		start_time => strftime('%Y-%m-%dT%H:%M:%S', gmtime $start), time_step => $minutes * 60 / $records, count => $records, rate => 20000,
-		as_pairs => 300, addresses => 500, keys => 'zipf:1.1', seed => $_ + 1) } 0 .. 2;
-my @views = ('traffic.load', 'backbone.load', 'backbone.load');
-ok(wait_until(60, sub { $servers[$_]->safe_psql('postgres', "SELECT bool_and(received >= $records) FROM backstream.views WHERE view::text ~ '^(traffic|backbone)'") eq 't' }),
-	"server $_ has it") for 0 .. 2;
+# Bits per second that the generator says it has sent to a server in each ten seconds, by time as text.
+sub send_traffic
+{
+	my ($i) = @_;
+	my (%sent, $begun);
 
+	for my $phase (0 .. $#phases)
+	{
+		my $totals = generate(target => "127.0.0.1:$ports[$i]", version => 'ipfix', exporters => 3, source_base => '127.0.' . (10 + 10 * $i) . '.1',
+			start_time => strftime('%Y-%m-%dT%H:%M:%S', gmtime $start + $phase * 300), time_step => 300 / $phases[$phase], count => $phases[$phase], rate => 20000,
+			as_pairs => 300, addresses => 500, keys => 'zipf:0.7', seed => $i + 1);
+		$sent{ strftime('%Y-%m-%d %H:%M:%S+00', gmtime $_->{start}) } += $_->{bytes} * 8 / 10 for @{ $totals->{windows_10s} };
+	}
+	return \%sent;
+}
+my @sent = map { send_traffic($_) } 0 .. 2;
+ok(wait_until(60, sub { $servers[$_]->safe_psql('postgres', "SELECT bool_and(received >= $records) FROM backstream.views WHERE state = 'active' AND view::text ~ '^(traffic|backbone)'") eq 't' }),
+	"server $_ has it") for 0 .. 2;
 ok(wait_until(120, sub { sql("SELECT count(DISTINCT detector) FROM detectors.alerts WHERE detector IN ('port_scan', 'ddos', 'syn_flood')") == 3 }), 'the attack is found');
 
-$now = time;
+# The range ends with the traffic.
+$now = $start + $minutes * 60;
 my %range = (from => $start, to => $now);
 my $all = run_all('with data', %range, values => { node => 'node_1' });
+
+# For test/dashboards/render.sh, which draws them.
+if ($ENV{BACKSTREAM_RESULTS})
+{
+	save_results($ENV{BACKSTREAM_RESULTS}, $_, $all->{ $_->{uid} }, %range, node => 'node_1') for @dashboards;
+}
 
 # Every panel has something to show, but for those that show what is wrong.
 my %may_be_empty = map { $_ => 1 } ('annotation Not counted', 'Notifications, archives, copies for other collectors');
@@ -133,9 +157,9 @@ sub sums
 }
 
 # Each step of ten seconds as the generator has written it down; the exporter of the attack is left out.
-my %sent = map { strftime('%Y-%m-%d %H:%M:%S+00', gmtime $_->{start}) => $_->{bytes} * 8 / 10 } @{ $totals[0]{windows_10s} };
+my %sent = %{ $sent[0] };
 my @mine = map { $_->[0] } grep { $_->[0] =~ /^127/ } @{ run_query($reader, 'grafana', 'SELECT host(exporter) FROM backstream.exporters')->{rows} };
-is(scalar(@mine), 2, 'two exporters are heard');
+is(scalar(@mine), 3, 'three exporters are heard');
 my $overview = (grep { $_->{uid} eq 'backstream-overview' } @dashboards)[0];
 sub overview { my ($name, %values) = @_; return run_query($reader, 'grafana', expand($overview, $panel{'backstream-overview'}{$name}, %range, values => \%values)) }
 my $traffic = overview('Traffic', exporter => \@mine);
@@ -147,7 +171,7 @@ is(scalar(grep { abs($shown{$_} - $sent{$_}) > 1 } @compared), 0, 'and each is w
 my $by_exporter = overview('Bits/s by exporter', exporter => \@mine);
 my %stacked = %{ sums($by_exporter, 2) };
 is(scalar(grep { abs($stacked{$_} - $sent{$_}) > 1 } @compared), 0, 'stacked by exporter it is the same');
-is(join(', ', sort { $a cmp $b } do { my %n; grep { !$n{$_}++ } map { $_->[1] } @{ $by_exporter->{rows} } }), '127.0.10.2, border 1', 'with the names that are known');
+is(join(', ', sort { $a cmp $b } do { my %n; grep { !$n{$_}++ } map { $_->[1] } @{ $by_exporter->{rows} } }), '127.0.10.2, 127.0.10.3, border 1', 'with the names that are known');
 # By AS: the ten largest and the rest come to the whole, minute by minute.
 my %by_as = %{ sums($all->{'backstream-overview'}{'Bits/s by source AS (all exporters)'}, 2) };
 my %minute = split /[|\n]/, sql("SET timezone = 'UTC'; SELECT time, sum(bytes) * 8 / 60 FROM traffic.sources_as GROUP BY 1");
@@ -167,7 +191,7 @@ my $interfaces = $all->{'backstream-interfaces'}{'Interfaces: last minute, 95th 
 my ($named) = grep { $_->[1] eq 'Gi0/1' } @{ $interfaces->{rows} };
 ok($named && $named->[2] == 1e6 && defined $named->[5], 'an interface whose name and speed are known has a percentage');
 my $p95 = sql("SELECT round(percentile_cont(0.95) WITHIN GROUP (ORDER BY coalesce(bytes_in, 0) * 8 / 60))
-	FROM (SELECT DISTINCT time FROM traffic.interface_load WHERE time BETWEEN to_timestamp($start) AND to_timestamp($now) AND time <= to_timestamp($now) - interval '70 s') m
+	FROM (SELECT DISTINCT time FROM traffic.interface_load WHERE time BETWEEN to_timestamp($start) AND to_timestamp($now) AND interface IS NOT NULL) m
 	LEFT JOIN (SELECT time, bytes_in FROM traffic.interface_load WHERE exporter = '127.0.10.1' AND interface = 1) i USING (time)");
 is(sprintf('%.0f', $named->[7]), $p95, 'its 95th percentile is that of the minutes, empty ones included');
 # The attack.
@@ -181,14 +205,10 @@ is(scalar(grep { $_ > 0 } map { $state{$_} } grep { /^ddos/ && !/\Q$minute_of\E/
 cmp_ok(scalar(@{ $all->{'backstream-security'}{'annotation Alerts'}{rows} }), '>=', 1, 'and an annotation');
 # The backbone: both nodes, and each by itself.
 my $all_nodes = sums($all->{'backstream-backbone'}{'Bits/s by exporter, all nodes'}, 2);
-my %both;
-for my $totals (@totals[1, 2])
-{
-	$both{ strftime('%Y-%m-%d %H:%M:%S+00', gmtime $_->{start}) } += $_->{bytes} * 8 / 10 for @{ $totals->{windows_10s} };
-}
+my %both = map { my $time = $_; $time => ($sent[1]{$time} // 0) + ($sent[2]{$time} // 0) } keys %{ $sent[1] }, keys %{ $sent[2] };
 is(scalar(grep { abs(($all_nodes->{$_} // 0) - $both{$_}) > 1 } grep { exists $all_nodes->{$_} } keys %both), 0, 'united is what both were sent');
 my $one = sums($all->{'backstream-backbone'}{'$node'}, 1);
-my %first = map { strftime('%Y-%m-%d %H:%M:%S+00', gmtime $_->{start}) => $_->{bytes} * 8 / 10 } @{ $totals[1]{windows_10s} };
+my %first = %{ $sent[1] };
 is(scalar(grep { abs(($one->{$_} // 0) - $first{$_}) > 1 } grep { exists $one->{$_} } keys %first), 0, 'one is what it was sent');
 is($all->{'backstream-backbone'}{'Complete'}{rows}[0][0] * 1, 100, 'all windows are complete');
 

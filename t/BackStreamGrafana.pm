@@ -10,7 +10,7 @@ use JSON::PP;
 use PostgreSQL::Test::Utils;
 use POSIX qw(strftime);
 
-our @EXPORT = qw(dashboards expand run_query faults);
+our @EXPORT = qw(dashboards expand run_query faults save_results);
 
 # Field and record separators that no result has.
 my ($FIELD, $RECORD, $NULL) = ("\x1f", "\x1e", "\x1d");
@@ -119,6 +119,18 @@ sub run_query
 
 	return { columns => [ map { $_->[0] } @columns ], types => [ map { $_->[1] } @columns ], rows => \@rows,
 		error => $notice =~ /ERROR/ ? $notice : undef, notice => $notice };
+}
+
+# The results of a dashboard's panels as a file of test/dashboards/page.html; $more: from, to, node.
+sub save_results
+{
+	my ($folder, $dashboard, $results, %more) = @_;
+	my ($bottom) = sort { $b <=> $a } map { $_->{gridPos}{y} + $_->{gridPos}{h} } @{ $dashboard->{json}{panels} };
+	my %by_id;
+
+	$by_id{ $_->{panel}{id} } = $results->{ $_->{name} } for grep { $_->{kind} eq 'panel' } @{ $dashboard->{queries} };
+	my $text = JSON::PP->new->canonical->encode({ dashboard => $dashboard->{json}, results => \%by_id, height => 40 + 32 * $bottom, %more });
+	PostgreSQL::Test::Utils::append_to_file("$folder/" . $dashboard->{uid} =~ s/backstream-//r . '.js', "window.DATA = $text;\n");
 }
 
 # What is wrong with the shape of a result, as texts: none if a panel of that type can show it.

@@ -30,11 +30,11 @@ export const backbone = page({
 						title: 'Nodes, asked now',
 						description: 'Unreachable: the server or the network between. Out of step: SELECT * FROM backstream.sync(...) makes its views again. Misfit: another version. No user mapping: this data source\'s role has none for it. Clock ahead: more than a second puts records into other windows; set up NTP. A node name leads to its own Overview, where a data source has that name.',
 						width: 24,
-						height: 8,
+						height: 6,
 					},
 					`
 					SELECT node AS "node", state AS "state", problem AS "problem", extract(epoch FROM latency) AS "latency", extract(epoch FROM clock_ahead) AS "clock ahead",
-					       extract(epoch FROM now() - watermark) AS "closed until", views_in_step AS "in step", views AS "views", version AS "version", last_contact AS "last contact"
+					       extract(epoch FROM now() - watermark) AS "open since", views_in_step AS "in step", views AS "views", version AS "version", last_contact AS "last contact"
 					  FROM backstream.nodes ORDER BY 1 LIMIT 200`,
 				)
 					.overrideByName('node', [link('Overview of this node', to('backstream-overview', { datasource: '${__value.text}', schema: 'traffic' }))])
@@ -44,7 +44,7 @@ export const backbone = page({
 					])
 					.overrideByName('latency', [unit('s'), ...background([null, 'transparent'], [0.5, 'yellow'], [2, 'red'])])
 					.overrideByName('clock ahead', [unit('s'), ...background([null, 'red'], [-5, 'yellow'], [-1, 'transparent'], [1, 'yellow'], [5, 'red'])])
-					.overrideByName('closed until', [unit('s')]),
+					.overrideByName('open since', [unit('s')]),
 				numbers(
 					{
 						title: 'Complete',

@@ -135,7 +135,7 @@ export const health = page({
 						title: 'Exporters',
 						description: 'One row for each sender, observation domain and kind. Loss: of its records, since the server started. Unknown templates: sets that came before their template; when it goes on growing, the template is not sent: set a template timeout at the exporter. Skew: its clock against ours; above 10 s set up NTP there, as its records count as late or future. Sampling empty: unknown, so nothing is scaled; see backstream.exporter_config.',
 						width: 24,
-						height: 11,
+						height: 7,
 					},
 					`
 					SELECT host(exporter) AS "exporter", coalesce(name, '') AS "name", flow_type AS "kind", obs_domain::text AS "domain",
@@ -203,7 +203,7 @@ export const health = page({
 					  FROM backstream.views ORDER BY memory_bytes DESC NULLS LAST, 1 LIMIT 256`,
 				)
 					.unit('short')
-					.overrideByName('state', words({ active: 'green', suspended: 'red', 'not counted': 'orange' }))
+					.overrideByName('state', words({ active: 'green', 'on nodes': 'green', suspended: 'red', 'not counted': 'orange' }))
 					.overrideByRegexp('/^(late|future|untimed|overflowed|errors|skipped)$/', some)
 					.overrideByName('memory', [unit('decbytes')])
 					.overrideByName('share', [unit('percent'), ...bar(100)])

@@ -6,7 +6,7 @@ import { chosen, EXPORTER_NAMES, step, stepSeconds, tidy, view } from './sql.js'
 import * as variables from './variables.js';
 import { downtime } from './annotations.js';
 
-const where = [chosen('exporter', 'l.exporter'), chosen('interface', 'l.interface')].join('\n\t\t   AND ');
+const where = ['l.interface IS NOT NULL', chosen('exporter', 'l.exporter'), chosen('interface', 'l.interface')].join('\n\t\t   AND ');
 const LABEL = "coalesce(n.name, host(exporter), 'unknown') || ' ' || coalesce(i.name, 'if ' || interface, 'unknown')";
 
 // Whole minutes of each interface; a minute in which nothing passed is zero, as percentiles must know of it.
@@ -63,7 +63,7 @@ function both(kind: 'bits' | 'packets' | 'share', largest: number): string {
 			  FROM counted
 		)
 		SELECT s.bucket AS "time", m.metric, coalesce(d.amount, 0) / ${stepSeconds(60)} AS value
-		  FROM steps s CROSS JOIN (SELECT DISTINCT metric FROM directions) m
+		  FROM steps s CROSS JOIN (SELECT metric FROM directions GROUP BY 1 HAVING sum(abs(amount)) > 0) m
 		  LEFT JOIN directions d ON d.bucket = s.bucket AND d.metric = m.metric
 		 WHERE s.bucket >= $__timeFrom()
 		 ORDER BY 1, 2`;

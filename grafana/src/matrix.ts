@@ -6,17 +6,17 @@ import { chosen, series, view } from './sql.js';
 import * as variables from './variables.js';
 import { alerts, downtime } from './annotations.js';
 
-const LARGEST = 15;
+const LARGEST = 16;
 const recent = "time > $__timeTo()::timestamptz - interval '10 min' AND time <= now() - interval '70 s'";
 const either = chosen('as', 'src_as', 'dst_as');
 
 // A square of the largest systems: cells without traffic are 0, not absent, so that the table is always whole.
 const heat = `
 	WITH counted AS (
-		SELECT coalesce('AS' || src_as, 'others') AS src, coalesce('AS' || dst_as, 'others') AS dst, sum(bytes) * 8 AS bits
+		SELECT 'AS' || src_as AS src, 'AS' || dst_as AS dst, sum(bytes) * 8 AS bits
 		  FROM ${view('matrix_as')}
 		 WHERE $__timeFilter(time) AND ${recent}
-		   AND ${either}
+		   AND src_as IS NOT NULL AND dst_as IS NOT NULL AND ${either}
 		 GROUP BY 1, 2
 	), span AS (
 		SELECT extract(epoch FROM max(time) - min(time)) + 60 AS seconds
@@ -49,7 +49,7 @@ export const matrix = page({
 						title: `AS to AS: the largest ${LARGEST}, mean of the last ten minutes`,
 						description: 'A row sends to a column; the darker the more. A dark row: one source for many, an upstream or content network. A dark column: what you deliver to, or what is being flooded. With an AS chosen, only its rows and columns.',
 						width: 24,
-						height: 14,
+						height: 13,
 					},
 					heat,
 				)

@@ -169,6 +169,24 @@ export const to = (uid: string, variables: Record<string, string> = {}) =>
 		...Object.entries(variables).map(([name, value]) => `var-${name}=${value}`),
 	].join('&');
 
+const WIDTH = 24;
+
+// Where the next panel goes: as high as it fits, then as far left; skyline is how high each column is filled.
+function place(skyline: number[], w: number, h: number): dashboard.GridPos {
+	const tops = skyline.slice(0, WIDTH - w + 1).map((_, x) => Math.max(...skyline.slice(x, x + w)));
+	const y = Math.min(...tops);
+	const x = tops.indexOf(y);
+
+	skyline.fill(y + h, x, x + w);
+	return { x, y, w, h };
+}
+
+// What all builders of panels have.
+interface PanelBuilder extends cog.Builder<dashboard.Panel> {
+	id(id: number): this;
+	gridPos(gridPos: dashboard.GridPos): this;
+}
+
 export interface Page {
 	uid: string;
 	title: string;
@@ -177,7 +195,7 @@ export interface Page {
 	refresh: string;
 	variables: cog.Builder<dashboard.VariableModel>[];
 	annotations?: cog.Builder<dashboard.AnnotationQuery>[];
-	sections: { title: string; panels: { id(id: number): cog.Builder<dashboard.Panel> }[] }[];
+	sections: { title: string; panels: PanelBuilder[] }[];
 }
 
 export function page(p: Page): dashboard.Dashboard {
@@ -204,11 +222,16 @@ export function page(p: Page): dashboard.Dashboard {
 				.keepTime(true)
 				.targetBlank(false),
 		);
+	const skyline: number[] = Array(WIDTH).fill(0);
 	let id = 0;
 
 	for (const section of p.sections) {
-		builder.withRow(new dashboard.RowBuilder(section.title).id(++id));
-		for (const panel of section.panels) builder.withPanel(panel.id(++id));
+		builder.withRow(new dashboard.RowBuilder(section.title).id(++id).gridPos(place(skyline, WIDTH, 1)));
+		for (const panel of section.panels) {
+			const { w, h } = panel.build().gridPos!;
+
+			builder.withPanel(panel.id(++id).gridPos(place(skyline, w, h)));
+		}
 	}
 	const built = builder.build();
 

@@ -95,7 +95,7 @@ export const security = page({
 						title: 'Who did what to whom',
 						description: 'One row for each signature, suspect and target; measure is what is compared with the threshold. What each signature takes for an attack by mistake is in docs/detectors.md; what is known to be harmless goes into detectors.exclusions.',
 						width: 24,
-						height: 12,
+						height: 8,
 					},
 					`
 					SELECT max(a.time) AS "last seen", min(a.time) AS "first seen", a.detector AS "detector", host(a.suspect) AS "suspect", host(a.target) AS "target",

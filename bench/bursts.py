@@ -135,8 +135,12 @@ def play(server, speed, directory):
 
 
 def moved(one, other):
-    """Records that the one has in another window than the other, of those that both have of a burst."""
-    return sum(n for n, _ in differences(one, other).values() if n > 0)
+    """Records that are in another window: of each burst what one has more in some and less in others."""
+    more, less = defaultdict(int), defaultdict(int)
+    for (burst, _), (n, _) in differences(one, other).items():
+        more[burst] += max(n, 0)
+        less[burst] += max(-n, 0)
+    return sum(min(n, less[burst]) for burst, n in more.items())
 
 
 def odd_ones(found):
@@ -188,11 +192,11 @@ def bursts(server, report, quick):
             break
     report.facts["bursts"] = {"speed": speed, "records": played.totals["records"], "records_per_sec": rate, **found}
     hour = f"hour of bursts, {speed} times as fast, into three views and nfcapd: "
-    report.note(hour + "thousand records/s", rate / 1000)
+    report.note(hour + "records/s", round(rate))
     report.truth(hour + "nothing lost on either side", not played.lost and not played.dropped)
     for cause in ("late", "clock, two sockets", "clock, end and arrival"):
         report.note(hour + f"records that differ, {cause}", found[cause])
     report.bar(hour + "records that differ without a cause", found["unexplained"], 0)
     alone = [tried["records_per_sec"] for tried in report.facts["bursts_tries"] if not tried["lost"]]
-    report.note("hour of bursts, where BackStream lost nothing, whatever nfcapd did: thousand records/s",
-                max(alone) / 1000 if alone else None)
+    report.note("hour of bursts, where BackStream lost nothing, whatever nfcapd did: records/s",
+                round(max(alone)) if alone else None)

@@ -17,10 +17,26 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 BUILD = os.path.join(ROOT, "build", "release")
-PORT = 30855  # of the server; yardsticks and pmacct take the next ones
+PORTS = 10  # one for the server; yardsticks, pmacct and nfcapd take the next ones
 BUFFER_BYTES = 4 * 1024 * 1024
 RECEIVER_CPU = 1
 SENDER_CPU = 0
+
+
+def free_ports(n):
+    """The first of so many UDP ports in a row that nobody has: another bench may run."""
+    used = set()
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        if os.path.exists(table):
+            with open(table) as f:
+                used |= {int(line.split()[1].rsplit(":", 1)[1], 16) for line in f if line.split()[0] != "sl"}
+    for first in range(30855, 32768 - n, n):
+        if not used & set(range(first, first + n)):
+            return first
+    raise RuntimeError(f"no {n} UDP ports are free")
+
+
+PORT = free_ports(PORTS)
 
 
 def pin(cpu):
@@ -128,6 +144,8 @@ max_connections = 150
         self.sql("CREATE EXTENSION backstream")
         if settings is None:
             self.receiver = self.wait_for("SELECT pid FROM backstream.receivers")
+            if not self.wait_for("SELECT count(*) FROM backstream.listeners WHERE state = 'open'"):
+                raise RuntimeError(f"the server does not listen at port {PORT}")
             self.pin_receiver()
 
     def script(self, name, *arguments, stdin="", log=None):

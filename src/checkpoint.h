@@ -8,7 +8,8 @@
  *
  * What a view goes on from (registry.h: predecessors) is in its files too, as groups of the definition that is shown,
  * with a list of what was not counted in them: of the older definition nothing else is left.  So all of a view is
- * written anew when it was replaced, and the older files stay until that is done.  A definition that waits to take
+ * written anew when it was replaced, and the older files stay until that is done.  (They say what their definition was:
+ * after a crash the new one goes on from that.)  A definition that waits to take
  * over has files of its own.
  *
  * At start nobody adds or reads before everything has been taken up (bs_restart_wait), so that a window is seen
@@ -45,6 +46,7 @@ typedef struct BsFiled
 	bool replaces; /* there are files of what was there before: they go when the first state is written */
 	uint64 fingerprint;
 	BsViewProgram *compiled;
+	BsBytes options; /* of the definition, as it is written; the compiled view's memory */
 	BsPacker *packer;
 	BsWriter *writer; /* for parts; NULL: there are none */
 	uint32 nparts;

@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
+#include "commands/defrem.h"
 #include "common/file_perm.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 
@@ -387,6 +390,46 @@ bs_checkpoint_next(BsCheckpointReader *reader, uint32 *tag, BsBytes *message, co
 }
 
 /* ---------- what a state says besides ---------- */
+
+/* Names and values in turn, each with its zero byte. */
+BsBytes
+bs_checkpoint_options_pack(List *options)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	initStringInfo(&text);
+	foreach (cell, options)
+	{
+		DefElem *def = lfirst_node(DefElem, cell);
+		char *value = defGetString(def);
+
+		appendBinaryStringInfo(&text, def->defname, (int) strlen(def->defname) + 1);
+		appendBinaryStringInfo(&text, value, (int) strlen(value) + 1);
+	}
+	return (BsBytes){.data = (uint8 *) text.data, .len = (uint32) text.len};
+}
+
+List *
+bs_checkpoint_options_unpack(BsBytes message)
+{
+	const char *at = (const char *) message.data;
+	const char *end = at + message.len;
+	List *options = NIL;
+
+	while (at < end)
+	{
+		Size name = strnlen(at, (Size) (end - at)) + 1;
+		Size value = at + name < end ? strnlen(at + name, (Size) (end - at) - name) + 1 : 0;
+
+		/* Not as it was written. */
+		if (value == 0 || name + value > (Size) (end - at))
+			return NIL;
+		options = lappend(options, makeDefElem(pstrdup(at), (Node *) makeString(pstrdup(at + name)), -1));
+		at += name + value;
+	}
+	return options;
+}
 
 BsBytes
 bs_checkpoint_more_pack(const BsCheckpointMore *more)

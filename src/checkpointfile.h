@@ -16,8 +16,9 @@
  *   | "BSCP" | version | head, words of 8   | writer, 4; length, 4; message  | ... | CRC-32C  |
  *   +--------+---------+--------------------+--------------------------------+-----+----------+
  *
- * Little-endian; messages of views are those of engine/pack.h, the last one is an end; of a state the first may be a
- * BsCheckpointMore, whose writer is BS_CHECKPOINT_MORE.  Writers of what the view goes on from are numbered after
+ * Little-endian; messages of views are those of engine/pack.h, the last one is an end; of a state the first
+ * has the options of its definition and the writer BS_CHECKPOINT_OPTIONS, and the second may be a BsCheckpointMore and
+ * have BS_CHECKPOINT_MORE.  Writers of what the view goes on from are numbered after
  * its own: the slot before it has those from nreceivers + 2 on, and so on.  A file is written under
  * another name, flushed, and renamed, so that it is whole or not there.
  *
@@ -27,6 +28,8 @@
 #define BS_CHECKPOINTFILE_H
 
 #include "postgres.h"
+
+#include "nodes/pg_list.h"
 
 #include "engine/pack.h"
 #include "registry.h"
@@ -82,7 +85,12 @@ extern void bs_checkpoint_segment_path(char *path, Oid relid, bool waiting, uint
 
 /* ---------- what a state says besides ---------- */
 
-#define BS_CHECKPOINT_MORE UINT32_MAX
+#define BS_CHECKPOINT_MORE    UINT32_MAX
+#define BS_CHECKPOINT_OPTIONS (UINT32_MAX - 1)
+
+/* Options, a list of DefElem with texts, as a message, palloc'ed; and back. */
+extern BsBytes bs_checkpoint_options_pack(List *options);
+extern List *bs_checkpoint_options_unpack(BsBytes message);
 
 /* A slot that the view goes on from: its groups are written as the view's own, less what was not counted in it. */
 typedef struct BsCheckpointPart

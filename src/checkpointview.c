@@ -344,12 +344,13 @@ put_writer(Job *job, int w)
 	}
 }
 
-/* What the view goes on from, and what is known of a definition that waits. */
+/* The definition, what the view goes on from, and what is known of one that waits. */
 static void
 put_more(Job *job)
 {
 	BsBytes message;
 
+	bs_checkpoint_put(job->writer, BS_CHECKPOINT_OPTIONS, job->kept->options);
 	if (!job->kept->waiting && job->kept->nparts == 0)
 		return;
 	message = bs_checkpoint_more_pack(&job->more);

@@ -53,10 +53,15 @@ void
 bs_filed_make(BsFiled *it, BsViewProgram *compiled, Oid relid, bool waiting)
 {
 	BsPacker *packer = bs_packer_create(&compiled->program, compiled->program.fingerprint);
+	MemoryContext outer = MemoryContextSwitchTo(compiled->context);
+	List *stored = bs_viewdef_stored_options(relid);
 
 	if (packer == NULL)
 		out_of_memory();
 	bs_filed_free(it);
+	it->options = bs_checkpoint_options_pack(waiting ? bs_options_waiting(stored)
+													 : bs_options_shown(stored));
+	MemoryContextSwitchTo(outer);
 	MemoryContextSetParent(compiled->context, TopMemoryContext);
 	it->relid = relid;
 	it->waiting = waiting;

@@ -159,6 +159,8 @@ take_file(Return *job, const char *path)
 	while (bs_checkpoint_next(reader, &tag, &message, &problem))
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (tag == BS_CHECKPOINT_OPTIONS)
+			continue;
 		problem = tag == BS_CHECKPOINT_MORE ? take_more(job, message)
 											: take_message(job, tag, message);
 		if (problem != NULL)
@@ -372,18 +374,22 @@ choose(Return *job, Found found[2])
 	return NULL;
 }
 
-/* Raises errors. */
 static void
-take_definition(Return *job, Found found[2])
+free_scratch(Return *job)
 {
-	char path[MAXPGPATH];
-	BsViewDef *def;
-	BsProgram *program;
+	if (job->writer != NULL)
+		bs_writer_free(job->writer);
+	if (job->unpacker != NULL)
+		bs_unpacker_free(job->unpacker);
+}
 
-	job->compiled = bs_filed_compile(job->relid, job->waiting, &def);
-	if (job->compiled == NULL || choose(job, found) == NULL)
-		return;
-	program = &job->compiled->program;
+/* The state that was chosen into the slot of its definition.  Raises errors. */
+static void
+take_state(Return *job, const BsViewDef *def)
+{
+	BsProgram *program = &job->compiled->program;
+	char path[MAXPGPATH];
+
 	job->view = bs_active_attach(def, job->compiled);
 	job->writer = bs_writer_create(program);
 	job->unpacker = bs_unpacker_create(program, program->fingerprint, state_valid, job);
@@ -397,12 +403,109 @@ take_definition(Return *job, Found found[2])
 	bs_checkpoint_state_path(path, job->relid, job->waited);
 	take_files(job, path);
 	take_head(job);
-	/* Else it is written anew, under its other name. */
-	if (job->waiting == job->waited)
-		keep(job, bs_filed_of(bs_registry_number(job->view)));
 	counts.nviews += !job->waiting;
 	counts.nrows += job->nrows;
 	counts.down_since = Max(counts.down_since, job->head.written_at);
+}
+
+/* ---------- what was shown before it was replaced ---------- */
+
+/* The options that a state was written under; NIL: it does not say. */
+static List *
+options_in(Oid relid)
+{
+	char path[MAXPGPATH];
+	const char *problem;
+	BsCheckpointHead head;
+	BsCheckpointReader *reader;
+	List *options = NIL;
+	BsBytes message;
+	uint32 tag;
+
+	bs_checkpoint_state_path(path, relid, false);
+	reader = bs_checkpoint_open(path, &head, &problem);
+	if (reader == NULL)
+		return NIL;
+	if (bs_checkpoint_next(reader, &tag, &message, &problem) && tag == BS_CHECKPOINT_OPTIONS)
+		options = bs_checkpoint_options_unpack(message);
+	bs_checkpoint_free(reader);
+	return options;
+}
+
+typedef struct Older
+{
+	Return job;
+	BsViewDef *def;
+} Older;
+
+static void
+compile_older(void *argument)
+{
+	Older *older = argument;
+	List *options = options_in(older->job.relid);
+
+	if (options == NIL)
+		return;
+	older->def = bs_viewdef_load_options(older->job.relid, options);
+	older->job.compiled = bs_query_compile(older->def, 1, CurrentMemoryContext);
+}
+
+/*
+ * The definition was replaced when this state had been written, and the server was gone before the next: what the older
+ * definition has counted is taken up under that, as far as it can still be read, and the new one goes on from there.
+ * Returns whether it does.  Raises errors.
+ */
+static bool
+go_on_from_older(Return *job, const BsViewDef *def, Found *found)
+{
+	Older older = {.job = {.relid = job->relid, .head = found->head}};
+	ErrorData *error = bs_guarded(compile_older, &older);
+
+	if (error != NULL)
+	{
+		ereport(LOG, (errmsg("the definition under which continuous view \"%s\" was counted before the "
+							 "restart cannot be read any more: %s",
+							 get_rel_name(job->relid), error->message)));
+		FreeErrorData(error);
+		return false;
+	}
+	if (older.job.compiled == NULL ||
+		older.job.compiled->program.fingerprint != found->head.fingerprint ||
+		!bs_signature_continues(older.job.compiled->signature, job->compiled))
+		return false;
+	found->used = true;
+	PG_TRY();
+	{
+		take_state(&older.job, older.def);
+		(void) bs_active_attach(def, job->compiled);
+	}
+	PG_FINALLY();
+	{
+		job->view = older.job.view;
+		free_scratch(&older.job);
+	}
+	PG_END_TRY();
+	return true;
+}
+
+/* Raises errors. */
+static void
+take_definition(Return *job, Found found[2])
+{
+	BsViewDef *def;
+
+	job->compiled = bs_filed_compile(job->relid, job->waiting, &def);
+	if (job->compiled == NULL)
+		return;
+	if (choose(job, found) != NULL)
+	{
+		take_state(job, def);
+		/* Else it is written anew, under its other name. */
+		if (job->waiting == job->waited)
+			keep(job, bs_filed_of(bs_registry_number(job->view)));
+	}
+	else if (!job->waiting && found[0].there)
+		(void) go_on_from_older(job, def, &found[0]);
 }
 
 /*
@@ -425,15 +528,6 @@ close_what_was_read(void)
 			close_until(lower, (int64) pg_atomic_read_u64(&upper->fed_before));
 		bs_registry_unlock();
 	}
-}
-
-static void
-free_scratch(Return *job)
-{
-	if (job->writer != NULL)
-		bs_writer_free(job->writer);
-	if (job->unpacker != NULL)
-		bs_unpacker_free(job->unpacker);
 }
 
 typedef struct Taking

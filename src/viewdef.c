@@ -407,6 +407,14 @@ bs_viewdef_load(Oid relid, bool missing_ok)
 }
 
 BsViewDef *
+bs_viewdef_load_options(Oid relid, List *options)
+{
+	StoredTable stored = stored_table(relid);
+
+	return load(relid, &stored, options, relation_owner(relid));
+}
+
+BsViewDef *
 bs_viewdef_load_waiting(Oid relid)
 {
 	StoredTable stored = stored_table(relid);

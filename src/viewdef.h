@@ -46,6 +46,9 @@ extern BsViewDef *bs_viewdef_load(Oid relid, bool missing_ok);
 /* The same of the definition that waits to take over; NULL if there is none. */
 extern BsViewDef *bs_viewdef_load_waiting(Oid relid);
 
+/* The same of a definition that the view had, or may have: by its options, a list of DefElem with texts. */
+extern BsViewDef *bs_viewdef_load_options(Oid relid, List *options);
+
 /*
  * Take the locks that bs_viewdef_load() would wait for (AccessShareLock on what the query reads) if
  * nobody is in the way; they are held until the end of the transaction.  False: not now.  For

@@ -212,6 +212,39 @@ $node->restart;
 is(query("SELECT differences('TABLE w', \$\$$taken\$\$)"), 0, 'and is written as what is shown');
 is(join(' ', grep { /next/ } files()), '', 'under that name');
 
+# Killed after it was replaced, and before it was written again.
+query("CREATE VIEW z $with AS SELECT $window AS time, k, count(*) AS n FROM s WHERE k > 2 GROUP BY 1, 2");
+query("CREATE VIEW changed $with AS SELECT $window AS time, k, count(*) AS n FROM s GROUP BY 1, 2");
+query("INSERT INTO s SELECT * FROM r WHERE t < '2026-01-01 00:00:45+00' ORDER BY t");
+$node->restart;
+query("CREATE OR REPLACE VIEW z $with AS SELECT $window AS time, k, count(*) AS n, max(k) AS most FROM s WHERE k > 2 GROUP BY 2, 1");
+query("CREATE OR REPLACE VIEW changed " . ($with =~ s/\)/, take_over = 'now')/r) . " AS SELECT $window AS time, k, count(*) AS n FROM s WHERE k > 0 GROUP BY 1, 2");
+# The text that z was written under says the old name.
+query('ALTER FOREIGN TABLE s RENAME COLUMN k TO key');
+query("INSERT INTO s VALUES ('2026-01-01 00:00:46+00', 3, 'lost', 1)");
+crash_node($node);
+query('ALTER FOREIGN TABLE s RENAME COLUMN key TO k');
+is(query('SELECT count(*) FROM changed'), 0, 'replaced by something else, killed: it begins anew');
+is(query('SELECT count(*) FROM z'), 0, 'its definition cannot be read any more: it begins anew');
+like(slurp_file($node->logfile), qr/under which continuous view "z" was counted before the restart cannot be read any more: column "k" does not exist/, 'and the log says why');
+query('DROP VIEW z; DROP VIEW changed');
+query("CREATE VIEW y $with AS SELECT $window AS time, k, count(*) AS n, count(DISTINCT name) AS names FROM s WHERE k > 2 GROUP BY 1, 2");
+query("INSERT INTO s SELECT * FROM r WHERE t < '2026-01-01 00:00:45+00' ORDER BY t");
+$node->restart;
+my $last = query('SELECT y::text FROM y ORDER BY y::text');
+isnt($last, '', 'windows are written');
+query("CREATE OR REPLACE VIEW y $with AS SELECT $window AS time, k, count(*) AS n, count(DISTINCT name) AS names, stddev(f) AS deviation, max(ip) AS ip FROM s WHERE k > 2 GROUP BY 2, 1");
+query("INSERT INTO s VALUES ('2026-01-01 00:00:46+00', 3, 'lost', 1)");
+crash_node($node);
+is(query('SELECT row(time, k, n, names)::text FROM y ORDER BY 1'), $last, 'goes on from an older one, killed: its windows are there');
+is(query('SELECT count(deviation) FROM y'), 0, 'with NULL where they were');
+query("INSERT INTO s VALUES ('2026-01-01 00:00:46+00', 3, 'more', 1, 2, '10.0.0.1'), ('2026-01-01 00:00:56+00', 3, 'more', 1, 2, '10.0.0.1')");
+$last = query('SELECT y::text FROM y ORDER BY y::text');
+like($last, qr/10\.0\.0\.1/, 'and it counts on');
+$node->restart;
+is(query('SELECT y::text FROM y ORDER BY y::text'), $last, 'as is written');
+query('DROP VIEW y');
+
 # Replaced by what goes on: nothing waits, nor is there anything of it.
 query("CREATE OR REPLACE VIEW w $with AS SELECT $window AS time, k, count(*) AS n, sum(n) AS sum, count(DISTINCT ip) AS ips FROM s WHERE k > 3 GROUP BY 1, 2");
 query('CALL feed(750, 759)');

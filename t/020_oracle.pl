@@ -10,7 +10,7 @@ use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use BackStreamTest;
-use oracle::random qw(random_query random_combined);
+use oracle::random qw(random_query random_combined random_window);
 
 my $seed = $ENV{BACKSTREAM_SEED} // 1;
 my $nqueries = $ENV{BACKSTREAM_QUERIES} // 120;
@@ -86,6 +86,26 @@ compare('random views');
 diag(sql('SELECT format($$%s compared, %s with records in error, %s of %s records in error$$, count(*), count(*) FILTER (WHERE errors > 0), sum(errors), sum(received))
 	FROM oracle.queries o, backstream.views v WHERE o.ok AND o.skipped IS NULL AND v.view = to_regclass(format($$oracle.v%s$$, o.q))'));
 cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok AND skipped IS NULL'), '>', 0.8 * $nqueries, 'and compared');
+
+# Hopping, rolling and spread windows: what these are over a table is hop(), the records of the span, and spread().
+for my $kind (qw(hop rolling spread))
+{
+	my $n = int($nqueries / 3);
+	sql('DELETE FROM oracle.queries; TRUNCATE oracle.records; DROP FOREIGN TABLE oracle.stream CASCADE');
+	fill($nrecords);
+	sql('CALL oracle.make_stream()');
+	for (1 .. $n)
+	{
+		my $row = random_window($kind);
+		my @columns = sort keys %$row;
+		sql('INSERT INTO oracle.queries (' . join(', ', @columns) . ') VALUES (' . join(', ', map { literal($row->{$_}) } @columns) . ')');
+	}
+	sql('CALL oracle.make()');
+	feed();
+	cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok'), '>', 0.8 * $n, "nearly all random queries are accepted: $kind");
+	compare("random views: $kind");
+	cmp_ok(sql('SELECT count(*) FROM oracle.queries WHERE ok AND skipped IS NULL'), '>', 0.8 * $n, 'and compared');
+}
 
 # The same over fewer keys and over all windows, by combine().
 sql('DELETE FROM oracle.queries; TRUNCATE oracle.records; DROP FOREIGN TABLE oracle.stream CASCADE');

@@ -8,7 +8,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 
-our @EXPORT_OK = qw(random_query random_combined);
+our @EXPORT_OK = qw(random_query random_combined random_window);
 
 sub any { return $_[ rand @_ ]; }
 
@@ -180,8 +180,11 @@ sub random_combined
 
 my (@some_keys, @some_conjuncts);
 
+# Options: windows (one of these expressions, '' for none), from (all of it), columns (more of them).
 sub random_query
 {
+	my (%options) = @_;
+	my $from = $options{from} // ' FROM records';
 	my @keys = map { expression(any(sort keys %leaves), any(0, 1, 1, 2)) } 1 .. int rand 4;
 	my @conjuncts = map { expression('bool', any(1, 2, 3)) } 1 .. int rand 3;
 
@@ -191,7 +194,7 @@ sub random_query
 	@some_keys = @keys if rand() < 0.3;
 	@some_conjuncts = @conjuncts if rand() < 0.3;
 	my (@columns, @evaluated);
-	my $window = any('', '', "backstream.tumble(t, '1 min')", "date_bin('7 s', t, '2026-03-01 00:00:03+00')", "date_trunc('minute', t)");
+	my $window = any(@{ $options{windows} // ['', '', "backstream.tumble(t, '1 min')", "date_bin('7 s', t, '2026-03-01 00:00:03+00')", "date_trunc('minute', t)"] });
 
 	# A constant is not grouped by what it is, if it is an integer.
 	@keys = grep { !/^-?\d+$/ } @keys;
@@ -202,7 +205,8 @@ sub random_query
 		push @columns, $call =~ /^m(in|ax)/ ? $call : sprintf any(@outputs), $call;
 		push @evaluated, $evaluation;
 	}
-	my $query = 'SELECT ' . join(', ', @groups, @columns) . ' FROM records';
+	push @columns, any(@{ $options{columns} }) if $options{columns};
+	my $query = 'SELECT ' . join(', ', @groups, @columns) . $from;
 	$query .= ' WHERE ' . join(' AND ', @conjuncts) if @conjuncts;
 	$query .= ' GROUP BY ' . join(', ', map { $_ } 1 .. @groups) if @groups;
 	$query .= ' HAVING count(*) > 1' if rand() < 0.2;
@@ -210,6 +214,35 @@ sub random_query
 	my $fails = 'ROW(' . join(', ', @keys, @evaluated) . ')::text FROM records';
 	$fails .= ' WHERE ' . join(' AND ', @conjuncts) if @conjuncts;
 	return ($query, $fails);
+}
+
+# A hopping, rolling or spread view, as a row of oracle.queries (setup.sql): a hash by column.
+sub random_window
+{
+	my ($kind) = @_;
+	my %row;
+
+	if ($kind eq 'hop')
+	{
+		@row{qw(query fails)} = random_query(windows => [ map { "backstream.hop(t, $_)" } "'10 s', '1 min'", "'20 s', '50 s'", "'7 s', '21 s'",
+			"'1 min', '1 min'", "'90 s', '10 min'" ]);
+	}
+	elsif ($kind eq 'rolling')
+	{
+		my ($window, $slide) = @{ any([ '5 min', '10 s' ], [ '50 s', '20 s' ], [ '1 hour', '1 min' ], [ '30 s', '30 s' ]) };
+		my $now = "date_bin('$slide', (SELECT max(t) FROM oracle.records), '2000-01-01 00:00+00')";
+
+		@row{qw(query fails)} = random_query(windows => ['']);
+		$row{options} = "window = '$window', slide = '$slide', time_column = t";
+		$row{kept} = "t > $now - interval '$window' AND t <= $now";
+	}
+	else
+	{
+		$row{parts} = ', LATERAL backstream.spread(' . any('t, till', 'till, t') . ', ' . any("'10 s'", "'1 min'", "'7 min'") . ') part';
+		@row{qw(query fails)} = random_query(from => " FROM records$row{parts}", windows => [ 'part.time', 'part.time', "backstream.tumble(part.time, '1 hour')" ],
+			columns => [ 'sum(backstream.portion(j8, part))', 'sum(backstream.portion(i4, part))', 'max(backstream.portion(i8, part))', 'count(*)' ]);
+	}
+	return \%row;
 }
 
 1;

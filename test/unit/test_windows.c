@@ -5,7 +5,8 @@
  *
  * The property: records that come in any order, late by no more than lateness, in batches of any size and
  * through any number of writers, give the same closed windows, none changes after it has closed, and what
- * retention leaves is whole.
+ * retention leaves is whole; tumbling, hopping, and of records that are spread over several.  A rolling window has the
+ * records of its span at any time, whatever their order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,6 +119,7 @@ typedef struct Record
 {
 	int64_t time;
 	int64_t value;
+	int64_t lasted; /* where records are spread */
 	int64_t arrives;
 	bool late; /* its pane was closed when it came */
 } Record;
@@ -145,6 +147,7 @@ shuffle(Record *records, int64_t disorder)
 typedef struct View
 {
 	BsProgram program;
+	BsSpread *spread; /* NULL: a record is one row */
 	BsWriter *writer;
 	BsArena *arena;
 	BsPartial partials[MAX_WRITERS];
@@ -154,12 +157,28 @@ typedef struct View
 	int64_t highest;
 } View;
 
-static void
-make_program(BsProgram *program, const BsWindowing *windowing)
+/* A spread view's batches have the start of a flow too; a slice has the time of its window behind these columns. */
+enum
 {
+	COL_START = NCOLUMNS,
+	NSPREAD
+};
+
+static const BsType spread_types[NSPREAD] = {BS_TIMESTAMPTZ, BS_INT8, BS_TIMESTAMPTZ};
+
+static void
+make_program(BsProgram *program, const BsWindowing *windowing, bool spread)
+{
+	BsExpr *argument = bs_expr_column(COL_VALUE, BS_INT8);
+
+	if (spread)
+	{
+		argument = bs_expr_op(BS_OP_PORTION, BS_INT8, 1, &argument);
+		argument->column = NSPREAD;
+	}
 	memset(program, 0, sizeof(*program));
 	program->windowed = true;
-	program->time_column = COL_TIME;
+	program->time_column = spread ? NSPREAD : COL_TIME;
 	program->windowing = *windowing;
 	program->fingerprint = 1;
 	program->keys = calloc(1, sizeof(BsKey));
@@ -167,15 +186,19 @@ make_program(BsProgram *program, const BsWindowing *windowing)
 	program->aggregates = calloc(1, sizeof(BsAggregate));
 	program->aggregates[0].kind = BS_AGG_SUM_INT;
 	program->aggregates[0].type = BS_INT8;
-	program->aggregates[0].argument = bs_expr_column(COL_VALUE, BS_INT8);
+	program->aggregates[0].argument = argument;
 	assert_null(bs_program_finish(program, CAPACITY));
 }
 
 static void
-view_create(View *view, const BsWindowing *windowing, uint32_t nwriters, int64_t lateness)
+view_create_over(View *view, const BsWindowing *windowing, uint32_t nwriters, int64_t lateness, bool spread)
 {
+	static const bool wanted[NSPREAD] = {true, true, true};
+
 	memset(view, 0, sizeof(*view));
-	make_program(&view->program, windowing);
+	make_program(&view->program, windowing, spread);
+	if (spread)
+		view->spread = bs_spread_create(spread_types, NSPREAD, wanted, COL_START, COL_TIME, windowing, CAPACITY);
 	view->writer = bs_writer_create(&view->program);
 	view->arena = bs_arena_create(bs_arena_size_for(ARENA_BYTES));
 	view->nwriters = nwriters;
@@ -187,8 +210,15 @@ view_create(View *view, const BsWindowing *windowing, uint32_t nwriters, int64_t
 }
 
 static void
+view_create(View *view, const BsWindowing *windowing, uint32_t nwriters, int64_t lateness)
+{
+	view_create_over(view, windowing, nwriters, lateness, false);
+}
+
+static void
 view_free(View *view)
 {
+	bs_spread_free(view->spread);
 	for (uint32_t w = 0; w < view->nwriters; w++)
 		bs_partial_clear(&view->partials[w], view->arena);
 	bs_writer_free(view->writer);
@@ -197,23 +227,45 @@ view_free(View *view)
 }
 
 static void
+view_add_rows(View *view, BsPartial *partial, const BsBatch *rows)
+{
+	bs_partial_add(partial, view->arena, &view->program, view->writer, rows,
+				   bs_program_evaluate(&view->program, rows, BS_TIME_INFINITY, NULL, NULL), NULL, NULL);
+}
+
+static void
+view_add_spread(View *view, BsPartial *partial, const BsBatch *batch)
+{
+	const BsBatch *slices;
+
+	bs_spread_begin(view->spread, batch, 0, BS_TIME_INFINITY);
+	while ((slices = bs_spread_next(view->spread)) != NULL)
+		view_add_rows(view, partial, slices);
+}
+
+static void
 view_add(View *view, BsPartial *partial, Record *records, uint32_t n)
 {
-	BsBatch *batch = bs_batch_create(column_types, NCOLUMNS, NULL, CAPACITY);
+	BsBatch *batch = view->spread != NULL ? bs_batch_create(spread_types, NSPREAD, NULL, CAPACITY)
+										  : bs_batch_create(column_types, NCOLUMNS, NULL, CAPACITY);
 	const BsWindowing *windowing = &view->program.windowing;
 
 	for (uint32_t i = 0; i < n; i++)
 	{
 		batch->columns[COL_TIME].i64[i] = records[i].time;
 		batch->columns[COL_VALUE].i64[i] = records[i].value;
+		if (view->spread != NULL)
+			batch->columns[COL_START].i64[i] = records[i].time - records[i].lasted;
 		records[i].late = bs_pane_start(windowing, records[i].time) < partial->closed_before;
 		if (records[i].time > view->highest)
 			view->highest = records[i].time;
 	}
 	batch->nrows = n;
 	bs_batch_add_run(batch, 0, n, 1);
-	bs_partial_add(partial, view->arena, &view->program, view->writer, batch,
-				   bs_program_evaluate(&view->program, batch, BS_TIME_INFINITY, NULL, NULL), NULL, NULL);
+	if (view->spread != NULL)
+		view_add_spread(view, partial, batch);
+	else
+		view_add_rows(view, partial, batch);
 	bs_batch_free(batch);
 }
 
@@ -265,17 +317,35 @@ view_sum(const View *view, int64_t window, uint64_t *nrecords)
 	return sum;
 }
 
+/* What a window has of a record, looking at each microsecond that it lasted; false: nothing. */
+static bool
+oracle_part(const Record *record, int64_t window, int64_t end, int64_t *part)
+{
+	int64_t before = 0;
+	int64_t within = 0;
+
+	for (int64_t t = record->time - record->lasted; t < record->time; t++)
+	{
+		before += t < window;
+		within += t >= window && t < end;
+	}
+	if (record->lasted == 0 ? record->time < window || record->time >= end : within == 0)
+		return false;
+	*part = bs_portion(record->value, before, before + within, record->lasted);
+	return true;
+}
+
 static int64_t
 oracle_sum(const Record *records, const BsWindowing *windowing, int64_t window, uint64_t *nrecords)
 {
 	int64_t sum = 0;
+	int64_t part;
 
 	*nrecords = 0;
 	for (int i = 0; i < NRECORDS; i++)
-		if (!records[i].late && records[i].time >= window &&
-			records[i].time < bs_window_end(windowing, window))
+		if (!records[i].late && oracle_part(&records[i], window, bs_window_end(windowing, window), &part))
 		{
-			sum += records[i].value;
+			sum += part;
 			(*nrecords)++;
 		}
 	return sum;
@@ -400,6 +470,95 @@ any_order_within_lateness(void **state)
 	}
 	free(records);
 	free(closed);
+}
+
+/* A flow is in time when its first window is still open: lateness is for its length too. */
+static void
+any_order_of_flows(void **state)
+{
+	const BsWindowing windowings[] = {{10, 10, 10, 0}, {7, 7, 7, 3}};
+	Record *records = calloc(NRECORDS, sizeof(Record));
+	Closed *closed = calloc(MAX_WINDOWS, sizeof(Closed));
+
+	(void) state;
+	for (int round = 0; round < 16; round++)
+	{
+		int64_t disorder = random_below(40);
+		int64_t longest = random_below(60);
+		int64_t retain = round % 4 < 2 ? 100000 : random_below(200);
+		View view;
+		uint32_t nclosed;
+
+		make_records(records);
+		for (int i = 0; i < NRECORDS; i++)
+			records[i].lasted = random_below(longest + 1);
+		shuffle(records, disorder);
+		view_create_over(&view, &windowings[round % 2], 1 + (uint32_t) random_below(MAX_WRITERS), disorder + longest, true);
+		nclosed = run(&view, records, retain, closed);
+		assert_true(nclosed > 10);
+		assert_int_equal(late_of(&view), 0);
+		check_closed(&view, records, closed, nclosed, retain);
+		view_free(&view);
+	}
+	free(records);
+	free(closed);
+}
+
+/* As of the highest time b, taken down to the slide: of the first n records those in (b - size, b]. */
+static void
+check_rolling(const View *view, const Record *records, uint32_t n, int64_t first)
+{
+	int64_t end = bs_window_end(&view->program.windowing, first);
+	int64_t sum = 0;
+	uint64_t nrecords;
+	uint64_t expected = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (records[i].time >= first && records[i].time < end)
+		{
+			sum += records[i].value;
+			expected++;
+		}
+	assert_int_equal(view_sum(view, first, &nrecords), sum);
+	assert_int_equal(nrecords, expected);
+}
+
+/* A rolling window never waits: what comes in any order is in it as long as it is of its span. */
+static void
+any_order_of_a_rolling_view(void **state)
+{
+	const BsWindowing windowings[] = {{5, 5, 20, 1}, {4, 8, 20, 1}, {10, 10, 10, 1}, {1, 1, 120, 1}};
+	Record *records = calloc(NRECORDS, sizeof(Record));
+
+	(void) state;
+	for (int round = 0; round < 40; round++)
+	{
+		const BsWindowing *windowing = &windowings[round % 4];
+		View view;
+
+		make_records(records);
+		shuffle(records, random_below(150));
+		view_create(&view, windowing, 1 + (uint32_t) random_below(MAX_WRITERS), 0);
+		for (uint32_t done = 0; done < NRECORDS;)
+		{
+			uint32_t n = 1 + (uint32_t) random_below(CAPACITY);
+			int64_t first;
+
+			n = n < NRECORDS - done ? n : NRECORDS - done;
+			view_add(&view, &view.partials[random_below(view.nwriters)], records + done, n);
+			done += n;
+			/* As advance.c does it for rolling views. */
+			first = bs_time_floor(view.highest, windowing->slide_usec, 0) + 1 - windowing->size_usec;
+			for (uint32_t w = 0; w < view.nwriters; w++)
+			{
+				bs_partial_close(&view.partials[w], first);
+				bs_partial_drop(&view.partials[w], view.arena, first);
+			}
+			check_rolling(&view, records, done, first);
+		}
+		view_free(&view);
+	}
+	free(records);
 }
 
 /* What comes later than that is counted, and all windows are those of the others. */
@@ -631,6 +790,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(windows_hold_their_times), cmocka_unit_test(infinities_stay),
 		cmocka_unit_test(any_order_within_lateness), cmocka_unit_test(late_records_are_left_out),
+		cmocka_unit_test(any_order_of_flows),       cmocka_unit_test(any_order_of_a_rolling_view),
 		cmocka_unit_test(losses_count_once),        cmocka_unit_test(slices_are_what_lasted),
 		cmocka_unit_test(spread_fills_batches),       cmocka_unit_test(many_windows),
 	};

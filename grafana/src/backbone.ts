@@ -2,7 +2,7 @@
 // Backbone: all nodes as one, each by itself, and whether all have answered.
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import { background, legend, link, lines, numbers, page, rows, stack, thresholds, to, unit, width, words } from './panels.js';
-import { LATENESS_SECONDS, series, stepSeconds, totals, view } from './sql.js';
+import { asNumber, LATENESS_SECONDS, series, stepSeconds, totals, view } from './sql.js';
 import * as variables from './variables.js';
 import { downtime } from './annotations.js';
 
@@ -93,7 +93,7 @@ export const backbone = page({
 					},
 					'bps',
 					'10s',
-					series({ view: united('load'), window: 10, metric: "coalesce(host(exporter), 'unknown')", amount: 'sum(bytes) * 8', largest: 12 }),
+					series({ view: united('load'), window: 10, key: "coalesce(host(exporter), 'unknown')", amount: 'sum(bytes) * 8', largest: 12 }),
 				),
 				stack(
 					{
@@ -104,7 +104,7 @@ export const backbone = page({
 					},
 					'bps',
 					'1m',
-					series({ view: united('sources_as'), window: 60, metric: "'AS' || src_as", amount: 'sum(bytes) * 8', largest: 10 }),
+					series({ view: united('sources_as'), window: 60, key: 'src_as', label: asNumber, amount: 'sum(bytes) * 8', largest: 10 }),
 				),
 				rows(
 					{

@@ -2,35 +2,46 @@
 // Traffic matrix: who sends to whom.
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { bar, lines, link, page, rows, stack, to, unit, width } from './panels.js';
-import { chosen, series, view } from './sql.js';
+import { asNumber, chosen, series, view } from './sql.js';
 import * as variables from './variables.js';
 import { alerts, downtime } from './annotations.js';
 
 const LARGEST = 16;
-const recent = "time > $__timeTo()::timestamptz - interval '10 min' AND time <= now() - interval '70 s'";
+const known = 'src_as IS NOT NULL AND dst_as IS NOT NULL';
 const either = chosen('as', 'src_as', 'dst_as');
 
-// A square of the largest systems: cells without traffic are 0, not absent, so that the table is always whole.
+// Ten whole minutes, or what the range has of them.
+const ends = "date_bin('1 min', least($__timeTo(), now() - interval '10 s'), 'epoch')";
+const begins = `greatest(${ends} - interval '10 min', date_bin('1 min', $__timeFrom()::timestamptz, 'epoch'))`;
+
+// A square of the largest systems: cells without traffic are 0, not absent, so that the table is always whole.  Windows are
+// merged where they are kept: there may be a million pairs in them.
 const heat = `
 	WITH counted AS (
-		SELECT 'AS' || src_as AS src, 'AS' || dst_as AS dst, sum(bytes) * 8 AS bits
-		  FROM ${view('matrix_as')}
-		 WHERE $__timeFilter(time) AND ${recent}
-		   AND src_as IS NOT NULL AND dst_as IS NOT NULL AND ${either}
-		 GROUP BY 1, 2
+		SELECT src_as, dst_as, bytes * 8 AS bits
+		  FROM backstream.merged(NULL::${view('matrix_as')}, ${begins}, ${ends})
+		 WHERE ${known} AND ${either}
 	), span AS (
-		SELECT extract(epoch FROM max(time) - min(time)) + 60 AS seconds
+		SELECT extract(epoch FROM ${ends} - greatest(${begins}, min(time))) AS seconds
 		  FROM ${view('load')}
-		 WHERE $__timeFilter(time) AND ${recent}
+		 WHERE $__timeFilter(time)
 	), largest AS (
-		SELECT name, sum(bits) AS bits
-		  FROM (SELECT src AS name, bits FROM counted UNION ALL SELECT dst, bits FROM counted) both_ways
+		SELECT system, sum(bits) AS bits
+		  FROM (SELECT src_as AS system, bits FROM counted UNION ALL SELECT dst_as, bits FROM counted) both_ways
 		 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ${LARGEST}
 	)
-	SELECT s.name AS "from", d.name AS "to", coalesce(c.bits, 0) / span.seconds AS "bps"
+	SELECT 'AS' || s.system AS "from", 'AS' || d.system AS "to", coalesce(c.bits, 0) / nullif(span.seconds, 0) AS "bps"
 	  FROM span, largest s CROSS JOIN largest d
-	  LEFT JOIN counted c ON c.src = s.name AND c.dst = d.name
-	 ORDER BY s.bits DESC, s.name, d.bits DESC, d.name`;
+	  LEFT JOIN counted c ON c.src_as = s.system AND c.dst_as = d.system
+	 ORDER BY s.bits DESC, s.system, d.bits DESC, d.system`;
+
+const pairs = `
+	pairs AS (
+		SELECT src_as, dst_as
+		  FROM backstream.merged(NULL::${view('matrix_as')}, $__timeFrom(), $__timeTo())
+		 WHERE ${known} AND ${either}
+		 ORDER BY bytes DESC, 1, 2 LIMIT 10
+	)`;
 
 export const matrix = page({
 	uid: 'backstream-matrix',
@@ -81,12 +92,12 @@ export const matrix = page({
 					series({
 						view: view('matrix_as'),
 						window: 60,
-						metric: "'AS' || src_as || ' > AS' || dst_as",
+						with: pairs,
+						join: 'JOIN pairs USING (src_as, dst_as)',
+						key: "'AS' || src_as || ' > AS' || dst_as",
 						amount: 'sum(bytes) * 8',
-						where: [either],
-						largest: 10,
 					}),
-				).overrideByName('others', [{ id: 'custom.hideFrom', value: { legend: false, tooltip: false, viz: true } }]),
+				),
 				stack(
 					{
 						title: 'From the chosen systems, by destination',
@@ -96,7 +107,7 @@ export const matrix = page({
 					},
 					'bps',
 					'1m',
-					series({ view: view('matrix_as'), window: 60, metric: "'AS' || dst_as", amount: 'sum(bytes) * 8', where: [chosen('as', 'src_as')], largest: 10 }),
+					series({ view: view('matrix_as'), window: 60, key: 'dst_as', label: asNumber, amount: 'sum(bytes) * 8', where: [chosen('as', 'src_as')], largest: 10 }),
 				),
 				stack(
 					{
@@ -107,7 +118,7 @@ export const matrix = page({
 					},
 					'bps',
 					'1m',
-					series({ view: view('matrix_as'), window: 60, metric: "'AS' || src_as", amount: 'sum(bytes) * 8', where: [chosen('as', 'dst_as')], largest: 10 }),
+					series({ view: view('matrix_as'), window: 60, key: 'src_as', label: asNumber, amount: 'sum(bytes) * 8', where: [chosen('as', 'dst_as')], largest: 10 }),
 				),
 			],
 		},

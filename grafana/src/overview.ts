@@ -3,7 +3,7 @@
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { bar, link, numbers, page, rows, stack, STATES, thresholds, to, unit } from './panels.js';
-import { BY_EXPORTER, chosen, series, totals, view } from './sql.js';
+import { asNumber, BY_EXPORTER, chosen, series, totals, view } from './sql.js';
 import * as variables from './variables.js';
 import { alerts, downtime } from './annotations.js';
 
@@ -47,7 +47,7 @@ const protocols = measures.map((m) =>
 		},
 		m.unit,
 		'1m',
-		series({ view: view('protocols'), window: 60, metric: PROTOCOL, amount: m.amount, where: [chosen('exporter', 'exporter')], largest: 8 }),
+		series({ view: view('protocols'), window: 60, key: PROTOCOL, amount: m.amount, where: [chosen('exporter', 'exporter')], largest: 8 }),
 	),
 );
 
@@ -61,7 +61,7 @@ const systems = measures.map((m) =>
 		},
 		m.unit,
 		'1m',
-		series({ view: view('sources_as'), window: 60, metric: "'AS' || src_as", amount: m.amount, largest: 10, rest: 'others' }),
+		series({ view: view('sources_as'), window: 60, key: 'src_as', label: asNumber, amount: m.amount, largest: 10 }),
 	),
 );
 

@@ -3,7 +3,7 @@
 import * as common from '@grafana/grafana-foundation-sdk/common';
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { lines, numbers, page, rows, states, thresholds, to, link, unit, width } from './panels.js';
-import { chosen, LATENESS_SECONDS, series, step } from './sql.js';
+import { BY_EXPORTER, chosen, LATENESS_SECONDS, series, step } from './sql.js';
 import * as variables from './variables.js';
 import { alerts, downtime } from './annotations.js';
 
@@ -52,7 +52,7 @@ export const security = page({
 	title: 'BackStream / Security',
 	description: 'Scans, worms, floods and the like, as the signatures in schema detectors find them.',
 	from: 'now-1h',
-	refresh: '30s',
+	refresh: '1m',
 	variables: [variables.datasource(), variables.schema(), variables.detector()],
 	annotations: [downtime(), alerts(true, 'detector')],
 	sections: [
@@ -164,8 +164,7 @@ export const security = page({
 					series({
 						view: 'detectors.destination_entropy',
 						window: 60,
-						metric: "coalesce(names.name, host(exporter), 'unknown')",
-						join: 'LEFT JOIN names USING (exporter)',
+						...BY_EXPORTER,
 						amount: 'avg(bits)',
 						perSecond: false,
 						missing: 'NULL',

@@ -64,42 +64,44 @@ const steps = (bucket: string) => `steps AS (
 export interface Series {
 	view: string; // what to read: FROM
 	window: number; // seconds of its windows
-	metric: string; // SQL: name of the series
+	key: string; // SQL: what tells series apart
+	label?: (key: string) => string; // SQL: the name of a series; else the key is
 	amount: string; // SQL: an aggregate, of one step
 	where?: string[]; // besides the time
+	with?: string; // common table expressions for join
 	join?: string; // after FROM
 	largest?: number; // only so many series, and the rest together
-	rest?: string; // the name of the rest
 	perSecond?: boolean; // else as it is
 	missing?: string; // SQL: where there is no row; 0
 }
 
 // A graph of rates by name, for stacking: every series has a value at every step, 0 where nothing came; steps that are cut by the
-// edge of the range or not complete yet are left out.  It begins where the view does.
+// edge of the range or not complete yet are left out.  It begins where the view does.  Names are made of what has been added up:
+// there may be a million rows before.
 export function series(s: Series): string {
 	const bucket = step(s.window);
 	const amount = `coalesce(n.amount, ${s.missing ?? '0'})`;
 	const value = s.perSecond === false ? amount : `${amount} / ${stepSeconds(s.window)}`;
 	const where = ['$__timeFilter(time)', ...(s.where ?? [])].join('\n\t\t\t   AND ');
-	const names = s.join ? `${EXPORTER_NAMES.trim()}, ` : '';
-	const largest = s.largest
+	const label = s.label ?? ((key) => key);
+	const named = s.largest
 		? `largest AS (
-			SELECT metric FROM counted GROUP BY 1 ORDER BY sum(amount) DESC NULLS LAST, 1 LIMIT ${s.largest}
+			SELECT key FROM counted GROUP BY 1 ORDER BY sum(amount) DESC NULLS LAST, 1 LIMIT ${s.largest}
 		), named AS (
-			SELECT bucket, coalesce(l.metric, '${s.rest ?? 'others'}') AS metric, sum(amount) AS amount
-			  FROM counted LEFT JOIN largest l USING (metric) GROUP BY 1, 2
+			SELECT bucket, coalesce(${label('l.key')}, 'others') AS metric, sum(amount) AS amount
+			  FROM counted LEFT JOIN largest l USING (key) GROUP BY 1, 2
 		)`
 		: `named AS (
-			SELECT * FROM counted
+			SELECT bucket, ${label('key')} AS metric, amount FROM counted
 		)`;
 
 	return `
-		WITH ${names}counted AS (
-			SELECT date_bin(${bucket}, time, 'epoch') AS bucket, ${s.metric} AS metric, ${s.amount} AS amount
+		WITH ${s.with ? `${s.with.trim()}, ` : ''}counted AS (
+			SELECT date_bin(${bucket}, time, 'epoch') AS bucket, ${s.key} AS key, ${s.amount} AS amount
 			  FROM ${s.view}${s.join ? ` ${s.join}` : ''}
 			 WHERE ${where}
 			 GROUP BY 1, 2
-		), ${largest}, ${steps(bucket)}
+		), ${named}, ${steps(bucket)}
 		SELECT s.bucket AS "time", m.metric, ${value} AS value
 		  FROM steps s CROSS JOIN (SELECT DISTINCT metric FROM named) m
 		  LEFT JOIN named n ON n.bucket = s.bucket AND n.metric = m.metric
@@ -127,6 +129,8 @@ export function totals(from: string, window: number, where: string[], columns: R
 }
 
 export const BY_EXPORTER = {
-	metric: 'coalesce(names.name, host(exporter), \'unknown\')',
+	with: EXPORTER_NAMES,
+	key: 'coalesce(names.name, host(exporter), \'unknown\')',
 	join: 'LEFT JOIN names USING (exporter)',
 };
+export const asNumber = (key: string) => `'AS' || ${key}`;

@@ -11,36 +11,22 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
-#include "datatype/timestamp.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/scansup.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/fmgrtab.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 
 #include "computed.h"
 #include "lanes.h"
 #include "native.h"
+#include "nativetime.h"
 #include "prefix.h"
 #include "spreadform.h"
 
-/* 2000-01-03 00:00 UTC, a Monday, in PostgreSQL's epoch. */
-#define MONDAY_USEC (2 * USECS_PER_DAY)
-
-/* One call of a function or operator. */
-typedef struct Call
-{
-	List *args; /* of Expr */
-	Oid result;
-	Oid collation; /* of the inputs */
-} Call;
-
-typedef BsExpr *(*PlanCall)(BsNative *native, const Call *call);
+typedef BsExpr *(*PlanCall)(BsNative *native, const BsNativeCall *call);
 
 typedef struct NativeFunction
 {
@@ -50,14 +36,10 @@ typedef struct NativeFunction
 } NativeFunction;
 
 static BsExpr *plan_node(BsNative *native, Expr *expr);
-static BsExpr *plan_identity(BsNative *native, const Call *call);
-static BsExpr *plan_text_equal(BsNative *native, const Call *call);
-static BsExpr *plan_text_differ(BsNative *native, const Call *call);
-static BsExpr *plan_int8_product(BsNative *native, const Call *call);
-static BsExpr *plan_time_bin(BsNative *native, const Call *call);
-static BsExpr *plan_time_trunc(BsNative *native, const Call *call);
-static BsExpr *plan_time_plus(BsNative *native, const Call *call);
-static BsExpr *plan_time_minus(BsNative *native, const Call *call);
+static BsExpr *plan_identity(BsNative *native, const BsNativeCall *call);
+static BsExpr *plan_text_equal(BsNative *native, const BsNativeCall *call);
+static BsExpr *plan_text_differ(BsNative *native, const BsNativeCall *call);
+static BsExpr *plan_int8_product(BsNative *native, const BsNativeCall *call);
 
 /* clang-format off */
 #define COMPARISONS(prefix)                                                        \
@@ -123,12 +105,12 @@ static const NativeFunction native_functions[] = {
 	{ "network_broadcast", BS_OP_INET_BROADCAST }, { "network_netmask", BS_OP_INET_NETMASK },
 	{ "network_hostmask", BS_OP_INET_HOSTMASK },
 
-	{ "timestamptz_bin", BS_OP_TIME_BIN, plan_time_bin },
-	{ "timestamptz_trunc", BS_OP_TIME_BIN, plan_time_trunc },
-	{ "timestamptz_trunc_zone", BS_OP_TIME_BIN, plan_time_trunc },
+	{ "timestamptz_bin", BS_OP_TIME_BIN, bs_native_time_bin },
+	{ "timestamptz_trunc", BS_OP_TIME_BIN, bs_native_time_trunc },
+	{ "timestamptz_trunc_zone", BS_OP_TIME_BIN, bs_native_time_trunc },
 	{ "timestamp_mi", BS_OP_TIME_SUB_TIME },
-	{ "timestamptz_pl_interval", BS_OP_TIME_ADD_USEC, plan_time_plus },
-	{ "timestamptz_mi_interval", BS_OP_TIME_ADD_USEC, plan_time_minus },
+	{ "timestamptz_pl_interval", BS_OP_TIME_ADD_USEC, bs_native_time_plus },
+	{ "timestamptz_mi_interval", BS_OP_TIME_ADD_USEC, bs_native_time_minus },
 	{ "interval_pl", BS_OP_INTERVAL_ADD }, { "interval_mi", BS_OP_INTERVAL_SUB },
 	{ "interval_um", BS_OP_INTERVAL_NEG },
 };
@@ -256,13 +238,6 @@ is_comparison(BsOp op)
 	return op >= BS_OP_EQ && op <= BS_OP_GE;
 }
 
-static Const *
-const_of(Node *node)
-{
-	return node != NULL && IsA(node, Const) && !((Const *) node)->constisnull ? (Const *) node
-																			  : NULL;
-}
-
 /* ---------- functions and operators ---------- */
 
 const char *
@@ -290,14 +265,14 @@ native_function(Oid function)
 }
 
 static BsExpr *
-plan_identity(BsNative *native, const Call *call)
+plan_identity(BsNative *native, const BsNativeCall *call)
 {
 	return bs_native_plan(native, linitial(call->args));
 }
 
 /* Bytes tell whether texts are equal, if the collation says that only equal bytes are. */
 static BsExpr *
-plan_text(BsNative *native, const Call *call, BsOp op)
+plan_text(BsNative *native, const BsNativeCall *call, BsOp op)
 {
 	BsExpr **args;
 
@@ -308,27 +283,27 @@ plan_text(BsNative *native, const Call *call, BsOp op)
 }
 
 static BsExpr *
-plan_text_equal(BsNative *native, const Call *call)
+plan_text_equal(BsNative *native, const BsNativeCall *call)
 {
 	return plan_text(native, call, BS_OP_EQ);
 }
 
 static BsExpr *
-plan_text_differ(BsNative *native, const Call *call)
+plan_text_differ(BsNative *native, const BsNativeCall *call)
 {
 	return plan_text(native, call, BS_OP_NE);
 }
 
 /* scaled(value, rate) arrives here inlined, as value * COALESCE(rate, 1). */
 static BsExpr *
-plan_int8_product(BsNative *native, const Call *call)
+plan_int8_product(BsNative *native, const BsNativeCall *call)
 {
 	Expr *second = lsecond(call->args);
 
 	if (IsA(second, CoalesceExpr))
 	{
 		List *choices = ((CoalesceExpr *) second)->args;
-		Const *one = list_length(choices) == 2 ? const_of(lsecond(choices)) : NULL;
+		Const *one = list_length(choices) == 2 ? bs_native_const(lsecond(choices)) : NULL;
 
 		if (one != NULL && one->consttype == INT8OID && DatumGetInt64(one->constvalue) == 1)
 		{
@@ -342,159 +317,8 @@ plan_int8_product(BsNative *native, const Call *call)
 	return bs_native_plan_op(BS_OP_MUL, BS_INT8, 2, plan_list(native, call->args));
 }
 
-/* Microseconds of an interval that always lasts the same; false for months, and days unless told.
- */
-static bool
-interval_usec(const Interval *interval, bool days_are_fixed, int64 *usec)
-{
-	int64 days_usec;
-
-	if (interval->month != 0 || (interval->day != 0 && !days_are_fixed))
-		return false;
-	return !pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &days_usec) &&
-		   !pg_add_s64_overflow(days_usec, interval->time, usec);
-}
-
 static BsExpr *
-plan_bins(BsNative *native, Expr *time, int64 width_usec, int64 origin)
-{
-	BsExpr *plan = plan_unary(BS_OP_TIME_BIN, BS_TIMESTAMPTZ, bs_native_plan(native, time));
-
-	plan->width_usec = width_usec;
-	plan->origin = origin;
-	return plan;
-}
-
-/* The three ways to say bins of fixed width over a time: which argument, how wide, starting where.
- */
-typedef struct Bins
-{
-	Expr *time;
-	int64 width_usec;
-	int64 origin;
-} Bins;
-
-/* date_bin(width, time, origin); tumble(time, width) arrives here inlined. */
-static bool
-bins_of_date_bin(List *args, Bins *bins)
-{
-	Const *width = const_of(linitial(args));
-	Const *origin = const_of(lthird(args));
-
-	if (width == NULL || origin == NULL ||
-		!interval_usec(DatumGetIntervalP(width->constvalue), true, &bins->width_usec) ||
-		bins->width_usec <= 0)
-		return false;
-	bins->origin = DatumGetTimestampTz(origin->constvalue);
-	bins->time = lsecond(args);
-	return !TIMESTAMP_NOT_FINITE(bins->origin);
-}
-
-static int64
-unit_usec(int unit, bool utc)
-{
-	switch (unit)
-	{
-		case DTK_MILLISEC:
-			return INT64CONST(1000);
-		case DTK_SECOND:
-			return USECS_PER_SEC;
-		case DTK_MINUTE:
-			return USECS_PER_MINUTE;
-		case DTK_HOUR:
-			return utc ? USECS_PER_HOUR : 0;
-		case DTK_DAY:
-			return utc ? USECS_PER_DAY : 0;
-		case DTK_WEEK:
-			return utc ? 7 * USECS_PER_DAY : 0;
-		default:
-			return 0;
-	}
-}
-
-/* date_trunc(unit, time [, zone]).  Hours of some zones do not start with those of UTC. */
-static bool
-bins_of_date_trunc(const BsNative *native, List *args, Bins *bins)
-{
-	Const *unit_name = const_of(linitial(args));
-	bool utc = native->utc;
-	text *name;
-	char *lowered;
-	int type;
-	int unit;
-
-	if (unit_name == NULL)
-		return false;
-	if (list_length(args) == 3)
-	{
-		Const *zone = const_of(lthird(args));
-
-		if (zone == NULL)
-			return false;
-		utc = bs_timezone_is_utc(TextDatumGetCString(zone->constvalue));
-	}
-	name = DatumGetTextPP(unit_name->constvalue);
-	lowered = downcase_truncate_identifier(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), false);
-	type = DecodeUnits(0, lowered, &unit);
-	if (type != UNITS)
-		return false;
-	bins->width_usec = unit_usec(unit, utc);
-	bins->origin = unit == DTK_WEEK ? MONDAY_USEC : 0;
-	bins->time = lsecond(args);
-	return bins->width_usec > 0;
-}
-
-static BsExpr *
-plan_time_bin(BsNative *native, const Call *call)
-{
-	Bins bins;
-
-	if (!bins_of_date_bin(call->args, &bins))
-		return NULL;
-	return plan_bins(native, bins.time, bins.width_usec, bins.origin);
-}
-
-static BsExpr *
-plan_time_trunc(BsNative *native, const Call *call)
-{
-	Bins bins;
-
-	if (!bins_of_date_trunc(native, call->args, &bins))
-		return NULL;
-	return plan_bins(native, bins.time, bins.width_usec, bins.origin);
-}
-
-static BsExpr *
-plan_time_shift(BsNative *native, const Call *call, bool back)
-{
-	Const *shift = const_of(lsecond(call->args));
-	int64 usec;
-	BsExpr *plan;
-
-	/* A day is not always 24 hours in other zones than UTC. */
-	if (shift == NULL || !interval_usec(DatumGetIntervalP(shift->constvalue), native->utc, &usec) ||
-		usec == PG_INT64_MIN)
-		return NULL;
-	plan = plan_unary(BS_OP_TIME_ADD_USEC, BS_TIMESTAMPTZ,
-					  bs_native_plan(native, linitial(call->args)));
-	plan->width_usec = back ? -usec : usec;
-	return plan;
-}
-
-static BsExpr *
-plan_time_plus(BsNative *native, const Call *call)
-{
-	return plan_time_shift(native, call, false);
-}
-
-static BsExpr *
-plan_time_minus(BsNative *native, const Call *call)
-{
-	return plan_time_shift(native, call, true);
-}
-
-static BsExpr *
-plan_op_call(BsNative *native, BsOp op, const Call *call)
+plan_op_call(BsNative *native, BsOp op, const BsNativeCall *call)
 {
 	BsType result = bs_type_of(call->result);
 	BsExpr **args = plan_list(native, call->args);
@@ -507,7 +331,7 @@ plan_op_call(BsNative *native, BsOp op, const Call *call)
 
 /* Is a call of this function, whose arguments have these types, native? */
 static BsExpr *
-plan_call(BsNative *native, Oid function, const Call *call)
+plan_call(BsNative *native, Oid function, const BsNativeCall *call)
 {
 	const NativeFunction *row = native_function(function);
 
@@ -523,7 +347,7 @@ plan_call(BsNative *native, Oid function, const Call *call)
 static BsExpr *
 plan_op_expr(BsNative *native, OpExpr *op)
 {
-	Call call = {op->args, op->opresulttype, op->inputcollid};
+	BsNativeCall call = {op->args, op->opresulttype, op->inputcollid};
 
 	return plan_call(native, get_opcode(op->opno), &call);
 }
@@ -560,7 +384,7 @@ plan_equality(BsNative *native, OpExpr *op, BsOp as)
 static BsExpr *
 plan_array_op(BsNative *native, ScalarArrayOpExpr *op)
 {
-	Const *array = const_of(lsecond(op->args));
+	Const *array = bs_native_const(lsecond(op->args));
 	BsOp comparison = comparison_op(op->opno, op->inputcollid);
 	BsExpr *arg;
 	BsExpr *plan;
@@ -773,7 +597,7 @@ plan_node(BsNative *native, Expr *expr)
 		case T_FuncExpr:
 		{
 			FuncExpr *function = (FuncExpr *) expr;
-			Call call = {function->args, function->funcresulttype, function->inputcollid};
+			BsNativeCall call = {function->args, function->funcresulttype, function->inputcollid};
 			BsExpr *lookup = plan_prefix(native, function);
 
 			if (lookup == NULL)
@@ -822,40 +646,4 @@ Expr *
 bs_native_simplify(Expr *expr)
 {
 	return expression_planner(copyObject(expr));
-}
-
-bool
-bs_timezone_is_utc(const char *name)
-{
-	static const char *const names[] = {"UTC",       "Etc/UTC",       "GMT",       "Etc/GMT",
-										"UCT",       "Etc/UCT",       "Zulu",      "Etc/Zulu",
-										"Universal", "Etc/Universal", "Greenwich", "Etc/Greenwich",
-										"GMT0",      "GMT+0",         "GMT-0"};
-
-	for (size_t i = 0; name != NULL && i < lengthof(names); i++)
-		if (pg_strcasecmp(name, names[i]) == 0)
-			return true;
-	return false;
-}
-
-bool
-bs_native_window(const BsNative *native, Expr *expr, BsWindowForm *form)
-{
-	FuncExpr *call = (FuncExpr *) expr;
-	const NativeFunction *row;
-	Bins bins;
-	bool found;
-
-	if (!IsA(expr, FuncExpr))
-		return false;
-	row = native_function(call->funcid);
-	if (row == NULL || row->op != BS_OP_TIME_BIN)
-		return false;
-	found = row->plan == plan_time_bin ? bins_of_date_bin(call->args, &bins)
-									   : bins_of_date_trunc(native, call->args, &bins);
-	if (!found || !IsA(bins.time, Var) || ((Var *) bins.time)->vartype != TIMESTAMPTZOID)
-		return false;
-	form->time = (Var *) bins.time;
-	form->windowing = bs_windowing_tumble(bins.width_usec, bins.origin);
-	return true;
 }

@@ -10,6 +10,7 @@ from typing import Callable
 
 from backbone import backbone
 from bursts import bursts
+from compare import PMACCT, children, compare
 from harness import (BUILD, BUFFER_BYTES, PORT, RECEIVER_CPU, Traffic, cpu_nsec, interrupt, pin, socket_state)
 from rows import MATRIX, file
 
@@ -195,28 +196,6 @@ def flood(server, report, quick):
 
 # ---- pmacct -------------------------------------------------------------------------------------
 
-PMACCT = """daemonize: false
-nfacctd_ip: 127.0.0.1
-nfacctd_port: {port}
-nfacctd_as: netflow
-nfacctd_disable_checks: true
-nfacctd_pipe_size: {buffer}
-plugins: memory[m]
-aggregate[m]: src_as, dst_as
-imt_path[m]: {dir}/imt.pipe
-imt_buckets[m]: 131071
-imt_mem_pools_number[m]: 0
-imt_mem_pools_size[m]: 1048576
-plugin_pipe_size[m]: 67108864
-plugin_buffer_size[m]: 65536
-"""
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [int(x) for x in f.read().split()]
-
-
 def run_nfacctd(directory, rate, seconds):
     """(CPU nanoseconds per record of its processes, datagrams dropped, share of the packets counted)."""
     port = PORT + 2
@@ -347,6 +326,7 @@ JOBS = [
     Job("tails", "live tails", live_tails, True),
     Job("flood", "beyond capacity", flood, True),
     Job("pmacct", "pmacct beside it", pmacct, True),
+    Job("compare", "nfdump and pmacct: the same question", compare, False),
     Job("provider", "a provider's profile", provider, True),
     Job("bursts", "an hour in bursts beside nfdump", bursts, False),
     Job("backbone", "reading from nodes", backbone, False),

@@ -65,7 +65,7 @@ my %commands = (
 	'bytes per group = row + 8 * (2 to 4)          (+ bytes of keys and states of variable length)' => [ 't/092_sizing.pl', qr/bytes per group/ ],
 	'make check                                  # everything; ends in "N passed, N failed"' => \&contributing,
 	'scripts/run-tap.sh t/027_bursts_beside_nfdump.pl                          # a fiftieth of the volume, part of make check' => \&contributing,
-	'make bench               everything, three rounds: ten minutes' => $not_here,
+	'make bench               everything, three rounds: some twenty minutes' => $not_here,
 	'index   8 * (the least power of two that is at least 2 g, and 16)' => 'arithmetic about the yardsticks',
 	'build/release/yard_matrix --listen=127.0.0.1:30555 --nap-ms=1 &' => $not_here,
 );

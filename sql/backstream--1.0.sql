@@ -942,6 +942,13 @@ CREATE FUNCTION backstream.partials(schema_name text, view_name text, fingerprin
 COMMENT ON FUNCTION backstream.partials(text, text, bigint, bigint[], bigint[]) IS
 'What a server that reads from this one as a node gets of a continuous view here: the groups of each range of windows with the states of their aggregates, packed (docs/formats.md). For who may read the view.';
 
+CREATE FUNCTION backstream.partials(schema_name text, view_name text, fingerprint bigint,
+									first_windows bigint[], last_windows bigint[], conditions text)
+	RETURNS SETOF bytea
+	AS 'MODULE_PATHNAME', 'bs_partials' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.partials(text, text, bigint, bigint[], bigint[], text) IS
+'The same of the groups for which conditions on their keys hold: k1, k2, ..., in the order in which the view keeps them.';
+
 CREATE FUNCTION backstream.sync(server text,
 	OUT node text, OUT view text, OUT found text, OUT done text)
 	RETURNS SETOF record

@@ -52,7 +52,8 @@
  *                   nodeportable.c what can travel, nodeimport.c IMPORT FOREIGN SCHEMA,
  *                   nodesync.c bringing nodes into step
  *   noderead.c      windows that nodes have; nodefetch.c what they hold, nodeserve.c at the node
- *   nodetail.c      records of their streams; nodeship.c conditions that they evaluate
+ *   nodetail.c      records of their streams; nodeship.c conditions that they evaluate,
+ *                   nodefilter.c at the node
  *
  *   records by SQL
  *   insert.c        INSERT and COPY into streams; ingest.c export datagrams

@@ -300,8 +300,10 @@ try_fetch(BsNodeReading *reading, const char *const *values)
 		*answer = (Answer){.reading = reading, .part = part, .overflowed = &overflowed};
 		answer->unpacker = make_unpacker(reading);
 		asked[nasked++] = (BsNodeRequest){.node = part->node,
-										  .sql = "SELECT backstream.partials($1, $2, $3, $4, $5)",
-										  .nparams = 5,
+										  .sql = reading->conditions != NULL
+													 ? "SELECT backstream.partials($1, $2, $3, $4, $5, $6)"
+													 : "SELECT backstream.partials($1, $2, $3, $4, $5)",
+										  .nparams = reading->conditions != NULL ? 6 : 5,
 										  .values = values,
 										  .binary = true,
 										  .take = take_message,
@@ -358,7 +360,7 @@ bs_node_reading_fetch(BsNodeReading *reading, const int64 *firsts, const int64 *
 	MemoryContext outer = MemoryContextSwitchTo(scratch);
 	const char *values[] = {reading->schema, reading->name,
 							psprintf(INT64_FORMAT, (int64) reading->portable),
-							array_text(firsts, n), array_text(lasts, n)};
+							array_text(firsts, n), array_text(lasts, n), reading->conditions};
 	int tries = 0;
 
 	for (;;)

@@ -390,6 +390,7 @@ bs_node_reading_windows(BsNodeReading *reading, int *nwindows)
 	BsWindowInfo *copy;
 	MemoryContext outer;
 
+	reading->conditions = NULL;
 	MemoryContextReset(reading->list_context);
 	MemoryContextReset(reading->fetch_context);
 	reading->nfetched = 0;
@@ -421,6 +422,13 @@ bs_node_reading_expect(BsNodeReading *reading, const BsWindowInfo *windows, int 
 	for (int i = 0; i < nwindows; i++)
 		reading->expected[i] = windows[i].window;
 	reading->nexpected = nwindows;
+}
+
+void
+bs_node_reading_want(BsNodeReading *reading, const char *conditions)
+{
+	reading->conditions =
+		conditions != NULL ? MemoryContextStrdup(reading->list_context, conditions) : NULL;
 }
 
 static uint64

@@ -83,6 +83,8 @@ struct BsNodeReading
 	int64 dropped_before;
 	TimestampTz first_since; /* the first node began to count then */
 
+	char *conditions; /* on keys (nodefilter.h), of the groups that are wanted; NULL: all are */
+
 	/* Those that will be asked for, in this order. */
 	int64 *expected;
 	int nexpected;
@@ -102,6 +104,9 @@ extern BsWindowInfo *bs_node_reading_windows(BsNodeReading *reading, int *nwindo
 /* These windows will be read one by one, in this order: they may be fetched together. */
 extern void bs_node_reading_expect(BsNodeReading *reading, const BsWindowInfo *windows,
 								   int nwindows);
+
+/* Until the windows are listed anew, only groups for which these hold (nodefilter.h) need come; NULL: all. */
+extern void bs_node_reading_want(BsNodeReading *reading, const char *conditions);
 
 /* As bs_view_read(). */
 extern BsWindowData *bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last,

@@ -22,6 +22,7 @@
 
 #include "engine/pack.h"
 #include "fingerprint.h"
+#include "nodefilter.h"
 #include "nodepartials.h"
 #include "registry.h"
 #include "viewshape.h"
@@ -49,6 +50,7 @@ typedef struct Serving
 	int range;
 	MemoryContext range_context;
 	BsWindowData *data;
+	BsNodeFilter *filter; /* NULL: all groups are wanted */
 	BsPackPlace place;
 	bool lacks_sent;
 	bool ended;
@@ -225,6 +227,8 @@ begin_serving(FunctionCallInfo fcinfo)
 	if (nlasts != serving->nranges)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("backstream.partials() takes as many last windows as first ones")));
+	if (PG_NARGS() > 5)
+		serving->filter = bs_node_filter_make(serving->view, text_to_cstring(PG_GETARG_TEXT_PP(5)));
 	serving->range_context = AllocSetContextCreate(
 		CurrentMemoryContext, "backstream window to send", ALLOCSET_DEFAULT_SIZES);
 	return serving;
@@ -265,6 +269,22 @@ is_gone(const Serving *serving, int64 first)
 		   first < extent.dropped_before;
 }
 
+/* How many groups of what is loaded will be sent. */
+static uint64
+choose_groups(Serving *serving, int64 window)
+{
+	MemoryContext outer;
+	uint64 ngroups = serving->data->table != NULL ? serving->data->table->nrows : 0;
+
+	if (serving->filter == NULL || serving->data->table == NULL)
+		return ngroups;
+	outer = MemoryContextSwitchTo(serving->range_context);
+	bs_packer_choose(serving->packer,
+					 bs_node_filter_choose(serving->filter, serving->data, window, &ngroups));
+	MemoryContextSwitchTo(outer);
+	return ngroups;
+}
+
 /* Load the next range; its first message, or false when there are no more. */
 static bool
 next_range(Serving *serving, Datum *message)
@@ -292,8 +312,7 @@ next_range(Serving *serving, Datum *message)
 		*message = wrap(BS_PARTIALS_GONE, serving->range, nothing);
 		return true;
 	}
-	pane = (BsPackedPane){.window = first,
-						  .ngroups = serving->data->table ? serving->data->table->nrows : 0};
+	pane = (BsPackedPane){.window = first, .ngroups = choose_groups(serving, first)};
 	packed(bs_pack_pane(serving->packer, &pane, &packed_pane));
 	*message = wrap(BS_PARTIALS_WINDOW, serving->range, packed_pane);
 	return true;

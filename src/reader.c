@@ -210,10 +210,17 @@ condition_mutator(Node *node, ConditionContext *context)
 }
 
 List *
+bs_view_conditions(const BsViewProgram *view, List *conditions, Index varno)
+{
+	ConditionContext context = {.view = view, .varno = varno};
+
+	return (List *) condition_mutator((Node *) conditions, &context);
+}
+
+List *
 bs_reader_conditions(BsReader *reader, List *conditions, Index varno, BsReadLevel level)
 {
-	ConditionContext context = {.view = reader->view, .varno = varno};
-	List *rewritten = (List *) condition_mutator((Node *) conditions, &context);
+	List *rewritten = bs_view_conditions(reader->view, conditions, varno);
 
 	note_columns(reader->rows, (Node *) rewritten, level);
 	return rewritten;

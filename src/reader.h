@@ -81,6 +81,9 @@ extern BsWindowInfo *bs_reader_windows(BsReader *reader, int *nwindows);
 extern List *bs_reader_conditions(BsReader *reader, List *conditions, Index varno,
 								  BsReadLevel level);
 
+/* The same for a view by itself. */
+extern List *bs_view_conditions(const BsViewProgram *view, List *conditions, Index varno);
+
 /* The same with those that the view does not show, and without one that is not there. */
 extern BsWindowInfo *bs_reader_all_windows(BsReader *reader, int *nwindows);
 

@@ -11,7 +11,10 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "node.h"
+#include "nodefilter.h"
 #include "noderead.h"
+#include "nodeship.h"
 #include "follow.h"
 #include "reader.h"
 #include "scan.h"
@@ -82,17 +85,22 @@ check_fingerprint(const BsReader *reader, ForeignScan *plan)
 				 errhint("Run the statement again; DEALLOCATE it if it is a prepared one.")));
 }
 
+/* With columns of its own a scan names them by their numbers there; the view's are the first. */
+static Index
+conditions_varno(const ForeignScan *plan)
+{
+	return plan->fdw_scan_tlist != NIL ? INDEX_VAR : plan->scan.scanrelid;
+}
+
 static ExprState *
 set_up_conditions(ViewScan *scan, ForeignScanState *node, BsScanConditions which)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	BsReadLevel level = which == BS_SCAN_WINDOW_CONDITIONS ? BS_LEVEL_WINDOW : BS_LEVEL_KEYS;
 
-	/* With columns of its own a scan names them by their numbers there; the view's are the first. */
-	Index varno = plan->fdw_scan_tlist != NIL ? INDEX_VAR : plan->scan.scanrelid;
-
-	return ExecInitQual(
-		bs_reader_conditions(scan->reader, conditions_of(plan, which), varno, level), &node->ss.ps);
+	return ExecInitQual(bs_reader_conditions(scan->reader, conditions_of(plan, which), conditions_varno(plan),
+											 level),
+						&node->ss.ps);
 }
 
 /* Through an ordinary view, its owner. */
@@ -219,17 +227,50 @@ list_windows(ViewScan *scan)
 	return true;
 }
 
+/* Conditions on keys that nodes look at before they send groups; all of them are looked at here again. */
+static List *
+node_conditions(const BsViewProgram *view, ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List *conditions =
+		bs_view_conditions(view, conditions_of(plan, BS_SCAN_KEY_CONDITIONS), conditions_varno(plan));
+	List *chosen = bs_ship_choose(conditions, INDEX_VAR);
+	List *known = NIL;
+	ListCell *cell;
+
+	chosen = bs_ship_bind(chosen, &node->ss.ps);
+	foreach (cell, chosen)
+		if (!bs_ship_has_params(lfirst(cell), NULL))
+			known = lappend(known, lfirst(cell));
+	return known;
+}
+
+/* With the values that parameters have now. */
 static void
-start(ViewScan *scan, const EState *estate)
+tell_nodes(ViewScan *scan, ForeignScanState *node)
+{
+	MemoryContext outer;
+	const BsViewProgram *view = scan->reader->view;
+
+	if (scan->reader->nodes == NULL || scan->key_conditions == NULL || scan->nwindows == 0)
+		return;
+	outer = MemoryContextSwitchTo(scan->list_context);
+	bs_node_reading_want(scan->reader->nodes,
+						 bs_ship_text(node_conditions(view, node), bs_node_filter_names(view)));
+	MemoryContextSwitchTo(outer);
+}
+
+static void
+start(ViewScan *scan, ForeignScanState *node)
 {
 	scan->started = true;
 	scan->loaded = false;
 	scan->next_window = 0;
 	scan->nwindows = 0;
 	if (scan->since != NULL)
-		start_following(scan, estate);
-	else
-		(void) list_windows(scan);
+		start_following(scan, node->ss.ps.state);
+	else if (list_windows(scan))
+		tell_nodes(scan, node);
 }
 
 /* The next window of the list; a scan that follows waits for others when there are none.  False: that was all. */
@@ -275,7 +316,7 @@ bs_scan_next(ForeignScanState *node)
 	ViewScan *scan = node->fdw_state;
 
 	if (!scan->started)
-		start(scan, node->ss.ps.state);
+		start(scan, node);
 	for (;;)
 	{
 		TupleTableSlot *slot = NULL;
@@ -340,6 +381,29 @@ explain_states(ForeignScanState *node, ExplainState *es)
 		ExplainPropertyList("Combined States", names, es);
 }
 
+/* Those of the key conditions that nodes look at: in the words of the query. */
+static void
+explain_node_conditions(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Oid relid = RelationGetRelid(node->ss.ss_currentRelation);
+	List *conditions = conditions_of(plan, BS_SCAN_KEY_CONDITIONS);
+	List *sent = NIL;
+	BsViewProgram *view;
+	BsViewDef *def;
+	ListCell *cell;
+
+	if (conditions == NIL || !bs_relation_is_remote(relid))
+		return;
+	view = bs_view_compile(relid, 1, &def);
+	foreach (cell, conditions)
+		if (bs_ship_choose(bs_view_conditions(view, list_make1(lfirst(cell)), conditions_varno(plan)),
+						   INDEX_VAR) != NIL)
+			sent = lappend(sent, lfirst(cell));
+	bs_query_free(view);
+	explain_conditions(node, "Node Cond", sent, es);
+}
+
 void
 bs_scan_explain(ForeignScanState *node, ExplainState *es)
 {
@@ -348,6 +412,7 @@ bs_scan_explain(ForeignScanState *node, ExplainState *es)
 
 	explain_conditions(node, "Window Cond", conditions_of(plan, BS_SCAN_WINDOW_CONDITIONS), es);
 	explain_conditions(node, "Key Cond", conditions_of(plan, BS_SCAN_KEY_CONDITIONS), es);
+	explain_node_conditions(node, es);
 	explain_conditions(node, "Following Since", conditions_of(plan, BS_SCAN_FOLLOW), es);
 	if (boolVal(list_nth(plan->fdw_private, BS_SCAN_BACKWARD)))
 		ExplainPropertyText("Window Order", "newest first", es);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "groupvalues.h"
 #include "packcolumn.h"
 #include "packlayout.h"
 #include "packmessage.h"
@@ -20,6 +21,9 @@ struct BsPacker
 	int64_t *values; /* [values_capacity] of one column */
 	uint32_t values_capacity;
 	uint8_t *row; /* a row without values */
+	const uint8_t *const *chosen; /* NULL: all rows are */
+	uint8_t *gathered;            /* [BS_CHUNK_BYTES] chosen rows of a chunk, */
+	uint32_t *origins;            /* and where in the chunk they were */
 };
 
 /* Rows of one message. */
@@ -64,7 +68,15 @@ bs_packer_free(BsPacker *packer)
 	free(packer->buffer);
 	free(packer->values);
 	free(packer->row);
+	free(packer->gathered);
+	free(packer->origins);
 	free(packer);
+}
+
+void
+bs_packer_choose(BsPacker *packer, const uint8_t *const *chosen)
+{
+	packer->chosen = chosen;
 }
 
 static bool
@@ -487,24 +499,77 @@ measure(Slice *slice)
 	return sum;
 }
 
+/* The chosen rows of a slice side by side.  False: no memory. */
+static bool
+gather_chosen(BsPacker *packer, Slice *slice, const BsPackPlace *place)
+{
+	const BsProgram *program = slice->layout->program;
+	const uint8_t *chosen = packer->chosen[place->table];
+	uint32_t n = 0;
+
+	if (packer->gathered == NULL)
+		packer->gathered = malloc(BS_CHUNK_BYTES);
+	if (packer->origins == NULL)
+		packer->origins = malloc(sizeof(uint32_t) * BS_CHUNK_BYTES / 8);
+	if (packer->gathered == NULL || packer->origins == NULL)
+		return false;
+	for (uint32_t i = 0; i < slice->nrows; i++)
+	{
+		uint32_t row = place->row + i;
+		uint32_t ordinal = bs_row_ordinal(&program->layout, place->chunk << BS_ROW_SHIFT | row);
+
+		if ((chosen[ordinal / 8] >> (ordinal % 8) & 1) == 0)
+			continue;
+		memcpy(packer->gathered + (size_t) n * program->row_bytes,
+			   slice->rows + (size_t) i * program->row_bytes, program->row_bytes);
+		packer->origins[n++] = row;
+	}
+	slice->rows = packer->gathered;
+	slice->nrows = n;
+	return true;
+}
+
+/* The rows that are next.  Their number is 0 after the last one. */
+static BsPackStatus
+next_slice(BsPacker *packer, BsArena *arena, BsTable *table, BsPackPlace *place, Slice *slice)
+{
+	BsTable *at;
+
+	while ((at = table_at(packer, arena, table, place)) != NULL)
+	{
+		uint32_t nrows;
+
+		slice->layout = &packer->layouts[place->table];
+		slice->rows = bs_table_chunk(arena, at, place->chunk) +
+					  (size_t) place->row * slice->layout->program->row_bytes;
+		nrows = bs_table_chunk_rows(at, &slice->layout->program->layout, place->chunk) - place->row;
+		slice->nrows = place->within_row ? 1 : nrows;
+		if (packer->chosen == NULL || place->within_row)
+			return BS_PACK_OK;
+		if (!gather_chosen(packer, slice, place))
+			return BS_PACK_NO_MEMORY;
+		if (slice->nrows > 0)
+		{
+			place->row = packer->origins[0];
+			return BS_PACK_OK;
+		}
+		place->row += nrows;
+	}
+	slice->nrows = 0;
+	return BS_PACK_OK;
+}
+
 BsPackStatus
 bs_pack_rows(BsPacker *packer, BsArena *arena, BsTable *table, int64_t window, BsPackPlace *place,
 			 BsBytes *message)
 {
-	BsTable *at = table_at(packer, arena, table, place);
 	Slice slice = {.arena = arena, .whole = true, .state = BS_PACK_NO_STATE};
+	BsPackStatus status = next_slice(packer, arena, table, place, &slice);
 	Outside outside;
 
 	*message = (BsBytes){0};
-	if (at == NULL)
-		return BS_PACK_OK;
-	slice.layout = &packer->layouts[place->table];
-	slice.rows = bs_table_chunk(arena, at, place->chunk) +
-				 (size_t) place->row * slice.layout->program->row_bytes;
-	slice.nrows =
-		bs_table_chunk_rows(at, &slice.layout->program->layout, place->chunk) - place->row;
-	if (place->within_row)
-		slice.nrows = 1;
+	if (status != BS_PACK_OK || slice.nrows == 0)
+		return status;
 	outside = measure(&slice);
 	if (place->within_row || outside.state_bytes > BS_PACK_STRING_BYTES)
 	{
@@ -513,6 +578,8 @@ bs_pack_rows(BsPacker *packer, BsArena *arena, BsTable *table, int64_t window, B
 			return pack_state(packer, &slice, window, place, outside.nstates, message);
 		place->within_row = true;
 	}
+	else if (packer->chosen != NULL)
+		place->row = packer->origins[slice.nrows - 1] + 1;
 	else
 		place->row += slice.nrows;
 	return pack_slice(packer, &slice, place->table, window, outside, message);

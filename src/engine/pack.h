@@ -92,6 +92,12 @@ extern BsPacker *bs_packer_create(const BsProgram *program, uint64_t fingerprint
 extern void bs_packer_free(BsPacker *packer);
 
 /*
+ * From now on bs_pack_rows() leaves out rows that are not chosen: chosen[0] has a bit for each group, chosen[n] for each
+ * row of set n - 1, by ordinal (bs_row_ordinal()).  NULL: all are.  The caller keeps it.
+ */
+extern void bs_packer_choose(BsPacker *packer, const uint8_t *const *chosen);
+
+/*
  * Each of these leaves one message in *message, good until the next call.  BS_PACK_NO_MEMORY is all that can go
  * wrong.
  */

@@ -954,7 +954,7 @@ CREATE FUNCTION backstream.sync(server text,
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_sync' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.sync(text) IS
-'Bring the nodes of a server into step with the continuous views that are defined on it here: what a node lacks is made, what differs replaced, each by itself and at once, whatever becomes of this transaction. Says what was found at each node (same, missing, different, or no answer) and what was done (created, replaced, refused and why). Imported views (nodes_follow = off) are only compared.';
+'Bring the nodes of a server into step with the continuous views that are defined on it here: what a node lacks is made, what differs replaced, each by itself and at once, whatever becomes of this transaction. Says what was found at each node (same, missing, different; only there: a view that this server has not defined on it; or no answer) and what was done (created, replaced, refused and why). Imported views (nodes_follow = off) are only compared.';
 
 CREATE FUNCTION backstream.node_states(
 	OUT node text, OUT groups text, OUT state text, OUT problem text, OUT last_contact timestamptz,

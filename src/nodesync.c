@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
+#include "executor/spi.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -87,7 +88,10 @@ typedef struct Look
 	List *views;   /* of BsViewDef *: that it should have */
 	char **found;  /* by view: missing, same, different; NULL: no answer */
 	int nfound;
-	int64 watermark; /* lowest of its views; 0: none has any */
+	int64 watermark;  /* lowest of its views; 0: none has any */
+	List *functions;  /* here, that the views name: see functions_of() */
+	char **bodies;    /* by view: a function of them that is another one there; NULL: none is */
+	List *only_there; /* names of other continuous views that it has, ready to be written */
 	BsNodeRequest request;
 } Look;
 
@@ -176,11 +180,10 @@ look_at_all(Look *looks, int nlooks)
 /* ---------- sync() ---------- */
 
 static void
-put_result(BsRow *row, const char *node, const BsViewDef *view, const char *found, const char *done)
+put_result(BsRow *row, const char *node, const char *view, const char *found, const char *done)
 {
 	bs_row_put_text(row, node);
-	bs_row_put_text(row,
-					view != NULL ? quote_qualified_identifier(view->schema, view->name) : NULL);
+	bs_row_put_text(row, view);
 	bs_row_put_text(row, found);
 	bs_row_put_text(row, done);
 	bs_row_end(row);
@@ -211,10 +214,20 @@ mend(const Look *look, const BsViewDef *view)
 	return request.trouble == BS_NODE_FINE ? done : psprintf("refused: %s", request.message);
 }
 
+/* What is to be said of a view that is the same: its text is, but it may mean something else there. */
+static const char *
+same_but(const Look *look, int view)
+{
+	if (look->bodies == NULL || look->bodies[view] == NULL)
+		return "same";
+	return psprintf("same, but function %s has another body", look->bodies[view]);
+}
+
 static void
 sync_node(BsRow *row, const Look *look)
 {
 	bool answered = !OidIsValid(look->node->server) || look->request.trouble == BS_NODE_FINE;
+	ListCell *cell;
 
 	for (int i = 0; i < list_length(look->views); i++)
 	{
@@ -224,12 +237,161 @@ sync_node(BsRow *row, const Look *look)
 		CHECK_FOR_INTERRUPTS();
 		if (!answered && found == NULL)
 			continue;
-		put_result(row, look->node->name, view, found,
-				   strcmp(found, "same") != 0 ? mend(look, view) : NULL);
+		if (strcmp(found, "same") == 0)
+			put_result(row, look->node->name, quote_qualified_identifier(view->schema, view->name),
+					   same_but(look, i), NULL);
+		else
+			put_result(row, look->node->name, quote_qualified_identifier(view->schema, view->name),
+					   found, mend(look, view));
 	}
+	foreach (cell, look->only_there)
+		put_result(row, look->node->name, lfirst(cell), "only there", NULL);
 	if (!answered)
 		put_result(row, look->node->name, NULL, psprintf("no answer: %s", look->request.message),
 				   NULL);
+}
+
+/*
+ * Number of the view, function and digest of its body, of all functions that views name and that users have made.  The
+ * same text runs here and there; it is as much as a definition tells, without what functions call in turn.
+ */
+static char *
+functions_sql(List *views, bool here)
+{
+	StringInfoData sql;
+	ListCell *cell;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT v.i::text, f.signature, f.digest FROM (VALUES ");
+	foreach (cell, views)
+	{
+		const BsViewDef *view = lfirst(cell);
+		BsKept *kept = bs_kept_of(view);
+
+		appendStringInfo(
+			&sql, "%s(%d, %s)", cell == list_head(views) ? "" : ", ", foreach_current_index(cell),
+			quote_literal_cstr(here ? quote_qualified_identifier(view->schema, view->name)
+									: quote_qualified_identifier(kept->schema, kept->name)));
+	}
+	appendStringInfoString(
+		&sql, ") v (i, name), LATERAL (SELECT pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, "
+			  "pg_catalog.pg_get_function_identity_arguments(p.oid)) AS signature, "
+			  "pg_catalog.md5(l.lanname || p.prosrc || "
+			  "coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '')) AS digest "
+			  "FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid "
+			  "JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_namespace n "
+			  "ON n.oid = p.pronamespace "
+			  "WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = "
+			  "pg_catalog.to_regclass(v.name) "
+			  "AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND NOT EXISTS "
+			  "(SELECT FROM pg_catalog.pg_depend e WHERE e.classid = "
+			  "'pg_catalog.pg_proc'::pg_catalog.regclass "
+			  "AND e.objid = p.oid AND e.deptype = 'e')) f ORDER BY v.i, f.signature");
+	return sql.data;
+}
+
+/* A line for each row of functions_sql(), as it is here; in CurrentMemoryContext. */
+static List *
+functions_of(List *views)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	List *lines = NIL;
+
+	if (views == NIL)
+		return NIL;
+	SPI_connect();
+	if (SPI_execute(functions_sql(views, true), true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look at functions");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		TupleDesc shape = SPI_tuptable->tupdesc;
+		MemoryContext inner = MemoryContextSwitchTo(outer);
+
+		lines = lappend(lines, psprintf("%s %s %s", SPI_getvalue(row, shape, 1),
+										SPI_getvalue(row, shape, 2), SPI_getvalue(row, shape, 3)));
+		MemoryContextSwitchTo(inner);
+	}
+	SPI_finish();
+	return lines;
+}
+
+/* A function as it is there: is it among those here? */
+static void
+compare_function(Look *look, const PGresult *row)
+{
+	int view = pg_strtoint32(PQgetvalue(row, 0, 0));
+	const char *line =
+		psprintf("%s %s %s", PQgetvalue(row, 0, 0), PQgetvalue(row, 0, 1), PQgetvalue(row, 0, 2));
+	ListCell *cell;
+
+	foreach (cell, look->functions)
+		if (strcmp(lfirst(cell), line) == 0)
+			return;
+	if (view >= 0 && view < list_length(look->views) && look->bodies[view] == NULL)
+		look->bodies[view] = pstrdup(PQgetvalue(row, 0, 1));
+}
+
+static bool
+take_other(BsNodeRequest *request, const PGresult *row)
+{
+	Look *look = request->context;
+
+	if (PQnfields(row) == 3)
+		compare_function(look, row);
+	else
+		look->only_there = lappend(look->only_there, pstrdup(PQgetvalue(row, 0, 0)));
+	return true;
+}
+
+static BsNodeRequest
+request_others(Look *look)
+{
+	StringInfoData sql;
+	ListCell *cell;
+
+	look->bodies = palloc0(sizeof(char *) * (Size) (list_length(look->views) + 1));
+	initStringInfo(&sql);
+	if (look->views != NIL)
+		appendStringInfo(&sql, "%s; ", functions_sql(look->views, false));
+	appendStringInfoString(
+		&sql, "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM backstream.views v "
+			  "JOIN pg_catalog.pg_class c ON c.oid = v.view "
+			  "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace");
+	foreach (cell, look->views)
+	{
+		BsKept *kept = bs_kept_of(lfirst(cell));
+
+		appendStringInfo(&sql, " %s (n.nspname, c.relname) <> (%s, %s)",
+						 cell == list_head(look->views) ? "WHERE" : "AND",
+						 quote_literal_cstr(kept->schema), quote_literal_cstr(kept->name));
+	}
+	appendStringInfoString(&sql, " ORDER BY 1");
+	return (BsNodeRequest){
+		.node = look->node, .sql = sql.data, .nparams = -1, .take = take_other, .context = look};
+}
+
+/*
+ * What they have and we have not, and functions that are others there.  What is here is known here: this server itself
+ * is not asked.
+ */
+static void
+look_for_others(Look *looks, int nlooks)
+{
+	BsNodeRequest *requests = palloc0(sizeof(BsNodeRequest) * (Size) (nlooks + 1));
+	List *functions = nlooks > 0 ? functions_of(looks[0].views) : NIL;
+	int nrequests = 0;
+
+	for (int i = 0; i < nlooks; i++)
+	{
+		looks[i].functions = functions;
+		if (OidIsValid(looks[i].node->server) && looks[i].request.trouble == BS_NODE_FINE)
+			requests[nrequests++] = request_others(&looks[i]);
+	}
+	bs_nodes_ask(requests, nrequests, 0);
+	for (int i = 0; i < nrequests; i++)
+		if (requests[i].trouble != BS_NODE_FINE)
+			bs_node_report(&requests[i], WARNING);
 }
 
 Datum
@@ -254,6 +416,7 @@ bs_sync(PG_FUNCTION_ARGS)
 	for (int i = 0; i < list_length(nodes); i++)
 		looks[i] = (Look){.node = list_nth(nodes, i), .views = views};
 	look_at_all(looks, list_length(nodes));
+	look_for_others(looks, list_length(nodes));
 	for (int i = 0; i < list_length(nodes); i++)
 		sync_node(&row, &looks[i]);
 	return (Datum) 0;

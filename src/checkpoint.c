@@ -41,7 +41,7 @@ take_up_all(void)
 {
 	if (GetCurrentTimestamp() < retry_at)
 		return;
-	retry_at = bs_filed_take_up(&write_soon) ? GetCurrentTimestamp() + RETRY_USEC : 0;
+	retry_at = bs_filed_take_up(false, &write_soon) ? GetCurrentTimestamp() + RETRY_USEC : 0;
 }
 
 static void
@@ -278,14 +278,8 @@ bs_checkpoint_prepare_last(int code, Datum argument)
 	AbortOutOfAnyTransaction();
 	LWLockReleaseAll();
 	wait_for_others();
-	retry_at = 0;
-	take_up_all();
-	for (int i = 0; retry_at != 0 && i < LAST_TRIES; i++)
-	{
+	for (int i = 0; bs_filed_take_up(true, &write_soon) && i < LAST_TRIES; i++)
 		pg_usleep(POLL_USEC);
-		retry_at = 0;
-		take_up_all();
-	}
 }
 
 void

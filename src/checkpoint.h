@@ -44,6 +44,7 @@ typedef struct BsFiled
 	Oid relid;    /* InvalidOid: nothing */
 	bool waiting; /* the definition that waits to take over */
 	bool replaces; /* there are files of what was there before: they go when the first state is written */
+	uint64 failed; /* a fingerprint that could not be compiled; 0: none */
 	uint64 fingerprint;
 	BsViewProgram *compiled;
 	BsBytes options; /* of the definition, as it is written; the compiled view's memory */
@@ -74,9 +75,10 @@ extern BsViewProgram *bs_filed_compile(Oid relid, bool waiting, BsViewDef **def)
 
 /*
  * Compile what has come since the last time, outside of transactions.  Returns whether something is there that was
- * not taken up.  *replaced is set when a view with files is to be written anew.
+ * not taken up.  *replaced is set when a view with files is to be written anew.  last: the process ends, and what has
+ * failed before is not tried again, for an error would end all of this.
  */
-extern bool bs_filed_take_up(bool *replaced);
+extern bool bs_filed_take_up(bool last, bool *replaced);
 /* One more segment; false when memory is out. */
 extern bool bs_filed_add_segment(BsFiled *kept, int64 last_start);
 

@@ -175,16 +175,21 @@ typedef struct TakingUp
 	int slot;
 	Oid relid;
 	bool waiting;
+	bool gone; /* it was dropped, and its slot will go */
 } TakingUp;
 
 static void
-take_up_locked(const TakingUp *taking)
+take_up_locked(TakingUp *taking)
 {
 	BsFiled *it = bs_filed_of(taking->slot);
 	BsSharedView *view = bs_registry_slot(taking->slot);
 	BsViewDef *def;
-	BsViewProgram *compiled = bs_filed_compile(taking->relid, taking->waiting, &def);
+	BsViewProgram *compiled;
 
+	taking->gone = !bs_relation_is_view(taking->relid);
+	if (taking->gone)
+		return;
+	compiled = bs_filed_compile(taking->relid, taking->waiting, &def);
 	if (compiled == NULL)
 		return;
 	if (compiled->program.fingerprint != view->fingerprint)
@@ -220,11 +225,21 @@ take_up_guarded(TakingUp *taking)
 	if (error == NULL)
 		return;
 	bs_filed_free(bs_filed_of(taking->slot));
+	bs_filed_of(taking->slot)->failed = bs_registry_slot(taking->slot)->fingerprint;
 	FreeErrorData(error);
 }
 
+/* Is it what could not be compiled before? */
+static bool
+has_failed(int slot)
+{
+	uint64 failed = bs_filed_of(slot)->failed;
+
+	return failed != 0 && failed == bs_registry_slot(slot)->fingerprint;
+}
+
 bool
-bs_filed_take_up(bool *replaced)
+bs_filed_take_up(bool last, bool *replaced)
 {
 	TakingUp taking;
 	bool any = false;
@@ -232,7 +247,8 @@ bs_filed_take_up(bool *replaced)
 
 	for (taking.slot = 0; taking.slot < bs_registry_nslots(); taking.slot++)
 	{
-		if (!slot_is_new(taking.slot, &taking.relid, &taking.waiting))
+		if (!slot_is_new(taking.slot, &taking.relid, &taking.waiting) ||
+			(last && has_failed(taking.slot)))
 			continue;
 		if (!any)
 		{
@@ -241,8 +257,9 @@ bs_filed_take_up(bool *replaced)
 			PushActiveSnapshot(GetTransactionSnapshot());
 			any = true;
 		}
+		taking.gone = false;
 		take_up_guarded(&taking);
-		missing |= slot_is_new(taking.slot, &taking.relid, &taking.waiting);
+		missing |= !taking.gone && slot_is_new(taking.slot, &taking.relid, &taking.waiting);
 		*replaced |= bs_filed_of(taking.slot)->replaces;
 	}
 	if (any)

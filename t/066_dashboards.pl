@@ -186,6 +186,9 @@ for my $row (@{ $heat->{rows} })
 }
 is(join(' ', sort keys %from), join(' ', sort keys %to), 'the matrix is square');
 is(scalar(keys %cell), keys(%from) ** 2, 'and whole');
+my ($src, $dst, $bps) = @{ $heat->{rows}[0] };
+is(sprintf('%.1f', $bps), sql("SELECT round(sum(bytes) * 8 / 600, 1) FROM traffic.matrix_as WHERE 'AS' || src_as = '$src' AND 'AS' || dst_as = '$dst'
+	AND time >= to_timestamp($now - 600) AND time < to_timestamp($now)"), 'a cell is the mean of ten minutes');
 # Interfaces: what the busiest has, against the view.
 my $interfaces = $all->{'backstream-interfaces'}{'Interfaces: last minute, 95th percentile and maximum of this range'};
 my ($named) = grep { $_->[1] eq 'Gi0/1' } @{ $interfaces->{rows} };

@@ -50,8 +50,9 @@ for my $name (sort keys %shows)
 my $health = 'SELECT state, count, see FROM backstream.health WHERE subject';
 is($node->safe_psql('postgres', "$health = 'other records'"), 'ok|0|views', 'all is well');
 $node->safe_psql('postgres', 'INSERT INTO backstream.flow (time_event, bytes) VALUES (now() + interval \'1 year\', 1)');
-is($node->safe_psql('postgres', "$health = 'other records'"), 'lossy|8|views', 'a record in the future, of eight views');
-like(psql("$rc:health\n"), qr/other records \| lossy +\| +8 \| future, untimed, failed or skipped \| views/, ':health shows it');
+my $views = $node->safe_psql('postgres', 'SELECT count(*) FROM backstream.views');
+is($node->safe_psql('postgres', "$health = 'other records'"), "lossy|$views|views", "a record in the future, of $views views");
+like(psql("$rc:health\n"), qr/other records \| lossy +\| +$views \| future, untimed, failed or skipped \| views/, ':health shows it');
 
 # Describing.
 like(psql('\dew+ backstream'), qr/backstream\s*\|.*bs_fdw_handler|Streams and continuous views\./, '\dew+');

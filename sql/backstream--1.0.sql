@@ -483,7 +483,7 @@ CREATE FUNCTION backstream.windows(continuous_view regclass,
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.windows(regclass) IS
-'Windows of a continuous view that are in memory: state is open or closed; gap says that nothing was counted for some time while the window was open, because the server was down; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  datagrams_dropped reached the server while the window was open and found no room in the sockets of the receivers: the same loss as the server sees it, not to be added to the others; it is not known whether the records in them were for this window.  Losses of a view over another one are told by that.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted all the time since the window began; losses are those of all of them.  watermark, the same in each row, is how far the times of the records have come for certain: windows that end at or before it are closed, or just being closed; of nodes the lowest. NULL: nothing has come, or windows do not close.';
+'Windows of a continuous view that are in memory: state is open or closed; gap says that nothing was counted for some time while the window was open, because the server was down; records were added, late ones came after it closed, overflowed ones found no room for a new group, errors are records that the query failed on (the last three are not in the answer).  other says how many of the records lie in one further row of the window, whose keys are NULL, because there was no room for their groups (option overflow = ''other'').  distinct_left_out values of DISTINCT arguments found no room: aggregates over them are too low.  records_lost and datagrams_lost were lost on the way to the receivers while the window was open, by the exporters'' sequence numbers: v5 and IPFIX number records, v9 datagrams, sFlow both.  datagrams_dropped reached the server while the window was open and found no room in the sockets of the receivers: the same loss as the server sees it, not to be added to the others; it is not known whether the records in them were for this window.  Losses of a view over another one are told by that.  groups counts those of each writer: an upper bound where several wrote.  A view without windows has one row with no start and no end.  Of a view that nodes keep, nodes_expected are the nodes of its server, and nodes_answered those that have answered and have counted all the time since the window began (of a view over such a view, those that had told all of what was read for the window); losses are those of all of them.  watermark, the same in each row, is how far the times of the records have come for certain: windows that end at or before it are closed, or just being closed; of nodes the lowest. NULL: nothing has come, or windows do not close.';
 
 CREATE FUNCTION backstream.settle(timeout interval DEFAULT '10 s') RETURNS boolean
 	AS 'MODULE_PATHNAME', 'bs_settle' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
@@ -680,7 +680,7 @@ CREATE FUNCTION backstream.view_counters(
 	OUT sources_refused bigint, OUT windows bigint, OUT closed_before timestamptz,
 	OUT fed_before timestamptz, OUT windows_missed bigint, OUT kept_since timestamptz,
 	OUT next_since timestamptz, OUT next_until timestamptz, OUT group_bytes integer, OUT computed integer,
-	OUT clamped bigint, OUT late_bytes bigint)
+	OUT clamped bigint, OUT late_bytes bigint, OUT windows_incomplete bigint)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_view_counters' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.view_counters() IS
@@ -697,7 +697,7 @@ SELECT c.oid::pg_catalog.regclass AS view,
 	COALESCE(s.state, CASE WHEN v.srvname OPERATOR(pg_catalog.=) 'backstream' THEN 'not counted' ELSE 'on nodes' END) AS state, s.records, s.late,
 	s.overflowed, s.errors, s.groups, s.memory_bytes, s.last_error, s.received, s.filtered, s.future, s.untimed,
 	s.since, s.kept_since, s.next_since, s.next_until, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
-	s.closed_before, s.fed_before, s.windows_missed, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
+	s.closed_before, s.fed_before, s.windows_missed, s.windows_incomplete, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
 	CASE WHEN pg_catalog.pg_has_role(c.relowner, 'USAGE')
 	       OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 	     THEN backstream.one_line(o.option_value) END AS query,
@@ -740,7 +740,8 @@ COMMENT ON COLUMN backstream.views.sources_refused IS 'exporters too many whose 
 COMMENT ON COLUMN backstream.views.windows IS 'windows in memory';
 COMMENT ON COLUMN backstream.views.closed_before IS 'windows that start before this are closed; NULL: none is';
 COMMENT ON COLUMN backstream.views.fed_before IS 'of a view over a view: windows of that view that start before this have been read; NULL: none has, or it is over a stream';
-COMMENT ON COLUMN backstream.views.windows_missed IS 'of a view over a view: windows of that view that were not read, because this one was suspended or too far behind (backstream.level_wait)';
+COMMENT ON COLUMN backstream.views.windows_missed IS 'of a view over a view: windows of that view that were not read, because this one was suspended or too far behind (backstream.level_wait; over a view that nodes keep: because a node had dropped them)';
+COMMENT ON COLUMN backstream.views.windows_incomplete IS 'of a view over one that nodes keep: windows of that view that were read without what some node had counted, or not at all, because it had not answered or closed them within node_timeout (nodes_answered in backstream.windows() says which); NULL: it is over none';
 COMMENT ON COLUMN backstream.views.last_error_at IS 'when last_error was noted';
 COMMENT ON COLUMN backstream.views.group_bytes IS 'bytes of a group, without what is of variable length; the index takes 16 to 32 more where there are keys';
 COMMENT ON COLUMN backstream.views.computed IS 'expressions that PostgreSQL computes, record by record; 0: all are native (backstream.explain() says which)';

@@ -12,6 +12,7 @@
 #include "engine/share.h"
 #include "engine/writer.h"
 #include "guard.h"
+#include "node.h"
 #include "prefix.h"
 #include "viewdef.h"
 
@@ -20,7 +21,7 @@
 static BsActiveView *views;
 static bool stale = true;
 static uint64 seen_generation;
-static bool levels_only;
+static BsActiveKind kind;
 static bool uncommitted; /* what is compiled may be this transaction's own, which may fail yet */
 
 /* How to attach a view, when its definition is certain. */
@@ -102,9 +103,9 @@ bs_active_init(void)
 }
 
 void
-bs_active_take_levels(void)
+bs_active_take(BsActiveKind wanted)
 {
-	levels_only = true;
+	kind = wanted;
 }
 
 bool
@@ -165,6 +166,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 		timing.computed += !bs_computed_is_plain(compiled->computed, (uint32) i);
 	timing.clock = options->clock;
 	timing.lower = compiled->over_view ? compiled->stream : InvalidOid;
+	timing.lower_on_nodes = compiled->over_view && bs_relation_is_remote(compiled->stream);
 	timing.windowing = program->windowing;
 	timing.retain_usec = options->retain_usec;
 	timing.lateness_usec = options->lateness_usec;
@@ -287,7 +289,7 @@ report_broken(BsActiveView *view, const ErrorData *error)
 	/* Receivers will say it when it is certain. */
 	if (shared != NULL && !uncommitted)
 		bs_view_report_error(shared, error->message);
-	if (IsBackgroundWorker && !levels_only && view->reported_code != error->sqlerrcode)
+	if (IsBackgroundWorker && kind == BS_ACTIVE_STREAMS && view->reported_code != error->sqlerrcode)
 		ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
 					  error->detail ? errdetail_internal("%s", error->detail) : 0,
 					  error->hint ? errhint("%s", error->hint) : 0));
@@ -303,7 +305,9 @@ is_mine(BsActiveView *view, const BsViewDef *def)
 {
 	view->stream = def->stream;
 	view->over_view = bs_relation_is_view(def->stream);
-	view->left_out = (levels_only && !view->over_view) || def->on_nodes;
+	view->left_out = def->on_nodes;
+	if (kind != BS_ACTIVE_STREAMS)
+		view->left_out |= !view->over_view || (kind == BS_ACTIVE_NODE_LEVELS) != bs_relation_is_remote(def->stream);
 	return !view->left_out;
 }
 

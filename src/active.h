@@ -17,9 +17,9 @@ typedef struct BsActiveView
 {
 	Oid relid;
 	Oid stream;
-	bool over_view; /* stream is a continuous view: the keeper feeds this one (levels.h) */
+	bool over_view; /* stream is a continuous view: the keeper feeds this one (levels.h), or the fetcher (nodelevels.h) */
 	bool waiting;   /* the definition that waits to take over */
-	bool left_out;  /* not this process's: bs_active_take_levels() */
+	bool left_out;  /* not this process's: bs_active_take() */
 	bool current;   /* still in the catalog at the last look */
 	bool fresh;   /* nothing that it was compiled from has changed since */
 	int reported_code; /* SQLSTATE of why it does not compile; 0: it does, or was not tried */
@@ -41,8 +41,15 @@ typedef struct BsActiveView
 /* Called once from _PG_init: what invalidates compiled views. */
 extern void bs_active_init(void);
 
-/* This process runs views over views, and no others: the keeper. */
-extern void bs_active_take_levels(void);
+typedef enum BsActiveKind
+{
+	BS_ACTIVE_STREAMS, /* any */
+	BS_ACTIVE_LEVELS,  /* views over views that are counted here: the keeper */
+	BS_ACTIVE_NODE_LEVELS /* views over views that nodes keep: the fetcher */
+} BsActiveKind;
+
+/* This process runs views of this kind, and no others. */
+extern void bs_active_take(BsActiveKind wanted);
 
 /* Has something changed since the last refresh? */
 extern bool bs_active_stale(void);

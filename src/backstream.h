@@ -51,6 +51,8 @@
  *   nodedefine.c    views that nodes keep; nodekeep.c at the node, nodetext.c their text,
  *                   nodeportable.c what can travel, nodeimport.c IMPORT FOREIGN SCHEMA,
  *                   nodesync.c bringing nodes into step
+ *   fetcher.c       the fetcher: second levels over nodes; nodelevels.c what it reads, nodeaway.c who
+ *                   does not answer
  *   noderead.c      windows that nodes have; nodefetch.c what they hold, nodeserve.c at the node
  *   nodetail.c      records of their streams; nodeship.c conditions that they evaluate,
  *                   nodefilter.c at the node

@@ -62,6 +62,7 @@ typedef struct BsCheckpointHead
 	int64 data_now;
 	int64 fed_before;
 	uint64 windows_missed;
+	uint64 windows_incomplete;
 	uint64 skipped;
 	uint64 first_segment; /* segments first .. end - 1 belong to it */
 	uint64 end_segment;

@@ -413,6 +413,7 @@ fill_head(Job *job)
 	head->data_now = (int64) pg_atomic_read_u64(&view->data_now);
 	head->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
 	head->windows_missed = pg_atomic_read_u64(&view->windows_missed);
+	head->windows_incomplete = pg_atomic_read_u64(&view->windows_incomplete);
 	head->skipped = pg_atomic_read_u64(&view->skipped);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 	{
@@ -526,8 +527,8 @@ look_at_slots(Job *job)
 	return true;
 }
 
-int
-bs_checkpoint_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uint64 *bytes)
+static int
+write_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uint64 *bytes)
 {
 	Job job = {.kept = kept, .view = view, .breathe = breathe};
 	int64 closed = BS_TIME_NEG_INFINITY;
@@ -553,4 +554,22 @@ bs_checkpoint_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uin
 		write_state(&job, bytes);
 	kept->written = job.error == 0 ? number : 0;
 	return job.error;
+}
+
+/* Of a view that the fetcher feeds: not while it adds, or rows would be in the file that are to be read again. */
+int
+bs_checkpoint_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uint64 *bytes)
+{
+	bool fetched;
+	int error;
+
+	bs_registry_lock_shared();
+	fetched = OidIsValid(view->timing.lower) && view->timing.lower_on_nodes;
+	bs_registry_unlock();
+	if (fetched)
+		LWLockAcquire(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE);
+	error = write_view(kept, view, breathe, bytes);
+	if (fetched)
+		LWLockRelease(&bs_shared_fetching()->publish_lock);
+	return error;
 }

@@ -60,7 +60,7 @@ may_connect(void)
 static int
 count_workers(void)
 {
-	return bs_setting_workers + 2;
+	return bs_setting_workers + BS_OTHER_WORKERS;
 }
 
 void

@@ -19,20 +19,6 @@
 /* A batch of wide values need not be larger than this. */
 #define MAX_BATCH_BYTES ((Size) 4 * 1024 * 1024)
 
-/* The lower view being read for an upper one. */
-typedef struct Feed
-{
-	BsActiveView *view; /* the upper one */
-	BsOwnerRows *rows;  /* of the lower one */
-	MemoryContext context; /* all else of this */
-	BsBatch *batch;
-	MemoryContext keep; /* the batch's bytes */
-	/* Of the window: */
-	BsPartial partial;
-	BsArena *arena;
-	const char *error;
-} Feed;
-
 /* ---------- opening ---------- */
 
 static void
@@ -44,7 +30,7 @@ free_batch(void *arg)
 static void
 free_arena(void *arg)
 {
-	Feed *feed = arg;
+	BsLevelFeed *feed = arg;
 
 	if (feed->arena != NULL)
 		bs_arena_free_private(feed->arena);
@@ -62,7 +48,7 @@ on_release(MemoryContext context, MemoryContextCallbackFunction function, void *
 }
 
 static void
-make_batch(Feed *feed)
+make_batch(BsLevelFeed *feed)
 {
 	TupleDesc desc = RelationGetDescr(feed->rows->relation);
 	BsType *types = palloc(sizeof(BsType) * (Size) Max(desc->natts, 1));
@@ -89,23 +75,19 @@ needed_columns(const BsActiveView *view)
 	return needed;
 }
 
-static void
-feed_close(Feed *feed)
+void
+bs_level_close(BsLevelFeed *feed)
 {
 	bs_owner_rows_close(feed->rows);
 	MemoryContextDelete(feed->context);
 }
 
-/*
- * NULL: somebody holds a lock that would be waited for, or the lower view is no longer the one that this
- * view was compiled over.
- */
-static Feed *
-feed_open(BsActiveView *view)
+BsLevelFeed *
+bs_level_open(BsActiveView *view)
 {
 	MemoryContext context;
 	MemoryContext outer;
-	Feed *feed;
+	BsLevelFeed *feed;
 	BsOwnerRows *rows =
 		bs_owner_rows_open(view->stream, needed_columns(view), CurrentMemoryContext);
 
@@ -119,7 +101,7 @@ feed_open(BsActiveView *view)
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "backstream level", ALLOCSET_DEFAULT_SIZES);
 	outer = MemoryContextSwitchTo(context);
-	feed = palloc0(sizeof(Feed));
+	feed = palloc0(sizeof(BsLevelFeed));
 	feed->view = view;
 	feed->rows = rows;
 	feed->context = context;
@@ -135,7 +117,7 @@ feed_open(BsActiveView *view)
 static bool
 put_row(void *context, TupleTableSlot *slot)
 {
-	Feed *feed = context;
+	BsLevelFeed *feed = context;
 	TupleDesc desc = RelationGetDescr(feed->rows->relation);
 	BsBatch *batch = feed->batch;
 	uint32 row = batch->nrows;
@@ -153,7 +135,7 @@ put_row(void *context, TupleTableSlot *slot)
 
 /* The next batch of rows; false when the lower view's expressions took too long. */
 static bool
-next_batch(Feed *feed)
+next_batch(BsLevelFeed *feed)
 {
 	MemoryContext outer = MemoryContextSwitchTo(feed->keep);
 	bool made = bs_owner_rows_next(feed->rows, put_row, feed);
@@ -166,9 +148,8 @@ next_batch(Feed *feed)
 	return made;
 }
 
-/* All rows of what is loaded into the private partial; false when the view has been suspended. */
-static bool
-add_rows(Feed *feed)
+bool
+bs_level_rows(BsLevelFeed *feed)
 {
 	BsActiveView *view = feed->view;
 
@@ -193,8 +174,8 @@ add_rows(Feed *feed)
 
 /* ---------- windows ---------- */
 
-static void
-begin_window(Feed *feed)
+void
+bs_level_begin(BsLevelFeed *feed)
 {
 	BsActiveView *view = feed->view;
 
@@ -204,13 +185,33 @@ begin_window(Feed *feed)
 	bs_partial_init(&feed->partial, &view->compiled->program, view->shared->timing.max_groups);
 	bs_timing_bound_private(&view->shared->timing, &feed->partial);
 	feed->error = NULL;
+	feed->nodes_expected = 0;
+	feed->nodes_missing = 0;
 	bs_batch_reset(feed->batch);
 	MemoryContextReset(feed->keep);
 }
 
-/* What was read, and how far, at once.  Cannot fail. */
+/*
+ * Each pane that the window came into is of so many nodes; where some are missing, that must be seen also when no
+ * row of the others is counted.
+ */
 static void
-publish(Feed *feed, int64 fed_before)
+note_nodes(BsLevelFeed *feed)
+{
+	const BsProgram *program = &feed->view->compiled->program;
+
+	if (feed->nodes_missing > 0 && program->windowed)
+		(void) bs_partial_make_pane(&feed->partial, feed->arena,
+									bs_window_start(&program->windowing, feed->window));
+	for (uint32 i = 0; i < feed->partial.npanes; i++)
+		bs_pane_note_nodes(bs_partial_pane_at(&feed->partial, feed->arena, i), feed->nodes_expected,
+						   feed->nodes_missing);
+	if (feed->nodes_missing > 0)
+		pg_atomic_fetch_add_u64(&feed->view->shared->windows_incomplete, 1);
+}
+
+void
+bs_level_publish(BsLevelFeed *feed, int64 fed_before)
 {
 	BsActiveView *view = feed->view;
 	const BsProgram *program = &view->compiled->program;
@@ -219,33 +220,44 @@ publish(Feed *feed, int64 fed_before)
 
 	feed->partial.received += feed->rows->nfailed;
 	feed->partial.errors += feed->rows->nfailed;
+	if (feed->nodes_expected > 0)
+		LWLockAcquire(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE);
 	bs_partial_lock_write(shared);
 	mine = shared->partial.fingerprint == program->fingerprint &&
 		   pg_atomic_read_u32(&view->shared->replaced) == 0;
 	if (mine)
 	{
+		note_nodes(feed);
 		bs_partial_merge(&shared->partial, bs_shared_arena(), program, view->writer, &feed->partial,
 						 feed->arena, bs_view_steady_now(view->shared));
 		pg_atomic_write_u64(&view->shared->fed_before, (uint64) fed_before);
 	}
 	bs_partial_unlock(shared);
+	if (feed->nodes_expected > 0)
+		LWLockRelease(&bs_shared_fetching()->publish_lock);
 	if (mine && feed->error != NULL)
 		bs_view_report_error(view->shared, feed->error);
 	bs_view_advance(view->shared);
 }
 
+void
+bs_level_end(BsLevelFeed *feed)
+{
+	free_arena(feed);
+}
+
 /* False when the view has been suspended meanwhile. */
 static bool
-feed_window(Feed *feed, int64 window)
+feed_window(BsLevelFeed *feed, int64 window)
 {
 	bool whole;
 
-	begin_window(feed);
+	bs_level_begin(feed);
 	bs_owner_rows_load(feed->rows, window);
-	whole = add_rows(feed);
+	whole = bs_level_rows(feed);
 	if (whole)
-		publish(feed, bs_window_next(&feed->rows->reader->view->program.windowing, window));
-	free_arena(feed);
+		bs_level_publish(feed, bs_window_next(&feed->rows->reader->view->program.windowing, window));
+	bs_level_end(feed);
 	return whole;
 }
 
@@ -274,14 +286,14 @@ typedef enum Outcome
 
 /* Read one window, or pass over it when the view is suspended or becomes so. */
 static Outcome
-feed_or_pass(BsActiveView *view, Feed **feed, int64 window, TimestampTz deadline)
+feed_or_pass(BsActiveView *view, BsLevelFeed **feed, int64 window, TimestampTz deadline)
 {
 	if (pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE)
 	{
 		if (GetCurrentTimestamp() >= deadline)
 			return FED_SOME;
 		if (*feed == NULL)
-			*feed = feed_open(view);
+			*feed = bs_level_open(view);
 		if (*feed == NULL)
 			return FED_NOT;
 		if (feed_window(*feed, window))
@@ -294,7 +306,7 @@ feed_or_pass(BsActiveView *view, Feed **feed, int64 window, TimestampTz deadline
 static Outcome
 feed_windows(BsActiveView *view, const BsWindowInfo *windows, int nwindows, TimestampTz deadline)
 {
-	Feed *feed = NULL;
+	BsLevelFeed *feed = NULL;
 	Outcome outcome = FED_ALL;
 
 	for (int i = 0; i < nwindows && outcome == FED_ALL; i++)
@@ -306,7 +318,7 @@ feed_windows(BsActiveView *view, const BsWindowInfo *windows, int nwindows, Time
 		bs_levels_breathe();
 	}
 	if (feed != NULL)
-		feed_close(feed);
+		bs_level_close(feed);
 	return outcome;
 }
 

@@ -18,4 +18,10 @@ typedef void (*BsGuardedCode)(void *argument);
  */
 extern ErrorData *bs_guarded(BsGuardedCode code, void *argument);
 
+/*
+ * The same in a transaction of its own with a snapshot, outside of any; code's memory is the transaction's.  For
+ * background processes.  The message is complete with its detail; the error lies in CurrentMemoryContext.
+ */
+extern ErrorData *bs_guarded_transaction(BsGuardedCode code, void *argument);
+
 #endif

@@ -106,7 +106,7 @@ bs_keeper_main(Datum argument)
 	/* It waits neither for the disk or a standby after NOTIFY, which is all that it commits, nor for locks. */
 	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MSEC, PGC_SUSET, PGC_S_OVERRIDE);
-	bs_active_take_levels();
+	bs_active_take(BS_ACTIVE_LEVELS);
 	before_shmem_exit(say_gone, 0);
 	/* The last to be registered is the first to run. */
 	before_shmem_exit(bs_checkpoint_last, 0);

@@ -55,7 +55,8 @@ level_read(int i, Level *level)
 	BsSharedView *lower = NULL;
 
 	bs_registry_lock_shared();
-	if (OidIsValid(view->relid) && view->role != BS_SLOT_PREDECESSOR && OidIsValid(view->timing.lower))
+	if (OidIsValid(view->relid) && view->role != BS_SLOT_PREDECESSOR &&
+		OidIsValid(view->timing.lower) && !view->timing.lower_on_nodes)
 		lower = bs_registry_slot_of(view->timing.lower);
 	if (lower != NULL)
 	{

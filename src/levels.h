@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
  * levels.h: views over views: the keeper reads what has closed below and adds it above.
+ * (Of views that nodes keep the fetcher does: nodelevels.h.)
  *
  * The records of a view over a view are the rows of the lower view's closed windows, each window once.
  * Its watermark is fed_before (registry.h): all windows of the lower view that start before it have been
@@ -16,6 +17,7 @@
 #define BS_LEVELS_H
 
 #include "active.h"
+#include "ownerrows.h"
 
 /*
  * One turn of the keeper, outside of any transaction: take up definitions, feed views for a bounded
@@ -45,6 +47,41 @@ extern void bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_befor
  * backstream.level_wait?  *since is the caller's memory of it, 0 in the beginning.
  */
 extern bool bs_level_wait_is_over(TimestampTz *since, bool waiting);
+
+/* ---- one window into one view: feedup.c -------------------------------------------------------- */
+
+/* The lower view being read for an upper one. */
+typedef struct BsLevelFeed
+{
+	BsActiveView *view; /* the upper one */
+	BsOwnerRows *rows;  /* of the lower one */
+	MemoryContext context; /* all else of this */
+	BsBatch *batch;
+	MemoryContext keep; /* the batch's bytes */
+	/* Of the window: */
+	BsPartial partial;
+	BsArena *arena;
+	const char *error;
+	int64 window; /* its start, and what follows, where nodes keep the lower view: the caller's to set */
+	uint32 nodes_expected;
+	uint32 nodes_missing;
+} BsLevelFeed;
+
+/*
+ * NULL: somebody holds a lock that would be waited for, or the lower view is no longer the one that this view was
+ * compiled over.  Goes with CurrentMemoryContext, or by bs_level_close().
+ */
+extern BsLevelFeed *bs_level_open(BsActiveView *view);
+extern void bs_level_close(BsLevelFeed *feed);
+
+/*
+ * For each window: begin, then load it by feed->rows, then its rows into private memory (false: the view has been
+ * suspended), then what was read and how far at once, which cannot fail; end, in any case.
+ */
+extern void bs_level_begin(BsLevelFeed *feed);
+extern bool bs_level_rows(BsLevelFeed *feed);
+extern void bs_level_publish(BsLevelFeed *feed, int64 fed_before);
+extern void bs_level_end(BsLevelFeed *feed);
 
 /* Between two batches: windows of other views close meanwhile, if it is time. */
 extern void bs_levels_breathe(void);

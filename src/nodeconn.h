@@ -132,7 +132,7 @@ struct BsNodeRequest
 	char tag[32]; /* of the last command */
 	uint64 rows;
 	uint64 bytes; /* of values */
-	int64 usec;   /* until the end of the answer */
+	int64 usec;   /* until the end of the answer, or of waiting for it */
 
 	/* Internal: */
 	BsNodeConn *conn;
@@ -167,6 +167,12 @@ extern const char *bs_node_parameter(const BsNodeRequest *request, const char *n
 
 /* May one do without a node that has failed like this: it is away, or does not have what was asked for (any more)? */
 extern bool bs_node_may_be_missing(const BsNodeRequest *request);
+
+/*
+ * Set by a process that must not wait for long while others wait for it: called ten times a second while no node says
+ * anything.  An error that it raises ends all requests.
+ */
+extern void (*bs_nodes_waiting)(void);
 
 /* Raise the trouble of a request as an error, which names the node; or as a warning. */
 extern void bs_node_report(const BsNodeRequest *request, int elevel);

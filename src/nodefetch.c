@@ -322,7 +322,7 @@ try_fetch(BsNodeReading *reading, const char *const *values)
 	if (bs_node_reading_failures(reading, requests))
 		return false;
 	for (int i = 0; i < reading->nparts; i++)
-		if (!OidIsValid(reading->parts[i].node->server))
+		if (!OidIsValid(reading->parts[i].node->server) && !reading->parts[i].left_out)
 			fetch_local(reading, &reading->parts[i], &overflowed);
 	/* The private tables' own left_out says whether they had room for all values. */
 	for (int i = 0; i < reading->nfetched; i++)

@@ -57,8 +57,8 @@ can_tell_missed(const BsNodeReading *reading, const BsNodePart *part)
 		   reading->def->options.clock == BS_CLOCK_WALL;
 }
 
-static bool
-has_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window)
+bool
+bs_node_reading_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window)
 {
 	return can_tell_missed(reading, part) &&
 		   (began_late(reading, part, window) || was_down(reading, part, window, window));
@@ -70,7 +70,7 @@ bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected,
 	*expected = reading->nparts;
 	*answered = 0;
 	for (int i = 0; i < reading->nparts; i++)
-		if (!reading->parts[i].left_out && !has_missed(reading, &reading->parts[i], window))
+		if (!reading->parts[i].left_out && !bs_node_reading_missed(reading, &reading->parts[i], window))
 			(*answered)++;
 }
 

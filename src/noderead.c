@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "fingerprint.h"
+#include "guard.h"
 #include "nodedefine.h"
 #include "nodepartials.h"
 #include "noderead.h"
@@ -64,9 +65,38 @@ open_local(BsNodeReading *reading)
 	MemoryContextRegisterResetCallback(reading->context, callback);
 }
 
+void
+bs_node_reading_leave_out(BsNodeReading *reading, BsNodePart *part, const char *trouble)
+{
+	part->left_out = true;
+	part->trouble = MemoryContextStrdup(reading->context, trouble);
+}
+
+/* BsGuardedCode */
+static void
+open_local_guarded(void *reading)
+{
+	open_local(reading);
+}
+
+static void
+open_local_part(BsNodeReading *reading, BsNodePart *part)
+{
+	ErrorData *error;
+
+	if (!reading->tolerant)
+	{
+		open_local(reading);
+		return;
+	}
+	error = bs_guarded(open_local_guarded, reading);
+	if (error != NULL)
+		bs_node_reading_leave_out(reading, part, error->message);
+}
+
 BsNodeReading *
 bs_node_reading_open(const BsViewDef *def, BsViewProgram *view, BsWriter *writer, Oid user,
-					 MemoryContext context)
+					 bool tolerant, MemoryContext context)
 {
 	MemoryContext outer = MemoryContextSwitchTo(context);
 	BsNodeReading *reading = palloc0(sizeof(BsNodeReading));
@@ -83,13 +113,15 @@ bs_node_reading_open(const BsViewDef *def, BsViewProgram *view, BsWriter *writer
 	reading->schema = kept->schema;
 	reading->name = kept->name;
 	reading->failure = bs_node_failure(&def->options, def->server);
+	reading->tolerant = tolerant;
+	reading->from = PG_INT64_MIN;
 	reading->nparts = list_length(nodes);
 	reading->parts = palloc0(sizeof(BsNodePart) * (Size) reading->nparts);
 	for (int i = 0; i < reading->nparts; i++)
 	{
 		reading->parts[i].node = list_nth(nodes, i);
 		if (!OidIsValid(reading->parts[i].node->server))
-			open_local(reading);
+			open_local_part(reading, &reading->parts[i]);
 	}
 	reading->list_context =
 		AllocSetContextCreate(context, "backstream windows of nodes", ALLOCSET_DEFAULT_SIZES);
@@ -129,6 +161,13 @@ bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests)
 
 		if (request->node == NULL || request->trouble == BS_NODE_FINE)
 			continue;
+		if (reading->tolerant)
+		{
+			any = true;
+			bs_node_reading_leave_out(reading, &reading->parts[i],
+									  psprintf("node \"%s\": %s", request->node->name, request->message));
+			continue;
+		}
 		if (reading->failure != BS_NODE_FAILURE_PARTIAL || !bs_node_may_be_missing(request))
 			raise_failure(reading, request);
 		reading->parts[i].left_out = true;
@@ -244,7 +283,8 @@ ask_windows(BsNodeReading *reading)
 	BsNodeRequest *requests = palloc0(sizeof(BsNodeRequest) * (Size) reading->nparts);
 	BsNodeRequest *asked = palloc0(sizeof(BsNodeRequest) * (Size) reading->nparts);
 	const char *values[] = {reading->schema, reading->name,
-							psprintf(INT64_FORMAT, (int64) reading->portable)};
+							psprintf(INT64_FORMAT, (int64) reading->portable),
+							psprintf(INT64_FORMAT, reading->from)};
 	int nasked = 0;
 
 	for (int i = 0; i < reading->nparts; i++)
@@ -255,13 +295,16 @@ ask_windows(BsNodeReading *reading)
 		part->nwindows = 0;
 		part->capacity = 0;
 		part->state = "not counted";
+		if (part->left_out)
+			continue;
 		if (!OidIsValid(part->node->server))
 			take_local(reading, part);
-		else if (!part->left_out)
+		else
 			asked[nasked++] =
 				(BsNodeRequest){.node = part->node,
-								.sql = "SELECT * FROM backstream.node_windows($1, $2, $3)",
-								.nparams = 3,
+								.sql = "SELECT * FROM backstream.node_windows($1, $2, $3)"
+									   " WHERE window_start IS NULL OR window_start >= $4",
+								.nparams = 4,
 								.values = values,
 								.take = take_window,
 								.context = part};
@@ -478,6 +521,15 @@ find_fetched(BsNodeReading *reading, int64 first, int64 last)
 	return NULL;
 }
 
+bool
+bs_node_reading_gone(const BsNodeReading *reading, int64 window)
+{
+	for (int i = 0; i < reading->nfetched; i++)
+		if (reading->fetched[i].first == window)
+			return reading->fetched[i].gone;
+	return false;
+}
+
 static void
 free_fetched(void *arg)
 {
@@ -532,7 +584,8 @@ bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last, MemoryCont
 
 	if (reading->rolling)
 		return load_rolling(reading, context);
-	bs_node_reading_check_missed(reading, first, last);
+	if (!reading->tolerant)
+		bs_node_reading_check_missed(reading, first, last);
 	if (fetched == NULL && first == last)
 		fetch_from(reading, first);
 	else if (fetched == NULL)

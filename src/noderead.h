@@ -33,6 +33,7 @@ typedef struct BsNodePart
 {
 	const BsNode *node;
 	bool left_out;       /* it has failed, and that is allowed */
+	const char *trouble; /* why, in a tolerant reading */
 	BsViewExtent extent; /* as of the last list of windows */
 	const char *state;   /* of the view there, as backstream.views says it */
 	BsWindowInfo *windows;
@@ -68,6 +69,8 @@ struct BsNodeReading
 	char *schema;    /* of the view on the nodes */
 	char *name;
 	BsNodeFailure failure;
+	bool tolerant;   /* who reads looks himself which nodes have been left out: none is warned of, no window refused */
+	int64 from;      /* windows that start before this are not asked for */
 	int nparts;
 	BsNodePart *parts;
 	BsViewDef *local_def; /* of the view that is kept here, when this server is one of them */
@@ -96,7 +99,11 @@ struct BsNodeReading
 
 /* Everything lies in context and goes with it. */
 extern BsNodeReading *bs_node_reading_open(const BsViewDef *def, BsViewProgram *view,
-										   BsWriter *writer, Oid user, MemoryContext context);
+										   BsWriter *writer, Oid user, bool tolerant,
+										   MemoryContext context);
+
+/* This node is not to be asked, for a reason that the caller knows. */
+extern void bs_node_reading_leave_out(BsNodeReading *reading, BsNodePart *part, const char *trouble);
 
 /* As bs_view_windows(), of all nodes together: closed where every one has closed it. */
 extern BsWindowInfo *bs_node_reading_windows(BsNodeReading *reading, int *nwindows);
@@ -111,6 +118,12 @@ extern void bs_node_reading_want(BsNodeReading *reading, const char *conditions)
 /* As bs_view_read(). */
 extern BsWindowData *bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last,
 										  MemoryContext context);
+
+/* Of a window that was loaded: had some node dropped it by then? */
+extern bool bs_node_reading_gone(const BsNodeReading *reading, int64 window);
+
+/* Has this node begun to count after the window had begun, or was it down meanwhile, as far as that can be told? */
+extern bool bs_node_reading_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window);
 
 /* How many nodes should have told of a window, and have told all of it. */
 extern void bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected,

@@ -26,6 +26,11 @@
 /* One row of a turn, at most so many: then the others are looked at. */
 #define MAX_ROWS_A_TURN 64
 
+/* How often somebody is told that there was nothing but waiting. */
+#define WAITING_MSEC 100
+
+void (*bs_nodes_waiting)(void);
+
 /* A list of requests that goes on. */
 struct BsNodeLoop
 {
@@ -491,6 +496,8 @@ may_wait_msec(const BsNodeLoop *loop)
 		if (request->conn->phase == BS_CONN_RESOLVING)
 			least = Min(least, RESOLVE_LOOK_MSEC * 1000);
 	}
+	if (bs_nodes_waiting != NULL)
+		least = Min(least, WAITING_MSEC * 1000);
 	return least <= 0 ? 0 : (long) Min(least / 1000 + 1, 60 * 1000);
 }
 
@@ -512,6 +519,8 @@ wait_and_turn(BsNodeLoop *loop, long wait_msec)
 			turn(loop->events[i].user_data, true);
 	}
 	CHECK_FOR_INTERRUPTS();
+	if (n == 0 && bs_nodes_waiting != NULL)
+		bs_nodes_waiting();
 }
 
 static bool
@@ -575,6 +584,8 @@ bs_nodes_turn(BsNodeLoop *loop, long wait_msec)
 							   (request->conn->phase == BS_CONN_BUSY && request->conn->more)))
 			turn(request, false);
 		look_at_deadline(request);
+		if (request->done && request->usec == 0)
+			request->usec = usec_since(request->began);
 	}
 	INSTR_TIME_SET_CURRENT(loop->left);
 	return !all_done(loop);

@@ -10,14 +10,11 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/lock.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/timeout.h"
 
+#include "guard.h"
 #include "levels.h"
 #include "outputs.h"
-#include "prefix.h"
 
 #define TURN_USEC      (INT64CONST(200) * 1000) /* of handing on, in one turn */
 #define RETRY_USEC     USECS_PER_SEC            /* after the first failure; twice as long after each further one */
@@ -224,55 +221,20 @@ was_busy(BsOutput output, Memory *memory, const BsOutputTask *task)
 
 /* ---------- a run ---------- */
 
+typedef struct Run
+{
+	BsOutputRun run;
+	BsOutputTask *task;
+	BsOutputOutcome outcome;
+} Run;
+
+/* BsGuardedCode */
 static void
-run_in_transaction(BsOutputRun run, BsOutputTask *task, BsOutputOutcome *outcome)
+run_task(void *argument)
 {
-	MemoryContext context;
+	Run *it = argument;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	context = AllocSetContextCreate(TopTransactionContext, "backstream output", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(context);
-	*outcome = run(task);
-	MemoryContextSwitchTo(TopTransactionContext);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
-/* Returns the message of the error that ended it, in context, or NULL. */
-static char *
-run_guarded(BsOutputRun run, BsOutputTask *task, BsOutputOutcome *outcome)
-{
-	MemoryContext context = CurrentMemoryContext;
-	char *volatile error = NULL;
-
-	PG_TRY();
-	{
-		run_in_transaction(run, task, outcome);
-	}
-	PG_CATCH();
-	{
-		ErrorData *caught;
-
-		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(context);
-		caught = CopyErrorData();
-		FlushErrorState();
-		disable_all_timeouts(false);
-		QueryCancelPending = false;
-		AbortCurrentTransaction();
-		bs_prefix_leave_all();
-		error = caught->message != NULL ? caught->message : pstrdup("unknown error");
-		if (caught->detail != NULL)
-			error = psprintf("%s (%s)", error, caught->detail);
-		RESUME_INTERRUPTS();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	/* Advisory locks that code of views has taken would stay as long as the process. */
-	LockReleaseSession(USER_LOCKMETHOD);
-	return error;
+	it->outcome = it->run(it->task);
 }
 
 /* Whether there is more of this view to be handed on at once. */
@@ -280,23 +242,23 @@ static bool
 run_view(BsOutput output, BsOutputRun run, BsOutputEnd end, Memory *memory, BsOutputTask *task,
 		 MemoryContext context)
 {
-	BsOutputOutcome outcome = BS_OUTPUT_BUSY;
+	Run it = {.run = run, .task = task, .outcome = BS_OUTPUT_BUSY};
 	MemoryContext outer = MemoryContextSwitchTo(context);
-	const char *error;
+	const ErrorData *error;
 
 	task->single = memory->failures > 0;
-	error = run_guarded(run, task, &outcome);
+	error = bs_guarded_transaction(run_task, &it);
 	if (end != NULL)
 		end(task, error == NULL);
 	if (error != NULL)
-		failed(output, memory, task, error);
-	else if (outcome == BS_OUTPUT_BUSY)
+		failed(output, memory, task, error->message);
+	else if (it.outcome == BS_OUTPUT_BUSY)
 		was_busy(output, memory, task);
 	else
 		succeeded(output, memory, task);
 	MemoryContextSwitchTo(outer);
 	MemoryContextReset(context);
-	return error == NULL && outcome == BS_OUTPUT_SOME;
+	return error == NULL && it.outcome == BS_OUTPUT_SOME;
 }
 
 bool

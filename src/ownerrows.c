@@ -9,6 +9,15 @@
 
 #include "ownerrows.h"
 
+/* Until the caller sets what was there before; an error that ends the transaction does. */
+static void
+become_owner(const BsOwnerRows *rows, Oid *user, int *security)
+{
+	GetUserIdAndSecContext(user, security);
+	SetUserIdAndSecContext(rows->relation->rd_rel->relowner,
+						   *security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+}
+
 /* As the view's owner: setting up expressions checks rights, and may run code. */
 static void
 open_reader(BsOwnerRows *rows, const Bitmapset *needed)
@@ -17,9 +26,7 @@ open_reader(BsOwnerRows *rows, const Bitmapset *needed)
 	Oid user;
 	int security;
 
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(relation->rd_rel->relowner,
-						   security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	become_owner(rows, &user, &security);
 	rows->reader = bs_reader_open(RelationGetRelid(relation), RelationGetDescr(relation), needed,
 								  rows->context);
 	SetUserIdAndSecContext(user, security);
@@ -53,13 +60,32 @@ bs_owner_rows_close(BsOwnerRows *rows)
 	MemoryContextDelete(rows->context);
 }
 
+BsWindowInfo *
+bs_owner_rows_windows(BsOwnerRows *rows, int *nwindows)
+{
+	BsWindowInfo *windows;
+	Oid user;
+	int security;
+
+	become_owner(rows, &user, &security);
+	windows = bs_reader_all_windows(rows->reader, nwindows);
+	SetUserIdAndSecContext(user, security);
+	return windows;
+}
+
+/* As the owner: states that come from nodes are looked at by functions of their types. */
 void
 bs_owner_rows_load(BsOwnerRows *rows, int64 window)
 {
+	Oid user;
+	int security;
+
 	rows->exhausted = false;
 	rows->nfailed = 0;
 	rows->error = NULL;
+	become_owner(rows, &user, &security);
 	bs_reader_load(rows->reader, window, window, window);
+	SetUserIdAndSecContext(user, security);
 }
 
 /* ---------- guarded ---------- */

@@ -36,7 +36,10 @@ typedef struct BsOwnerRows
 extern BsOwnerRows *bs_owner_rows_open(Oid relid, const Bitmapset *needed, MemoryContext parent);
 extern void bs_owner_rows_close(BsOwnerRows *rows);
 
-/* Take one window out of shared memory. */
+/* As bs_reader_all_windows(). */
+extern BsWindowInfo *bs_owner_rows_windows(BsOwnerRows *rows, int *nwindows);
+
+/* Take one window out of shared memory, or get it from the nodes that keep the view. */
 extern void bs_owner_rows_load(BsOwnerRows *rows, int64 window);
 
 /*

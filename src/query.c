@@ -356,8 +356,6 @@ open_lower(Split *split)
 	view->over_view = bs_relation_is_view(view->stream);
 	if (!view->over_view)
 		return;
-	if (bs_relation_is_remote(view->stream))
-		bs_refuse_lower_on_nodes(view->stream, split->place);
 	split->lower = bs_view_shape(view->stream);
 	if (!split->lower->windowed)
 		bs_refuse_windowless(view->stream, split->place);

@@ -392,7 +392,7 @@ bs_reader_all_windows(BsReader *reader, int *nwindows)
 		return bs_view_windows(reader->def->relid, reader->shape->fingerprint, reader->view, nwindows);
 	if (reader->nodes == NULL)
 		reader->nodes = bs_node_reading_open(reader->def, reader->view, reader->rows->writer,
-											 reader->user, reader->context);
+											 reader->user, false, reader->context);
 	return bs_node_reading_windows(reader->nodes, nwindows);
 }
 
@@ -406,6 +406,15 @@ bs_reader_watermark(const BsReader *reader)
 	if (!bs_view_extent(reader->def->relid, reader->shape->fingerprint, &extent))
 		return BS_TIME_NEG_INFINITY;
 	return extent.watermark;
+}
+
+BsNodeReading *
+bs_reader_nodes(BsReader *reader, Oid user)
+{
+	reader->user = user;
+	reader->nodes = bs_node_reading_open(reader->def, reader->view, reader->rows->writer, user, true,
+										 reader->context);
+	return reader->nodes;
 }
 
 void

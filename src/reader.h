@@ -90,6 +90,12 @@ extern BsWindowInfo *bs_reader_all_windows(BsReader *reader, int *nwindows);
 /* What they have been closed by, or are about to be, on every node: asked for after they were. */
 extern int64 bs_reader_watermark(const BsReader *reader);
 
+/*
+ * The reading of the nodes that keep the view, by this user's mappings, which is done without nodes that fail: the
+ * caller looks which (noderead.h).  Before anything else is read.
+ */
+extern struct BsNodeReading *bs_reader_nodes(BsReader *reader, Oid user);
+
 /* These windows will be loaded one by one in this order, unless something else is: nodes send them together. */
 extern void bs_reader_expect(BsReader *reader, const BsWindowInfo *windows, int nwindows);
 

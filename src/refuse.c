@@ -600,18 +600,6 @@ bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 }
 
 void
-bs_refuse_lower_on_nodes(Oid lower, const BsPlace *place)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("a continuous view over \"%s\", which nodes keep, is not supported yet",
-					get_rel_name(lower)),
-			 errhint("Write an ordinary view over it."),
-			 bs_error_position(place->source, place->statement)));
-	pg_unreachable();
-}
-
-void
 bs_refuse_windowless(Oid lower, const BsPlace *place)
 {
 	ereport(ERROR,

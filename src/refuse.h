@@ -45,7 +45,6 @@ extern void bs_refuse_simplified(Node *expr, Node *original, const BsPlace *plac
 extern void bs_refuse_two_windows(Node *node, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_key_type(Node *node, Oid type, Oid collation, const BsPlace *place)
 	pg_attribute_noreturn();
-extern void bs_refuse_lower_on_nodes(Oid lower, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_windowless(Oid lower, const BsPlace *place) pg_attribute_noreturn();
 extern void bs_refuse_size(const char *why, const BsPlace *place) pg_attribute_noreturn();
 

@@ -35,10 +35,11 @@ typedef struct BsShared
 	int64 started_boot_usec; /* since the machine was booted */
 	int tranche_id;
 	BsSharedCheckpoint checkpoint;
+	BsSharedFetching fetching;
 	/* Offsets from the head: */
 	Size views;
 	Size view_bytes;
-	Size workers; /* BsSharedWorker[workers + 2]: then the keeper and the archiver */
+	Size workers; /* BsSharedWorker[workers + BS_OTHER_WORKERS]: then the keeper, the archiver and the fetcher */
 	Size applying; /* pg_atomic_uint64[MaxBackends]: bs_backend_begin_apply, 0 none */
 	Size exporters;
 	Size listeners;
@@ -64,7 +65,7 @@ lay_out(BsShared *head)
 	head->views = size;
 	size = add_size(size, mul_size(head->view_bytes, (Size) bs_setting_max_views * 2));
 	head->workers = size;
-	size = add_size(size, CACHELINEALIGN(mul_size(bs_setting_workers + 2, sizeof(BsSharedWorker))));
+	size = add_size(size, CACHELINEALIGN(mul_size(bs_setting_workers + BS_OTHER_WORKERS, sizeof(BsSharedWorker))));
 	head->applying = size;
 	size = add_size(size, CACHELINEALIGN(mul_size(MaxBackends, sizeof(pg_atomic_uint64))));
 	head->exporters = size;
@@ -134,6 +135,7 @@ init_slot(BsSharedView *view)
 	pg_atomic_init_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_init_u64(&view->windows_missed, 0);
+	pg_atomic_init_u64(&view->windows_incomplete, 0);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 		init_output(&view->outputs[i]);
 }
@@ -175,6 +177,10 @@ init_shared(Size fixed)
 	pg_atomic_init_u64(&shared->sockets_generation, 0);
 	pg_atomic_init_u32(&shared->checkpoint.state, BS_RESTART_PENDING);
 	SpinLockInit(&shared->checkpoint.mutex);
+	pg_atomic_init_u64(&shared->fetching.rounds_wanted, 0);
+	pg_atomic_init_u64(&shared->fetching.rounds_done, 0);
+	pg_atomic_init_u32(&shared->fetching.behind, 0);
+	LWLockInitialize(&shared->fetching.publish_lock, shared->tranche_id);
 	if (!pg_strong_random(&shared->hash_seed, sizeof(shared->hash_seed)))
 		ereport(FATAL, (errmsg("could not get random numbers for hashing")));
 	bs_source_names_init(bs_shared_source_names());
@@ -182,7 +188,7 @@ init_shared(Size fixed)
 	shared->started_boot_usec = boot_usec();
 	for (int i = 0; i < bs_registry_nslots(); i++)
 		init_view(bs_registry_slot(i));
-	for (int w = 0; w < bs_setting_workers + 2; w++)
+	for (int w = 0; w < bs_setting_workers + BS_OTHER_WORKERS; w++)
 	{
 		BsSharedWorker *worker = (BsSharedWorker *) at(shared->workers) + w;
 
@@ -281,6 +287,18 @@ bs_shared_archiver(void)
 	return bs_shared_worker(bs_setting_workers + 1);
 }
 
+BsSharedWorker *
+bs_shared_fetcher(void)
+{
+	return bs_shared_worker(bs_setting_workers + 2);
+}
+
+BsSharedFetching *
+bs_shared_fetching(void)
+{
+	return &shared->fetching;
+}
+
 BsExporterStats *
 bs_shared_exporters(int worker)
 {
@@ -363,7 +381,7 @@ bs_registry_bump(void)
 	if (shared == NULL)
 		return;
 	pg_atomic_fetch_add_u64(&shared->generation, 1);
-	for (int w = 0; w < bs_setting_workers + 2; w++)
+	for (int w = 0; w < bs_setting_workers + BS_OTHER_WORKERS; w++)
 		wake(bs_shared_worker(w));
 }
 
@@ -377,6 +395,12 @@ void
 bs_archiver_wake(void)
 {
 	wake(bs_shared_archiver());
+}
+
+void
+bs_fetcher_wake(void)
+{
+	wake(bs_shared_fetcher());
 }
 
 int

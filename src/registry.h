@@ -14,7 +14,7 @@
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
  *
  * Writers are the receivers, 0 .. workers - 1, one more that all inserting backends share, and the keeper,
- * who feeds the views over views (levels.h).
+ * who feeds the views over views (levels.h); in its place the fetcher, where nodes keep what they are over.
  *
  * A slot belongs to a relation and to one definition of it (fingerprint: of what it counts).  Whoever has
  * read the definition from the catalog while holding a lock on the relation may attach (slots.c): the slot
@@ -45,6 +45,7 @@
 #include "sourcenames.h"
 
 #define BS_MAX_LISTENERS 64
+#define BS_OTHER_WORKERS 3 /* processes beside the receivers */
 #define BS_ERROR_TEXT 256
 
 typedef enum BsViewState
@@ -86,7 +87,8 @@ typedef struct BsViewTiming
 	uint8 overflow; /* BsViewOverflow (timings are compared as bytes: no gaps) */
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
-	uint16 outputs; /* a bit for each BsOutput that the view has */
+	uint8 outputs; /* a bit for each BsOutput that the view has */
+	bool lower_on_nodes; /* nodes keep lower: the fetcher feeds this one, and not the keeper (nodelevels.h) */
 	uint16 computed; /* expressions that PostgreSQL computes per record */
 	BsWindowing windowing;
 	int64 retain_usec;
@@ -169,6 +171,7 @@ typedef struct BsSharedView
 	 */
 	pg_atomic_uint64 fed_before;
 	pg_atomic_uint64 windows_missed; /* closed windows of the lower view that were passed over */
+	pg_atomic_uint64 windows_incomplete; /* those that were read, or passed over, without some node */
 	BsSharedOutput outputs[BS_NOUTPUTS];
 	ConditionVariable window_closed; /* broadcast when closed_before has moved: follow.h */
 	LWLock advance_lock; /* one process at a time moves the watermark */
@@ -185,7 +188,7 @@ typedef struct BsSharedMemo
 	uint64 generation;
 } BsSharedMemo;
 
-/* One receiver, the keeper or the archiver. */
+/* One receiver, the keeper, the archiver or the fetcher. */
 typedef struct BsSharedWorker
 {
 	pg_atomic_uint32 pid; /* 0: not running */
@@ -201,6 +204,23 @@ typedef struct BsSharedWorker
 	BsDecoderStats decoder; /* written by the worker only */
 	BsSharedMemo memo; /* what it knows of exporters; the keeper's: what was known before the server's start */
 } BsSharedWorker;
+
+/* What the fetcher has done, and what is wanted of it: nodelevels.h. */
+typedef struct BsSharedFetching
+{
+	/*
+	 * Rounds over all views over views of nodes: somebody raises wanted and wakes the fetcher, who raises done to what
+	 * wanted was when the round began.
+	 */
+	pg_atomic_uint64 rounds_wanted;
+	pg_atomic_uint64 rounds_done;
+	pg_atomic_uint32 behind; /* of the last round: views that have not got all that there was, or could not be told */
+	/*
+	 * Held while what was read is added, together with fed_before; and by the keeper while it writes such a view to its
+	 * files: both are of one moment there.  Before all other locks of ours.
+	 */
+	LWLock publish_lock;
+} BsSharedFetching;
 
 /* Have the windows of before the server's start been taken up?  checkpoint.h */
 typedef enum BsRestartState
@@ -243,6 +263,8 @@ extern BsArena *bs_shared_arena(void);
 extern BsSharedWorker *bs_shared_worker(int worker); /* 0 .. workers - 1 */
 extern BsSharedWorker *bs_shared_keeper(void);
 extern BsSharedWorker *bs_shared_archiver(void);
+extern BsSharedWorker *bs_shared_fetcher(void);
+extern BsSharedFetching *bs_shared_fetching(void);
 extern BsExporterStats *bs_shared_exporters(int worker);  /* [bs_setting_max_exporters] */
 extern BsListenerStats *bs_shared_listeners(int worker);  /* [BS_MAX_LISTENERS] */
 extern BsForwardStats *bs_shared_forwards(int worker);    /* [BS_FORWARD_MAX_TARGETS] */
@@ -473,9 +495,10 @@ bs_view_has_output(const BsSharedView *view, BsOutput output)
 /* Wake the receivers.  Cannot fail. */
 extern void bs_receivers_wake(void);
 
-/* Wake the keeper or the archiver, unless that is who calls.  Cannot fail. */
+/* Wake the keeper, the archiver or the fetcher, unless that is who calls.  Cannot fail. */
 extern void bs_keeper_wake(void);
 extern void bs_archiver_wake(void);
+extern void bs_fetcher_wake(void);
 
 extern void bs_view_report_error(BsSharedView *view, const char *message);
 /* Nothing more is counted from now on. */
@@ -491,6 +514,9 @@ typedef struct BsWindowInfo
 	int64 window; /* its start, PostgreSQL epoch; BS_NO_WINDOW in a view without windows.  bs_window_end() says where it ends */
 	bool closed;
 	bool gap; /* while it was open the server was down */
+	/* Of a view over one that nodes keep: how many there are (0: it is none), and how many have not told all. */
+	uint32 nodes_expected;
+	uint32 nodes_missing;
 	uint64 records;
 	uint64 late;
 	uint64 overflowed;

@@ -302,6 +302,7 @@ take_head(Return *job)
 	raise_to(&view->data_now, head->data_now);
 	raise_to(&view->fed_before, head->fed_before);
 	pg_atomic_write_u64(&view->windows_missed, head->windows_missed);
+	pg_atomic_write_u64(&view->windows_incomplete, head->windows_incomplete);
 	pg_atomic_write_u64(&view->skipped, head->skipped);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 	{

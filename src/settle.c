@@ -14,12 +14,43 @@
 #include "utils/timestamp.h"
 
 #include "levels.h"
+#include "nodelevels.h"
 #include "outputs.h"
 #include "worker.h"
 
 #define LOOK_MSEC 2
 
 BS_SQL_FUNCTION(bs_settle);
+
+/* A round of the fetcher that is asked for now, where it has anything to do; 0: it has not. */
+static uint64
+ask_for_round(void)
+{
+	uint64 round;
+
+	if (!bs_nodelevels_any())
+		return 0;
+	round = pg_atomic_add_fetch_u64(&bs_shared_fetching()->rounds_wanted, 1);
+	bs_fetcher_wake();
+	return round;
+}
+
+/* Has the fetcher been through this round, and what closed on all nodes before?  Else perhaps another is asked for. */
+static bool
+is_fetched(uint64 *round)
+{
+	BsSharedFetching *fetching = bs_shared_fetching();
+
+	if (*round == 0)
+		return !bs_nodelevels_any() || (*round = ask_for_round()) == 0;
+	if (pg_atomic_read_u64(&fetching->rounds_done) < *round)
+		return false;
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&fetching->behind) == 0)
+		return true;
+	*round = ask_for_round();
+	return false;
+}
 
 static bool
 is_settled(uint64 generation)
@@ -44,13 +75,15 @@ bs_settle(PG_FUNCTION_ARGS)
 		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
 							IntervalPGetDatum(timeout)));
 	uint64 generation;
+	uint64 round;
 
 	if (!bs_registry_ready())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("nothing is counted on a server in recovery")));
 	generation = bs_registry_generation();
 	bs_keeper_wake();
-	while (!is_settled(generation))
+	round = ask_for_round();
+	while (!is_fetched(&round) || !is_settled(generation))
 	{
 		CHECK_FOR_INTERRUPTS();
 		bs_workers_remind();

@@ -307,6 +307,7 @@ start_view(BsSharedView *view, Oid relid, BsSlotRole role, const BsViewProgram *
 	pg_atomic_write_u64(&view->data_now, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_write_u64(&view->fed_before, (uint64) BS_TIME_NEG_INFINITY);
 	pg_atomic_write_u64(&view->windows_missed, 0);
+	pg_atomic_write_u64(&view->windows_incomplete, 0);
 	keep_signature(view, compiled->signature);
 	start_partials(view, &compiled->program, timing, closed_before);
 	set_timing(view, timing);
@@ -399,6 +400,7 @@ continue_view(BsSharedView *older, BsSharedView *view, const BsViewProgram *comp
 	raise_to(&view->closed_before, &older->closed_before);
 	raise_to(&view->front, &older->front);
 	raise_to(&view->windows_missed, &older->windows_missed);
+	raise_to(&view->windows_incomplete, &older->windows_incomplete);
 	for (int i = 0; i < BS_NOUTPUTS; i++)
 		hand_over_output(older, view, i);
 }

@@ -192,6 +192,8 @@ typedef struct ViewCounters
 	Oid lower; /* InvalidOid: over a stream */
 	int64 fed_before;
 	uint64 windows_missed;
+	bool on_nodes; /* what it is over */
+	uint64 windows_incomplete;
 	int computed;
 } ViewCounters;
 
@@ -322,6 +324,8 @@ read_slot(int i, ViewCounters *counters)
 		counters->lower = view->timing.lower;
 		counters->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
 		counters->windows_missed = pg_atomic_read_u64(&view->windows_missed);
+		counters->on_nodes = view->timing.lower_on_nodes;
+		counters->windows_incomplete = pg_atomic_read_u64(&view->windows_incomplete);
 		counters->skipped = pg_atomic_read_u64(&view->skipped);
 		counters->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
 		SpinLockAcquire(&view->mutex);
@@ -411,6 +415,10 @@ view_row(BsRow *row, const ViewCounters *counters)
 	bs_row_put_count(row, sum->clamped);
 	if (sum->has_late_bytes)
 		bs_row_put(row, Int64GetDatum(sum->late_bytes));
+	else
+		bs_row_put_null(row);
+	if (counters->on_nodes)
+		bs_row_put_count(row, counters->windows_incomplete);
 	else
 		bs_row_put_null(row);
 	bs_row_end(row);
@@ -509,20 +517,26 @@ fell_into_gap(const BsReader *reader, int64 window)
 		   bs_view_was_down(&extent, window, bs_window_end(&program->windowing, window));
 }
 
-/* How many of the nodes that keep the view have told all of a window. */
+/* How many of the nodes that keep the view, or that it was fetched from, have told all of a window. */
 static void
 put_nodes(BsRow *row, const BsWindowInfo *window, const BsReader *reader)
 {
 	int expected;
 	int answered;
 
-	if (reader->nodes == NULL)
+	if (reader->nodes == NULL && window->nodes_expected == 0)
 	{
 		bs_row_put_null(row);
 		bs_row_put_null(row);
 		return;
 	}
-	bs_node_reading_nodes(reader->nodes, window->window, &expected, &answered);
+	if (reader->nodes != NULL)
+		bs_node_reading_nodes(reader->nodes, window->window, &expected, &answered);
+	else
+	{
+		expected = (int) window->nodes_expected;
+		answered = expected - (int) window->nodes_missing;
+	}
 	bs_row_put(row, Int32GetDatum(expected));
 	bs_row_put(row, Int32GetDatum(answered));
 }

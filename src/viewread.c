@@ -45,6 +45,8 @@ bs_window_info_add(BsWindowInfo *sum, const BsWindowInfo *info)
 	sum->overflowed += info->overflowed;
 	sum->errors += info->errors;
 	sum->gap |= info->gap;
+	sum->nodes_expected = Max(sum->nodes_expected, info->nodes_expected);
+	sum->nodes_missing = Max(sum->nodes_missing, info->nodes_missing);
 	sum->left_out += info->left_out;
 	sum->other += info->other;
 	sum->records_lost += info->records_lost;
@@ -68,6 +70,8 @@ pane_add(PaneList *list, const BsPane *pane, BsArena *arena)
 		.overflowed = pane->overflowed,
 		.errors = pane->errors,
 		.gap = pane->gap,
+		.nodes_expected = pane->nodes_expected,
+		.nodes_missing = pane->nodes_missing,
 		.records_lost = pane->records_lost,
 		.datagrams_lost = pane->datagrams_lost,
 		.datagrams_dropped = pane->datagrams_dropped,
@@ -260,7 +264,8 @@ windows_keep(BsWindowInfo *windows, int nwindows, int64 dropped_before)
 		const BsWindowInfo *info = &windows[i];
 
 		if (info->window >= dropped_before &&
-			(info->groups > 0 || info->records > 0 || info->overflowed > 0 || info->errors > 0))
+			(info->groups > 0 || info->records > 0 || info->overflowed > 0 || info->errors > 0 ||
+			 info->nodes_missing > 0))
 			windows[kept++] = *info;
 	}
 	return kept;

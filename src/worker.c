@@ -497,4 +497,5 @@ bs_workers_register(void)
 	}
 	register_worker("backstream keeper", "backstream keeper", "bs_keeper_main", (Datum) 0);
 	register_worker("backstream archiver", "backstream archiver", "bs_archiver_main", (Datum) 0);
+	register_worker("backstream fetcher", "backstream fetcher", "bs_fetcher_main", (Datum) 0);
 }

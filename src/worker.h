@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL */
-/* worker.h: the background workers: receivers (worker.c), the keeper (keeper.c) and the archiver (archiver.c). */
+/*
+ * worker.h: the background workers: receivers (worker.c), the keeper (keeper.c), the archiver (archiver.c) and the
+ * fetcher (fetcher.c).
+ */
 #ifndef BS_WORKER_H
 #define BS_WORKER_H
 
@@ -8,7 +11,7 @@
 /* Called from _PG_init while the library is preloaded: registers all of them. */
 extern void bs_workers_register(void);
 
-/* The keeper and the archiver: read the settings again when that has been asked for. */
+/* The keeper, the archiver and the fetcher: read the settings again when that has been asked for. */
 extern void bs_worker_reload(void);
 
 /*

@@ -29,14 +29,14 @@ my $from = 0;
 for my $round ('not there yet', 'dropped')
 {
 	sleep 5;
-	# Each of the three workers is ended, fails once, and says that it waits: at most five lines.
-	cmp_ok(lines($from), '<=', 15, "a database that is $round does not fill the log");
+	# Each of the four workers is ended, fails once, and says that it waits: at most five lines.
+	cmp_ok(lines($from), '<=', 20, "a database that is $round does not fill the log");
 	like(substr(slurp_file($node->logfile), $from), qr/waits for database "flows"/, 'which says what is missing');
 	is(connected(), '0', 'nobody is connected');
 	$node->safe_psql('postgres', 'CREATE DATABASE other');
 	$node->safe_psql('postgres', 'DROP DATABASE other');
 	$node->safe_psql('postgres', 'CREATE DATABASE flows');
-	ok(wait_until(60, sub { connected() == 3 }), 'the workers find it once it is there');
+	ok(wait_until(60, sub { connected() == 4 }), 'the workers find it once it is there');
 	$node->safe_psql('flows', <<'SQL');
 CREATE EXTENSION backstream;
 CREATE VIEW v WITH (continuous) AS SELECT count(*) FROM backstream.flow;

@@ -8,7 +8,7 @@ use Exporter 'import';
 use BackStreamTest;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(start_nodes start_backbone server_options sql_all differ);
+our @EXPORT = qw(start_nodes start_backbone join_backbone server_options sql_all differ);
 
 # The options of a server that a node is reached by: host and port.
 sub server_options
@@ -31,25 +31,34 @@ sub start_nodes
 	return @nodes;
 }
 
-# The reader, and nodes node_1 .. node_n; the reader has the group "backbone" and its stream.  Options: nodes (number), conf,
-# reader_conf, server (more options of the group).
+# Give a server the nodes as node_1 .. node_n, and the group "backbone" of them with its stream.  Options: more_members, server
+# (more options of the group).
+sub join_backbone
+{
+	my ($server, $nodes, %options) = @_;
+	my @names = map { "node_$_" } 1 .. @$nodes;
+	my $list = join ', ', @names, @{ $options{more_members} // [] };
+	my $more = $options{server} ? ", $options{server}" : '';
+
+	for my $i (0 .. $#names)
+	{
+		$server->safe_psql('postgres', "CREATE SERVER $names[$i] FOREIGN DATA WRAPPER backstream OPTIONS ("
+			  . server_options($nodes->[$i]) . "); CREATE USER MAPPING FOR PUBLIC SERVER $names[$i]");
+	}
+	$server->safe_psql('postgres', "CREATE SERVER backbone FOREIGN DATA WRAPPER backstream OPTIONS (nodes '$list'$more);
+		CREATE SCHEMA backbone; IMPORT FOREIGN SCHEMA backstream FROM SERVER backbone INTO backbone");
+}
+
+# The reader, and nodes node_1 .. node_n, which the reader has joined.  Options: nodes (number), conf, reader_conf, and those of
+# join_backbone().
 sub start_backbone
 {
 	my (%options) = @_;
-	my $n = $options{nodes} // 3;
-	my @names = map { "node_$_" } 1 .. $n;
+	my @names = map { "node_$_" } 1 .. ($options{nodes} // 3);
 	my @nodes = start_nodes(\@names, conf => $options{conf} // '');
 	my ($reader) = start_nodes(['reader'], conf => ($options{conf} // '') . ($options{reader_conf} // ''));
-	my $list = join ', ', @names, @{ $options{more_members} // [] };
 
-	for my $i (0 .. $#nodes)
-	{
-		$reader->safe_psql('postgres', "CREATE SERVER $names[$i] FOREIGN DATA WRAPPER backstream OPTIONS ("
-			  . server_options($nodes[$i]) . "); CREATE USER MAPPING FOR PUBLIC SERVER $names[$i]");
-	}
-	my $more = $options{server} ? ", $options{server}" : '';
-	$reader->safe_psql('postgres', "CREATE SERVER backbone FOREIGN DATA WRAPPER backstream OPTIONS (nodes '$list'$more);
-		CREATE SCHEMA backbone; IMPORT FOREIGN SCHEMA backstream FROM SERVER backbone INTO backbone");
+	join_backbone($reader, \@nodes, %options);
 	return ($reader, @nodes);
 }
 

@@ -292,6 +292,7 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 		bs_table_count_records(table, nrecords - overflowed);
 	mine->overflowed += pane->overflowed + overflowed;
 	mine->errors += pane->errors;
+	bs_pane_note_nodes(mine, (uint32_t) pane->nodes_expected, (uint32_t) pane->nodes_missing);
 }
 
 void

@@ -150,14 +150,16 @@ bs_pack_end(BsPacker *packer, BsBytes *message)
 BsPackStatus
 bs_pack_pane(BsPacker *packer, const BsPackedPane *pane, BsBytes *message)
 {
+	uint32_t flags = (pane->closed ? BS_PACK_CLOSED : 0) | (pane->gap ? BS_PACK_GAP : 0) |
+					 (pane->nodes_expected & BS_PANE_MAX_NODES) << BS_PACK_EXPECTED_SHIFT |
+					 (pane->nodes_missing & BS_PANE_MAX_NODES) << BS_PACK_MISSING_SHIFT;
 	uint8_t *out;
 
 	if (!reserve_bytes(packer, BS_PACK_HEADER_BYTES + BS_PACK_PANE_BYTES))
 		return BS_PACK_NO_MEMORY;
 	out = bs_bytes_put_word(message_begin(packer), (uint64_t) pane->window, 8);
 	out = bs_bytes_put_word(out, (uint64_t) pane->since, 8);
-	out = bs_bytes_put_word(out,
-							(pane->closed ? BS_PACK_CLOSED : 0) | (pane->gap ? BS_PACK_GAP : 0), 4);
+	out = bs_bytes_put_word(out, flags, 4);
 	for (uint32_t i = 0; i < BS_PACK_PANE_COUNTERS; i++)
 	{
 		uint64_t counter;

@@ -65,6 +65,8 @@ typedef struct BsPackedPane
 	int64_t since; /* counted from then on, PostgreSQL epoch */
 	bool closed;
 	bool gap;         /* while it was open there was a time in which nobody counted */
+	uint32_t nodes_expected; /* BsPane */
+	uint32_t nodes_missing;
 	uint64_t ngroups; /* about to come */
 	uint64_t records;
 	uint64_t late;

@@ -17,6 +17,12 @@
 
 #define BS_PACK_CLOSED 1u
 #define BS_PACK_GAP    2u
+/* How many nodes, of BS_PANE_MAX_NODES at most, from these bits on: */
+#define BS_PACK_EXPECTED_SHIFT 10u
+#define BS_PACK_MISSING_SHIFT  20u
+#define BS_PACK_PANE_FLAGS                                                                         \
+	(BS_PACK_CLOSED | BS_PACK_GAP | BS_PANE_MAX_NODES << BS_PACK_EXPECTED_SHIFT |                  \
+	 BS_PANE_MAX_NODES << BS_PACK_MISSING_SHIFT)
 
 #define BS_PACK_SOURCE_COLUMNS   4u
 #define BS_PACK_PANE_COUNTERS    13u

@@ -22,7 +22,10 @@ typedef struct BsPane
 	uint64_t table; /* 0: none yet (only counters); how many records there are it knows */
 	uint64_t late;
 	uint64_t overflowed;
-	uint64_t errors : 63;
+	uint64_t errors : 43;
+	/* Of a view over one that nodes keep: how many there are, and how many of them have not told all (bs_pane_note_nodes). */
+	uint64_t nodes_expected : 10;
+	uint64_t nodes_missing : 10;
 	uint64_t gap : 1; /* while it was open the server was down */
 	/* Lost on the way to this writer while the pane was open: BsLoss, within the range of the type. */
 	int32_t records_lost;
@@ -47,6 +50,21 @@ typedef struct BsLoss
 	int64_t datagrams; /* the same, where exporters number datagrams */
 	int64_t dropped;   /* datagrams for which the writer's sockets had no room */
 } BsLoss;
+
+#define BS_PANE_MAX_NODES  1023u
+#define BS_PANE_MAX_ERRORS ((UINT64_C(1) << 43) - 1)
+
+/* What came into the pane was read of so many nodes less those missing: the worst that is noted stands. */
+static inline void
+bs_pane_note_nodes(BsPane *pane, uint32_t expected, uint32_t missing)
+{
+	expected = expected < BS_PANE_MAX_NODES ? expected : BS_PANE_MAX_NODES;
+	missing = missing < BS_PANE_MAX_NODES ? missing : BS_PANE_MAX_NODES;
+	if (expected > pane->nodes_expected)
+		pane->nodes_expected = expected & BS_PANE_MAX_NODES;
+	if (missing > pane->nodes_missing)
+		pane->nodes_missing = missing & BS_PANE_MAX_NODES;
+}
 
 /* One source of time, and how far its records have come. */
 typedef struct BsSource

@@ -14,6 +14,8 @@ bs_packed_pane(const BsPane *pane, BsArena *arena)
 
 	return (BsPackedPane){.window = pane->start,
 						  .gap = pane->gap != 0,
+						  .nodes_expected = (uint32_t) pane->nodes_expected,
+						  .nodes_missing = (uint32_t) pane->nodes_missing,
 						  .ngroups = table != NULL ? table->nrows : 0,
 						  .records = table != NULL ? bs_table_records(table) : 0,
 						  .late = pane->late,
@@ -75,7 +77,8 @@ restore_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
 	pane->gap |= packed->gap;
 	pane->late += packed->late;
 	pane->overflowed += packed->overflowed;
-	pane->errors = (pane->errors + packed->errors) & (UINT64_MAX >> 1);
+	pane->errors = (pane->errors + packed->errors) & BS_PANE_MAX_ERRORS;
+	bs_pane_note_nodes(pane, packed->nodes_expected, packed->nodes_missing);
 	pane->records_lost += (int32_t) packed->records_lost;
 	pane->datagrams_lost += (int32_t) packed->datagrams_lost;
 	pane->datagrams_dropped += (int32_t) packed->datagrams_dropped;

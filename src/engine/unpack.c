@@ -420,13 +420,15 @@ unpack_pane(BsUnpacker *unpacker, BsCursor *cursor, BsUnpacked *unpacked)
 	flags = bs_cursor_get_word(cursor, 4);
 	pane->closed = (flags & BS_PACK_CLOSED) != 0;
 	pane->gap = (flags & BS_PACK_GAP) != 0;
+	pane->nodes_expected = (uint32_t) (flags >> BS_PACK_EXPECTED_SHIFT) & BS_PANE_MAX_NODES;
+	pane->nodes_missing = (uint32_t) (flags >> BS_PACK_MISSING_SHIFT) & BS_PANE_MAX_NODES;
 	for (uint32_t i = 0; i < BS_PACK_PANE_COUNTERS; i++)
 	{
 		uint64_t counter = bs_cursor_get_word(cursor, 8);
 
 		memcpy((uint8_t *) pane + bs_pack_pane_counters[i], &counter, sizeof(counter));
 	}
-	return (flags & ~(uint64_t) (BS_PACK_CLOSED | BS_PACK_GAP)) != 0 ? BS_PACK_CORRUPT : BS_PACK_OK;
+	return (flags & ~(uint64_t) BS_PACK_PANE_FLAGS) != 0 ? BS_PACK_CORRUPT : BS_PACK_OK;
 }
 
 static BsPackStatus

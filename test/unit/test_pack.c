@@ -587,6 +587,8 @@ test_small_messages(void **state)
 	pane.datagrams_lost_before = 10;
 	pane.datagrams_dropped = 11;
 	pane.datagrams_dropped_before = 12;
+	pane.nodes_expected = 1023;
+	pane.nodes_missing = 513;
 	assert_null(pack_make_program(&program, &pack_shapes[0]));
 	packer = bs_packer_create(&program, PACK_FINGERPRINT);
 	unpacker = bs_unpacker_create(&program, PACK_FINGERPRINT, NULL, NULL);
@@ -741,6 +743,13 @@ test_restore(void **state)
 	bs_partial_close(&partial, 100);
 	bs_source_heard(&partial, arena, (BsSource){.source = 77, .highest = 1234, .last_heard = 5678, .largest_lateness = 9});
 	bs_partial_pane_at(&partial, arena, 1)->gap = 1;
+	bs_pane_note_nodes(bs_partial_pane_at(&partial, arena, 1), 8, 3);
+	/* The worst stands, and what is more than there is room for is the most. */
+	bs_pane_note_nodes(bs_partial_pane_at(&partial, arena, 1), 7, 1);
+	bs_pane_note_nodes(bs_partial_pane_at(&partial, arena, 0), 5000, 0);
+	assert_int_equal(bs_partial_pane_at(&partial, arena, 1)->nodes_expected, 8);
+	assert_int_equal(bs_partial_pane_at(&partial, arena, 1)->nodes_missing, 3);
+	assert_int_equal(bs_partial_pane_at(&partial, arena, 0)->nodes_expected, 1023);
 	bs_partial_init(&copy, &program, 20);
 	copy_partial(&partial, &copy, arena, &program);
 	assert_int_equal(copy.npanes, partial.npanes);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: PostgreSQL */
+/*
+ * nodelevels.h: views over views that nodes keep: the fetcher gets what all nodes have closed and adds it above.
+ *
+ * A second level over a backbone is counted by the server where it is defined.  Its records are the rows of the
+ * lower view's windows, merged of all nodes, each window once, in order of time.  A window is read
+ *
+ *   - at once, when every node of the lower view's server has closed it;
+ *   - else when node_timeout has passed since this server first saw that some node had closed it (the longest of
+ *     the nodes' timeouts), of the nodes that answer.  It is then marked: nodes_answered in backstream.windows() is
+ *     less than nodes_expected, and windows_incomplete in backstream.views counts it.
+ *
+ * A node has told all of a window when it answers, has closed it, has counted since before it began, and is not
+ * suspended.  Where no node answers nothing is read.  What some node has dropped before it was read is missed
+ * (windows_missed).
+ *
+ * A process of its own does this, the fetcher: whatever a node does keeps nobody else waiting.  It shares the mark
+ * fed_before and the partial with nobody: the keeper leaves these views alone (BsViewTiming.lower_on_nodes).
+ *
+ *   nodelevels.c  which views, when, and what is to be read
+ *   nodeaway.c    nodes that do not answer, and who waits for them
+ *   fetcher.c     the process
+ */
+#ifndef BS_NODELEVELS_H
+#define BS_NODELEVELS_H
+
+#include "noderead.h"
+
+/*
+ * One turn of the fetcher, outside of any transaction: take up definitions, ask for each view whose time has come.
+ * Returns after how many milliseconds the next is due.
+ */
+extern long bs_nodelevels_turn(void);
+
+/* Has the fetcher anything to do at all?  For who waits for it: settle(). */
+extern bool bs_nodelevels_any(void);
+
+/* ---- nodes that do not answer: nodeaway.c ------------------------------------------------------ */
+
+/*
+ * Leave those out of a reading that have kept us waiting lately; they are asked again after three times as long as
+ * they did, and at least a second.
+ */
+extern void bs_nodes_leave_out_away(BsNodeReading *reading);
+
+/* Learn from a reading who has answered and who has not; the log is told when that changes. */
+extern void bs_nodes_note_away(const BsNodeReading *reading);
+
+/*
+ * For bs_nodes_waiting: raise an error when somebody waits for a lock that this process holds, so that it is given
+ * back: a statement about a view does not wait for a node.
+ */
+extern void bs_nodes_give_way(void);
+
+#endif

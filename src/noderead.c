@@ -277,6 +277,27 @@ warn_of_states(const BsNodeReading *reading)
 	}
 }
 
+/*
+ * By another clock records are in other windows, late or of the future: what a node with one has counted is not what the others have.
+ * A view says by max_future how far clocks may differ.
+ */
+static void
+check_clock(const BsNodeReading *reading, BsNodeRequest *request)
+{
+	const BsNodeHello *hello = &request->conn->hello;
+	int64 ahead = hello->clock_ahead_usec;
+
+	if (request->trouble != BS_NODE_FINE || reading->def->options.clock != BS_CLOCK_WALL ||
+		!(reading->view->program.windowed || reading->rolling) ||
+		Abs(ahead) <= reading->def->options.max_future_usec + hello->latency_usec)
+		return;
+	bs_node_fail(request, BS_NODE_UNREACHABLE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+				 psprintf("its clock is %s this server's by some %lld s", ahead > 0 ? "ahead of" : "behind",
+						  (long long) (Abs(ahead) / USECS_PER_SEC)),
+				 "Its windows are not those of the others.",
+				 "Set the clocks by NTP; max_future of the view is how far they may differ.");
+}
+
 static void
 ask_windows(BsNodeReading *reading)
 {
@@ -315,6 +336,7 @@ ask_windows(BsNodeReading *reading)
 		BsNodePart *part = asked[i].context;
 
 		part->usec += asked[i].usec;
+		check_clock(reading, &asked[i]);
 		requests[part - reading->parts] = asked[i];
 	}
 	(void) bs_node_reading_failures(reading, requests);

@@ -249,6 +249,14 @@ bs_active_settle(BsActiveView *view)
 	return true;
 }
 
+void
+bs_active_settle_levels(void)
+{
+	for (BsActiveView *view = views; view != NULL; view = view->next)
+		if (view->over_view && view->compiled != NULL)
+			(void) bs_active_settle(view);
+}
+
 /* Compile and attach; raises errors.  The relation is locked. */
 static void
 compile(BsActiveView *view, const BsViewDef *def)

@@ -82,6 +82,9 @@ extern bool bs_active_refresh(BsRefresh mode);
  */
 extern bool bs_active_settle(BsActiveView *view);
 
+/* The same for views over views, whose windows below are kept for them from then on; before any window closes. */
+extern void bs_active_settle_levels(void);
+
 /* The views over a stream, in the order in which they share best: the first, or NULL; go on with bs_active_next(). */
 extern BsActiveView *bs_active_first(Oid stream);
 extern BsActiveView *bs_active_next(BsActiveView *view);

@@ -208,6 +208,8 @@ forget(void)
 void
 bs_delta_publish(void)
 {
+	if (refreshed)
+		bs_active_settle_levels();
 	for (Delta *delta = deltas; delta != NULL; delta = delta->next)
 		if (bs_active_settle(delta->view))
 			publish(delta);

@@ -19,7 +19,7 @@ for my $formula (
 	'windows in memory = (retain + window) / window + those still open (lateness / window + 1)',
 	'a view            = windows in memory * groups of a window * bytes of a group * workers that see those groups',
 	'bytes = datagrams/s * (bytes of a datagram, rounded up by the kernel to some 2 kB) * seconds to bridge',
-	'`max_worker_processes` must hold `backstream.workers` + 2 ')
+	'`max_worker_processes` must hold `backstream.workers` + 3 ')
 {
 	like($operations, qr/\Q$formula\E/, "docs/operations.md: $formula");
 }
@@ -31,13 +31,13 @@ my $node = backstream_node('sizing', conf => <<"CONF");
 backstream.listen = '127.0.0.1:$port'
 backstream.memory = '200MB'
 backstream.workers = 2
-max_worker_processes = 5
+max_worker_processes = 6
 CONF
 $node->start;
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sql('CREATE EXTENSION backstream');
 my $processes = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'backstream%'";
-ok($node->poll_query_until('postgres', "SELECT ($processes) = 4"), 'workers + 2 processes of BackStream, in as many of max_worker_processes');
+ok($node->poll_query_until('postgres', "SELECT ($processes) = 5"), 'workers + 3 processes of BackStream, in as many of max_worker_processes');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'backstream receiver%'"), 2, 'two of them receivers');
 
 # ---------- windows and groups ----------
@@ -111,9 +111,9 @@ cmp_ok($two, '<=', 2.1 * $one, 'and no more');
 $node->stop;
 
 # Too few processes: it is the server that says so, and the receivers that are there receive.
-$node->append_conf('postgresql.conf', 'max_worker_processes = 4');
+$node->append_conf('postgresql.conf', 'max_worker_processes = 5');
 $node->start;
-ok($node->poll_query_until('postgres', "SELECT ($processes) = 3"), 'with one less, one of them is missing');
+ok($node->poll_query_until('postgres', "SELECT ($processes) = 4"), 'with one less, one of them is missing');
 $node->stop;
 
 # ---------- the socket's buffer ----------

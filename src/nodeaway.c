@@ -76,16 +76,12 @@ static void
 note_trouble(const BsNodePart *part)
 {
 	Away *away = away_of(part->node, true);
-	int64 now = bs_steady_now();
 
-	/* It was not asked. */
-	if (away->until > now)
-		return;
 	if (away->until == 0)
 		ereport(LOG,
 				(errmsg("%s", part->trouble),
 				 errdetail("Views over views that it keeps wait for it, and then go on without.")));
-	away->until = now + Max(part->usec * AWAY_FACTOR, LEAST_AWAY_USEC);
+	away->until = bs_steady_now() + Max(part->usec * AWAY_FACTOR, LEAST_AWAY_USEC);
 	strlcpy(away->trouble, part->trouble, sizeof(away->trouble));
 }
 
@@ -97,9 +93,11 @@ bs_nodes_note_away(const BsNodeReading *reading)
 		const BsNodePart *part = &reading->parts[i];
 		Away *away;
 
+		/* What it refuses to this view it may answer to another. */
 		if (part->left_out)
 		{
-			note_trouble(part);
+			if (part->silent)
+				note_trouble(part);
 			continue;
 		}
 		away = away_of(part->node, false);

@@ -150,6 +150,14 @@ raise_failure(const BsNodeReading *reading, const BsNodeRequest *request)
 	bs_node_report(request, ERROR);
 }
 
+/* Is the node away, or has only what it says of this view kept it out? */
+static bool
+is_silent(const BsNodeRequest *request)
+{
+	return request->trouble == BS_NODE_UNREACHABLE &&
+		   request->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+}
+
 bool
 bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests)
 {
@@ -164,6 +172,7 @@ bs_node_reading_failures(BsNodeReading *reading, BsNodeRequest *requests)
 		if (reading->tolerant)
 		{
 			any = true;
+			reading->parts[i].silent = is_silent(request);
 			bs_node_reading_leave_out(reading, &reading->parts[i],
 									  psprintf("node \"%s\": %s", request->node->name, request->message));
 			continue;

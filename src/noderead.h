@@ -33,6 +33,7 @@ typedef struct BsNodePart
 {
 	const BsNode *node;
 	bool left_out;       /* it has failed, and that is allowed */
+	bool silent;         /* it was asked, and has not answered */
 	const char *trouble; /* why, in a tolerant reading */
 	BsViewExtent extent; /* as of the last list of windows */
 	const char *state;   /* of the view there, as backstream.views says it */

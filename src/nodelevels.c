@@ -491,6 +491,10 @@ run_slot(int i, bool forced, int64 *next_at)
 		return true;
 	task.memory = memory_of(i, &task);
 	task.active = bs_active_find(task.view);
+	/* The slot may have become another definition's since definitions were taken up. */
+	if (task.active != NULL && (task.active->relid != task.relid ||
+								task.active->compiled->program.fingerprint != task.fingerprint))
+		task.active = NULL;
 	/* What has failed is not asked for more often because somebody waits. */
 	soon = forced && task.memory->failures == 0;
 	if (task.active == NULL)

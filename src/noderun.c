@@ -19,6 +19,7 @@
 
 #include "nodeconn.h"
 #include "options.h"
+#include "registry.h"
 
 /* A look-up of a name has no socket to wait for. */
 #define RESOLVE_LOOK_MSEC 5
@@ -501,6 +502,22 @@ may_wait_msec(const BsNodeLoop *loop)
 	return least <= 0 ? 0 : (long) Min(least / 1000 + 1, 60 * 1000);
 }
 
+/* However busy the nodes keep this process: a statement that queues behind its locks is not to wait for long. */
+static void
+look_who_waits(bool idle)
+{
+	static int64 looked_at;
+	int64 now;
+
+	if (bs_nodes_waiting == NULL)
+		return;
+	now = bs_steady_now();
+	if (!idle && now - looked_at < WAITING_MSEC * 1000)
+		return;
+	looked_at = now;
+	bs_nodes_waiting();
+}
+
 static void
 wait_and_turn(BsNodeLoop *loop, long wait_msec)
 {
@@ -519,8 +536,7 @@ wait_and_turn(BsNodeLoop *loop, long wait_msec)
 			turn(loop->events[i].user_data, true);
 	}
 	CHECK_FOR_INTERRUPTS();
-	if (n == 0 && bs_nodes_waiting != NULL)
-		bs_nodes_waiting();
+	look_who_waits(n == 0);
 }
 
 static bool

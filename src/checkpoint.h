@@ -46,6 +46,7 @@ typedef struct BsFiled
 	bool replaces; /* there are files of what was there before: they go when the first state is written */
 	uint64 failed; /* a fingerprint that could not be compiled; 0: none */
 	uint64 fingerprint;
+	uint64 generation; /* of the slot: another one began anew, even with this fingerprint */
 	BsViewProgram *compiled;
 	BsBytes options; /* of the definition, as it is written; the compiled view's memory */
 	BsPacker *packer;

@@ -505,6 +505,7 @@ look_at_slots(Job *job)
 	BsCheckpointMore *more = &job->more;
 
 	if (view->relid != kept->relid || view->fingerprint != kept->fingerprint ||
+		view->generation != kept->generation ||
 		view->role != (kept->waiting ? BS_SLOT_WAITING : BS_SLOT_CURRENT))
 		return false;
 	job->timing = view->timing;

@@ -137,7 +137,8 @@ slot_is_new(int slot, Oid *relid, bool *waiting)
 	*waiting = view->role == BS_SLOT_WAITING;
 	*relid = view->role == BS_SLOT_CURRENT || *waiting ? view->relid : InvalidOid;
 	is_new = OidIsValid(*relid) && (it->relid != *relid || it->waiting != *waiting ||
-									it->fingerprint != view->fingerprint);
+									it->fingerprint != view->fingerprint ||
+									it->generation != view->generation);
 	bs_registry_unlock();
 	return is_new;
 }
@@ -198,6 +199,7 @@ take_up_locked(TakingUp *taking)
 		return;
 	}
 	bs_filed_make(it, compiled, taking->relid, taking->waiting);
+	it->generation = view->generation;
 	if (take_parts(it, view))
 		take_folder(it);
 	else

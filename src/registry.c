@@ -176,6 +176,7 @@ init_shared(Size fixed)
 	pg_atomic_init_u64(&shared->generation, 1);
 	pg_atomic_init_u64(&shared->sockets_generation, 0);
 	pg_atomic_init_u32(&shared->checkpoint.state, BS_RESTART_PENDING);
+	pg_atomic_init_u32(&shared->checkpoint.begun, 0);
 	SpinLockInit(&shared->checkpoint.mutex);
 	pg_atomic_init_u64(&shared->fetching.rounds_wanted, 0);
 	pg_atomic_init_u64(&shared->fetching.rounds_done, 0);

@@ -232,6 +232,7 @@ typedef enum BsRestartState
 typedef struct BsSharedCheckpoint
 {
 	pg_atomic_uint32 state; /* BsRestartState; the keeper raises it */
+	pg_atomic_uint32 begun; /* 1: a keeper has begun to restore */
 	slock_t mutex; /* protects what follows; the keeper writes, and who is up */
 	/* Of the restart: */
 	uint64 views_restored;

@@ -338,6 +338,7 @@ static void
 keep(Return *job, BsFiled *kept)
 {
 	bs_filed_make(kept, job->compiled, job->relid, job->waiting);
+	kept->generation = job->view->generation;
 	for (uint32 i = 0; i < job->nparts; i++)
 		bs_filed_add_part(kept, job->parts[i],
 						  job->parts[i] != NULL
@@ -566,6 +567,8 @@ take_guarded(Oid relid, bool waiting, Found found[2])
 	Return job = {.relid = relid, .waiting = waiting, .waited = waiting};
 	ErrorData *error = bs_guarded(take_locked, &(Taking){.job = &job, .found = found});
 
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
 	if (error != NULL)
 	{
 		if (job.view != NULL && waiting)
@@ -662,6 +665,19 @@ bs_restart_note_up(void)
 	SpinLockRelease(&shared->mutex);
 }
 
+/* A keeper before this one ended while it restored: what it has added must not be added again. */
+static void
+drop_half_restored(void)
+{
+	for (int i = 0; i < bs_registry_nslots(); i++)
+	{
+		Oid relid = bs_registry_slot(i)->relid;
+
+		if (OidIsValid(relid))
+			bs_registry_remove(relid);
+	}
+}
+
 void
 bs_restart_run(void)
 {
@@ -670,6 +686,8 @@ bs_restart_run(void)
 
 	if (pg_atomic_read_u32(&shared->state) == BS_RESTART_DONE)
 		return;
+	if (pg_atomic_exchange_u32(&shared->begun, 1) != 0)
+		drop_half_restored();
 	counts = (Counts){0};
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();

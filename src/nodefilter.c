@@ -39,6 +39,42 @@ bs_node_filter_names(const BsViewProgram *view)
 	return names;
 }
 
+/*
+ * A key whose equal values may look different (1.5 and 1.50) is shown as one node or another has seen it: a node
+ * that judged by its own look would leave out its part of a group that others send.
+ */
+static bool
+looks_alike(const BsViewProgram *view, int column)
+{
+	const BsScanColumn *scan = &view->scan[column - 1];
+
+	return scan->source != BS_SCAN_KEY || scan->shown < 0;
+}
+
+static bool
+all_look_alike(const BsViewProgram *view, Node *condition)
+{
+	List *vars = pull_var_clause(condition, 0);
+	ListCell *cell;
+
+	foreach (cell, vars)
+		if (!looks_alike(view, lfirst_node(Var, cell)->varattno))
+			return false;
+	return true;
+}
+
+List *
+bs_node_filter_fit(const BsViewProgram *view, List *conditions)
+{
+	List *fit = NIL;
+	ListCell *cell;
+
+	foreach (cell, bs_ship_choose(conditions, INDEX_VAR))
+		if (all_look_alike(view, lfirst(cell)))
+			fit = lappend(fit, lfirst(cell));
+	return fit;
+}
+
 /* ---------- reading the conditions ---------- */
 
 static Node *
@@ -51,7 +87,8 @@ resolve_column(ParseState *pstate, ColumnRef *reference)
 
 	if (list_length(reference->fields) != 1 || !IsA(linitial(reference->fields), String) ||
 		sscanf(strVal(linitial(reference->fields)), "k%9d%c", &column, &rest) != 1 || column < 1 ||
-		column > view->nscan || view->scan[column - 1].source == BS_SCAN_AGGREGATE)
+		column > view->nscan || view->scan[column - 1].source == BS_SCAN_AGGREGATE ||
+		!looks_alike(view, column))
 		return NULL;
 	attribute = TupleDescAttr(view->scan_desc, column - 1);
 	return (Node *) makeVar(INDEX_VAR, (AttrNumber) column, attribute->atttypid, attribute->atttypmod,
@@ -71,6 +108,7 @@ raw_expression(const char *conditions)
 {
 	List *statements = raw_parser(psprintf("SELECT %s", conditions), RAW_PARSE_DEFAULT);
 	SelectStmt *select;
+	Node *value;
 	SelectStmt bare = {.type = T_SelectStmt};
 
 	if (list_length(statements) != 1 || !IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
@@ -81,7 +119,11 @@ raw_expression(const char *conditions)
 	bare.groupDistinct = select->groupDistinct;
 	if (list_length(select->targetList) != 1 || !equal(select, &bare))
 		refuse(conditions);
-	return linitial_node(ResTarget, select->targetList)->val;
+	value = linitial_node(ResTarget, select->targetList)->val;
+	/* Only the list of a SELECT may have a star, and PostgreSQL looks for one nowhere else. */
+	if (IsA(value, ColumnRef) && IsA(llast(((ColumnRef *) value)->fields), A_Star))
+		refuse(conditions);
+	return value;
 }
 
 static Expr *
@@ -230,7 +272,11 @@ bs_node_filter_choose(BsNodeFilter *filter, const BsWindowData *data, int64 wind
 {
 	Choosing choosing = {.filter = filter, .data = data, .window = window};
 
-	if (bs_guarded(choose_all, &choosing) != NULL)
+	ErrorData *error = bs_guarded(choose_all, &choosing);
+
+	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	if (error != NULL)
 	{
 		*ngroups = data->table->nrows;
 		return NULL;

@@ -17,6 +17,9 @@
 
 typedef struct BsNodeFilter BsNodeFilter;
 
+/* Of conditions over a view's scan columns those that every node answers alike for its part of a group. */
+extern List *bs_node_filter_fit(const BsViewProgram *view, List *conditions);
+
 /* Names of the columns, for bs_ship_text(). */
 extern List *bs_node_filter_names(const BsViewProgram *view);
 

@@ -234,7 +234,7 @@ node_conditions(const BsViewProgram *view, ForeignScanState *node)
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	List *conditions =
 		bs_view_conditions(view, conditions_of(plan, BS_SCAN_KEY_CONDITIONS), conditions_varno(plan));
-	List *chosen = bs_ship_choose(conditions, INDEX_VAR);
+	List *chosen = bs_node_filter_fit(view, conditions);
 	List *known = NIL;
 	ListCell *cell;
 
@@ -397,8 +397,8 @@ explain_node_conditions(ForeignScanState *node, ExplainState *es)
 		return;
 	view = bs_view_compile(relid, 1, &def);
 	foreach (cell, conditions)
-		if (bs_ship_choose(bs_view_conditions(view, list_make1(lfirst(cell)), conditions_varno(plan)),
-						   INDEX_VAR) != NIL)
+		if (bs_node_filter_fit(
+				view, bs_view_conditions(view, list_make1(lfirst(cell)), conditions_varno(plan))) != NIL)
 			sent = lappend(sent, lfirst(cell));
 	bs_query_free(view);
 	explain_conditions(node, "Node Cond", sent, es);

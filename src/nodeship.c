@@ -87,7 +87,6 @@ is_plain(Node *node)
 		case T_NullTest:
 		case T_BooleanTest:
 		case T_RelabelType:
-		case T_CoerceViaIO:
 		case T_ArrayExpr:
 		case T_CaseExpr:
 		case T_CaseWhen:
@@ -213,6 +212,15 @@ to_first_relation(Node *node, void *context)
 
 	if (node == NULL)
 		return NULL;
+	/* What a value is written with beside itself changes nothing in what is_unfit() lets pass. */
+	if (IsA(node, Const))
+	{
+		Const *value = copyObject((Const *) node);
+
+		value->consttypmod = -1;
+		value->constcollid = get_typcollation(value->consttype);
+		return (Node *) value;
+	}
 	if (!IsA(node, Var))
 		return expression_tree_mutator(node, to_first_relation, context);
 	var = copyObject((Var *) node);

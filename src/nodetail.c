@@ -103,7 +103,7 @@ put_column(StringInfo sql, Form_pg_attribute attribute)
 {
 	appendStringInfoString(sql, quote_identifier(NameStr(attribute->attname)));
 	if (bs_ship_type_is_portable(attribute->atttypid))
-		appendStringInfo(sql, "::%s", format_type_be(attribute->atttypid));
+		appendStringInfo(sql, "::%s", format_type_with_typemod(attribute->atttypid, -1));
 }
 
 static List *

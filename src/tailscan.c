@@ -378,6 +378,7 @@ report(TailScan *scan, bool last)
 	TimestampTz now;
 	uint64 dropped;
 	StringInfoData message;
+	char text[24]; /* nothing is freed here while a stream is silent */
 
 	if (bs_setting_tail_report_msec == 0 || whereToSendOutput != DestRemote)
 		return;
@@ -389,7 +390,8 @@ report(TailScan *scan, bool last)
 	scan->report_at = TimestampTzPlusMilliseconds(now, bs_setting_tail_report_msec);
 	pq_beginmessage(&message, 'S');
 	pq_sendstring(&message, BS_TAIL_PARAMETER);
-	pq_sendstring(&message, psprintf(UINT64_FORMAT, dropped));
+	snprintf(text, sizeof(text), UINT64_FORMAT, dropped);
+	pq_sendstring(&message, text);
 	pq_endmessage(&message);
 }
 

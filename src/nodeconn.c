@@ -123,8 +123,9 @@ free_entry_for(const BsNode *node, const UserMapping *mapping)
 	{
 		ConnEntry *entry = entry_for(node, mapping, own);
 
-		if (entry->conn.phase != BS_CONN_CLOSED)
+		if (entry->conn.phase != BS_CONN_CLOSED || entry->conn.held)
 			continue;
+		entry->conn.held = true;
 		entry->conn.own_level = GetCurrentTransactionNestLevel();
 		return entry;
 	}
@@ -401,6 +402,7 @@ forget(BsNodeConn *conn)
 {
 	bs_conn_close(conn);
 	conn->xact_lost = false;
+	conn->held = false;
 }
 
 void
@@ -530,6 +532,20 @@ abort_all(void)
 			forget(&entry->conn);
 }
 
+/* Of requests that a savepoint has ended there is nobody any more who would say so. */
+static void
+let_go(void)
+{
+	HASH_SEQ_STATUS scan;
+	ConnEntry *entry;
+
+	if (connections == NULL)
+		return;
+	hash_seq_init(&scan, connections);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		entry->conn.held = false;
+}
+
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
@@ -546,6 +562,7 @@ at_transaction_end(XactEvent event, void *arg)
 					 errmsg("cannot PREPARE a transaction that has changed something on nodes")));
 			break;
 		case XACT_EVENT_COMMIT:
+			let_go();
 			close_stale();
 			break;
 		case XACT_EVENT_ABORT:

@@ -69,7 +69,8 @@ typedef struct BsNodeConn
 	char name[NAMEDATALEN]; /* of the server */
 	BsConnPhase phase;
 	int own_level;            /* nest level of the request whose own it is */
-	bool stale;               /* server or mapping was altered: not to be used again */
+	bool held;                /* that request has not ended, though a savepoint may have closed the connection */
+	bool stale;               /* server or mapping was altered, or its clock was off: not to be used again */
 	bool must_use_password;   /* the node has to ask for one */
 	struct pg_conn *pg;       /* NULL: closed */
 	struct pg_result *result; /* being looked at: cleared with the connection */

@@ -300,6 +300,8 @@ check_clock(const BsNodeReading *reading, BsNodeRequest *request)
 		!(reading->view->program.windowed || reading->rolling) ||
 		Abs(ahead) <= reading->def->options.max_future_usec + hello->latency_usec)
 		return;
+	/* The clock was looked at when the connection began: it may have been set right by the next time. */
+	request->conn->stale = true;
 	bs_node_fail(request, BS_NODE_UNREACHABLE, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
 				 psprintf("its clock is %s this server's by some %lld s", ahead > 0 ? "ahead of" : "behind",
 						  (long long) (Abs(ahead) / USECS_PER_SEC)),

@@ -241,6 +241,9 @@ take_result(BsNodeRequest *request)
 			if (request->trouble == BS_NODE_FINE)
 				bs_node_fail(request, BS_NODE_REFUSED, ERRCODE_PROTOCOL_VIOLATION,
 							 "its answer is none", NULL, NULL);
+			/* libpq would tell of it again and again. */
+			request->done = true;
+			bs_conn_close(request->conn);
 	}
 }
 
@@ -618,6 +621,8 @@ bs_nodes_end(BsNodeLoop *loop)
 
 		if (request->conn != NULL && (!request->done || request->own_settings != NULL))
 			bs_conn_close(request->conn);
+		if (request->conn != NULL)
+			request->conn->held = false;
 		request->done = true;
 	}
 	pfree(loop->waited);

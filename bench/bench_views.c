@@ -2,7 +2,7 @@
 /*
  * bench_views.c: nanoseconds per record of many views, and of each native aggregate, from memory.
  *
- *   bench_views [section ..]      sections: views aggregates keys; all when none is named
+ *   bench_views [section ..]      sections: views widths aggregates keys; all when none is named
  *
  * Prints lines of section, name and figure, with tabs between.  Views have the same keys (45,000 pairs of
  * AS) and differ in windows, aggregates, and every fourth in a filter: sharing their work and each alone.
@@ -179,6 +179,29 @@ bench_views(void)
 		}
 }
 
+/* The same aggregates over 1, 2, 5 and 10 minutes, every 10 s: panes are as wide for all of them. */
+static void
+bench_widths(void)
+{
+	static const int64_t minutes[] = {1, 2, 5, 10};
+	View views[4];
+
+	for (uint32_t n = 1; n <= 4; n++)
+		for (int sharing = 0; sharing < 2; sharing++)
+		{
+			memset(views, 0, sizeof(views));
+			for (uint32_t i = 0; i < n; i++)
+			{
+				views[i].program = windowed(10000000);
+				views[i].program.windowing.size_usec = minutes[i] * 60000000;
+				add_key(&views[i].program, COL_SRC_AS);
+				add_key(&views[i].program, COL_DST_AS);
+				add_aggregate(&views[i].program, BS_AGG_SUM_INT, column(COL_BYTES));
+			}
+			printf("widths %s\t%u\t%.2f\n", sharing ? "sharing" : "alone", n, measure(views, n, sharing, NGROUPS));
+		}
+}
+
 typedef struct AggregateCase
 {
 	const char *name;
@@ -282,7 +305,7 @@ static const struct
 {
 	const char *name;
 	void (*run)(void);
-} sections[] = {{"views", bench_views}, {"aggregates", bench_aggregates}, {"keys", bench_keys}};
+} sections[] = {{"views", bench_views}, {"widths", bench_widths}, {"aggregates", bench_aggregates}, {"keys", bench_keys}};
 
 int
 main(int argc, char **argv)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: PostgreSQL
 # The packages of `make deb` in a Debian 12 that has nothing else: installed, used as their README.Debian says,
-# tested with the regression scripts, removed.  Last line: "N passed, N failed", or SKIPPED and why.
+# replaced by a next version while in use, tested with the regression scripts, removed.  Last line: "N passed, N failed", or SKIPPED and why.
 #
 #   scripts/check-deb.sh
 #
@@ -92,6 +92,14 @@ check "their files are there" $?
 in_root 60 'for t in bs-generate bs-replay bs-receive; do $t --help | grep -q Usage; done; ! ldd /usr/bin/bs-* | grep "not found"'
 check "the tools run" $?
 
+# A next version: the same with another number, and the scripts that t/004_upgrade.pl updates by.
+mkdir "$root/packages/next" && dpkg-deb -R "$root"/packages/postgresql-15-backstream_*.deb "$work/next" &&
+	sed -i 's/^Version: .*/&+next/' "$work/next/DEBIAN/control" &&
+	cp "$work"/source/*/t/upgrade/*.sql "$work/next/usr/share/postgresql/15/extension/" &&
+	(cd "$work/next" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums) &&
+	dpkg-deb -b --root-owner-group "$work/next" "$root/packages/next/" >"$work/log" 2>&1
+check "a package of the next version" $?
+
 # The session of README.Debian, with traffic.  The cluster is the one that Debian made.
 cat >"$root/packages/session" <<'END'
 cat >>/etc/postgresql/15/main/postgresql.conf <<CONF
@@ -103,14 +111,34 @@ sql() { setpriv --reuid=postgres --regid=postgres --clear-groups psql -X -A -t -
 sql -c 'CREATE EXTENSION backstream'
 sql -c "CREATE CONTINUOUS VIEW traffic AS SELECT src_as, sum(bytes) AS bytes, count(*) AS flows FROM backstream.flow GROUP BY 1"
 bs-generate --count=10000 --version=ipfix --rate=5000 --as-pairs=10
-for i in $(seq 100); do
-	flows=$(sql -c 'SELECT sum(flows) FROM traffic')
-	[ "$flows" != 10000 ] || break
-	sleep 0.1
-done
-[ "$flows" = 10000 ]
+# counted NUMBER: the view comes to it, soon.
+counted() {
+	for i in $(seq 300); do
+		flows=$(sql -c 'SELECT sum(flows) FROM traffic')
+		[ "$flows" != "$1" ] || return 0
+		sleep 0.1
+	done
+	echo "the view has $flows flows, not $1"
+	return 1
+}
+counted 10000
+[ -z "${next:-}" ] || . /packages/upgrade
 sql -c 'DROP EXTENSION backstream CASCADE'
 pg_ctlcluster 15 main stop
+END
+# The new package comes while the old library is at work, and is loaded by the restart.
+cat >"$root/packages/upgrade" <<'END'
+before=$(sql -c 'TABLE traffic' | sort | md5sum)
+dpkg -i /packages/next/*.deb
+sql -c 'SELECT sum(flows) FROM traffic'
+pg_ctlcluster 15 main restart
+counted 10000
+[ "$(sql -c 'TABLE traffic' | sort | md5sum)" = "$before" ]
+sql -c "ALTER EXTENSION backstream UPDATE TO '1.1test'"
+[ "$(sql -c 'SELECT backstream.added_by_update()')" = here ]
+[ "$(sql -c 'TABLE traffic' | sort | md5sum)" = "$before" ]
+bs-generate --count=10000 --version=ipfix --rate=5000 --as-pairs=10
+counted 20000
 END
 # A namespace has a loopback of its own, which is down.
 printf 'import fcntl, socket, struct\ns = socket.socket()\nfcntl.ioctl(s, 0x8914, struct.pack("16sH", b"lo", 0x49))\n' >"$work/lo-up.py"
@@ -120,8 +148,10 @@ in_root_session() {
 		PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 sh -euc "$2"' "$work/lo-up.py" "$root" "$2" \
 		>"$work/log" 2>&1 </dev/null
 }
-in_root_session 120 '. /packages/session'
-check "Debian's own cluster receives 10000 records of bs-generate, and a view counts them" $?
+in_root_session 300 'next=1; . /packages/session'
+check "Debian's own cluster counts 10000 records, keeps them over an upgrade, and goes on to 20000" $?
+dpkg --root="$root" -s postgresql-15-backstream | grep -q '^Version: .*+next$'
+check "the next version is installed" $?
 
 # The regression scripts, by this machine's pg_regress: it needs libpq alone, the root has no compiler.
 mkdir "$root/packages/regress"

@@ -80,6 +80,9 @@ extern void bs_nodedefine_init(void);
 /* Raise an error if keys or states of this query would not mean the same on every node. */
 extern void bs_node_require_portable(Query *query);
 
+/* Are values of this type OIDs, which mean something else on every server: regclass and its like, records? */
+extern bool bs_type_holds_oids(Oid type);
+
 /* What becomes of a statement when a node does not answer: by the view's options, or those of its server. */
 extern BsNodeFailure bs_node_failure(const BsViewOptions *options, Oid server);
 

@@ -17,6 +17,30 @@
 
 #include "nodedefine.h"
 
+bool
+bs_type_holds_oids(Oid type)
+{
+	switch (type)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGTYPEOID:
+		case REGROLEOID:
+		case REGNAMESPACEOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case REGCOLLATIONOID:
+		case RECORDOID:
+		case RECORDARRAYOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* Why values of this type cannot travel, or NULL. */
 static const char *
 refusal(Oid type)
@@ -35,24 +59,9 @@ refusal(Oid type)
 		default:
 			break;
 	}
-	switch (base)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-		case RECORDOID:
-			return "Its values are numbers that mean something else on every server.";
-		default:
-			return base >= FirstNormalObjectId ? "It is not one of PostgreSQL's own types." : NULL;
-	}
+	if (bs_type_holds_oids(base))
+		return "Its values are numbers that mean something else on every server.";
+	return base >= FirstNormalObjectId ? "It is not one of PostgreSQL's own types." : NULL;
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+#include "nodedefine.h"
 #include "nodeship.h"
 #include "pinned.h"
 
@@ -48,25 +49,7 @@ bs_ship_type_is_portable(Oid type)
 
 	if (OidIsValid(element) && !bs_ship_type_is_portable(element))
 		return false;
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case REGCOLLATIONOID:
-		case RECORDOID:
-		case RECORDARRAYOID:
-			return false;
-		default:
-			return type < FirstGenbkiObjectId && get_typtype(type) != TYPTYPE_COMPOSITE;
-	}
+	return !bs_type_holds_oids(type) && type < FirstGenbkiObjectId && get_typtype(type) != TYPTYPE_COMPOSITE;
 }
 
 /* The kinds of nodes of which the text says everything. */

@@ -45,6 +45,8 @@ typedef struct Return
 	BsSharedView *parts[BS_MAX_PARTS]; /* what it goes on from; NULL: nothing is there, or no room */
 	BsWriter *writer;
 	BsUnpacker *unpacker;
+	BsSharedPartial *restored; /* what a writer is on its way back into */
+	BsRestoring restoring;
 	int64 closed; /* panes that start before this were closed */
 	int64 shift;
 	uint64 nrows;
@@ -123,6 +125,20 @@ take_more(Return *job, BsBytes message)
 	return NULL;
 }
 
+/* The writer before is back. */
+static void
+finish_writer(Return *job)
+{
+	BsSharedPartial *partial = job->restored;
+
+	if (partial == NULL)
+		return;
+	bs_partial_lock_write(partial);
+	bs_partial_restored(&partial->partial, bs_shared_arena(), &job->compiled->program, &job->restoring);
+	bs_partial_unlock(partial);
+	job->restored = NULL;
+}
+
 static const char *
 take_message(Return *job, uint32 tag, BsBytes message)
 {
@@ -137,10 +153,15 @@ take_message(Return *job, uint32 tag, BsBytes message)
 	if (unpacked.kind == BS_PACK_PANE && job->view->timing.windowed &&
 		unpacked.pane.window >= job->closed)
 		unpacked.pane.gap = true;
+	if (unpacked.kind == BS_PACK_PARTIAL)
+	{
+		finish_writer(job);
+		job->restored = partial;
+	}
 	job->nrows += unpacked.nrows;
 	bs_partial_lock_write(partial);
 	bs_partial_restore(&partial->partial, bs_shared_arena(), &job->compiled->program, job->writer,
-					   job->unpacker, &unpacked, job->shift);
+					   job->unpacker, &unpacked, job->shift, &job->restoring);
 	bs_partial_unlock(partial);
 	return NULL;
 }
@@ -324,6 +345,7 @@ take_files(Return *job, const char *state_path)
 	char path[MAXPGPATH];
 	const char *problem = take_file(job, state_path);
 
+	finish_writer(job);
 	for (uint64 s = job->head.first_segment; problem == NULL && s < job->head.end_segment; s++)
 	{
 		bs_checkpoint_segment_path(path, job->relid, job->waited, s);

@@ -178,14 +178,43 @@ extern uint64_t bs_unpacked_merge(BsUnpacker *unpacker, BsArena *arena, BsTable 
 
 /* ---- putting back ------------------------------------------------------------------------------ */
 
+/* Counters of losses, modulo 2^32, in the order of BsLoss. */
+typedef struct BsLossMarks
+{
+	uint32_t of[3];
+} BsLossMarks;
+
+/*
+ * One writer on its way back: where its losses lie on the line of those that the partial knows from other writers.
+ * All zero to begin with; the caller only keeps it.
+ */
+typedef struct BsRestoring
+{
+	int64_t next;       /* panes of others that start before this have been seen to */
+	BsLossMarks total;  /* of this writer */
+	BsLossMarks others; /* of those before */
+	BsLossMarks end;    /* when the last pane of this writer was closed */
+	BsLossMarks others_end;
+	bool begun;
+	bool any_end;
+	bool any_others_end;
+} BsRestoring;
+
 /*
  * Put what was unpacked back into a partial of the program, as bs_unpacked_merge() does into a table:
  * counters and panes add up.  Nothing is late here, though panes are closed.  Needs the partial's lock;
  * what does not fit is counted as overflowed.  Sources were heard shift_usec later than they say:
  * while nobody listened none was silent.
+ *
+ * A writer's messages come as they were packed: BS_PACK_PARTIAL, then panes in the order of time.  restoring is that
+ * writer's, until bs_partial_restored().
  */
 extern void bs_partial_restore(BsPartial *partial, BsArena *arena, const BsProgram *program,
 							   BsWriter *writer, BsUnpacker *unpacker, const BsUnpacked *unpacked,
-							   int64_t shift_usec);
+							   int64_t shift_usec, BsRestoring *restoring);
+
+/* All panes of a writer have been put back; rows may follow.  Leaves restoring as it was to begin with. */
+extern void bs_partial_restored(BsPartial *partial, BsArena *arena, const BsProgram *program,
+								BsRestoring *restoring);
 
 #endif

@@ -218,14 +218,6 @@ bs_partial_close(BsPartial *partial, int64_t closed_before)
 		partial->closed_before = closed_before;
 }
 
-static int32_t
-add_saturating(int32_t a, int64_t b)
-{
-	int64_t sum = a + b;
-
-	return (int32_t) (sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum);
-}
-
 void
 bs_partial_note_loss(BsPartial *partial, BsArena *arena, BsLoss loss)
 {
@@ -239,9 +231,9 @@ bs_partial_note_loss(BsPartial *partial, BsArena *arena, BsLoss loss)
 		/* Without windows closed_before is before everything. */
 		if (pane->start < partial->closed_before)
 			break;
-		pane->records_lost = add_saturating(pane->records_lost, loss.records);
-		pane->datagrams_lost = add_saturating(pane->datagrams_lost, loss.datagrams);
-		pane->datagrams_dropped = add_saturating(pane->datagrams_dropped, loss.dropped);
+		pane->records_lost = bs_loss_plus(pane->records_lost, loss.records);
+		pane->datagrams_lost = bs_loss_plus(pane->datagrams_lost, loss.datagrams);
+		pane->datagrams_dropped = bs_loss_plus(pane->datagrams_dropped, loss.dropped);
 	}
 }
 

@@ -51,6 +51,15 @@ typedef struct BsLoss
 	int64_t dropped;   /* datagrams for which the writer's sockets had no room */
 } BsLoss;
 
+/* What a pane has noted and more, within the range of the type. */
+static inline int32_t
+bs_loss_plus(int32_t noted, int64_t more)
+{
+	int64_t sum = noted + more;
+
+	return (int32_t) (sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : sum);
+}
+
 #define BS_PANE_MAX_NODES  1023u
 #define BS_PANE_MAX_ERRORS ((UINT64_C(1) << 43) - 1)
 

@@ -683,12 +683,12 @@ test_sources(void **state)
 
 static void
 restore_message(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-				BsUnpacker *unpacker, BsBytes message)
+				BsUnpacker *unpacker, BsBytes message, BsRestoring *restoring)
 {
 	BsUnpacked unpacked;
 
 	assert_int_equal(bs_unpack(unpacker, message.data, message.len, &unpacked), BS_PACK_OK);
-	bs_partial_restore(partial, arena, program, writer, unpacker, &unpacked, 1000);
+	bs_partial_restore(partial, arena, program, writer, unpacker, &unpacked, 1000, restoring);
 }
 
 /* Everything that a partial holds, through messages, into another one. */
@@ -698,27 +698,29 @@ copy_partial(BsPartial *from, BsPartial *to, BsArena *arena, const BsProgram *pr
 	BsPacker *packer = bs_packer_create(program, PACK_FINGERPRINT);
 	BsUnpacker *unpacker = bs_unpacker_create(program, PACK_FINGERPRINT, any_state, NULL);
 	BsWriter *writer = bs_writer_create(program);
+	BsRestoring restoring = {0};
 	BsPackPlace place = {0};
 	BsBytes message;
 
 	assert_int_equal(bs_pack_partial(packer, from, &message), BS_PACK_OK);
-	restore_message(to, arena, program, writer, unpacker, message);
+	restore_message(to, arena, program, writer, unpacker, message, &restoring);
 	while (bs_pack_sources(packer, arena, from, &place, &message) == BS_PACK_OK && message.len > 0)
-		restore_message(to, arena, program, writer, unpacker, message);
+		restore_message(to, arena, program, writer, unpacker, message, &restoring);
 	for (uint32_t i = 0; i < from->npanes; i++)
 	{
 		BsPane *pane = bs_partial_pane_at(from, arena, i);
 		BsPackedPane packed = bs_packed_pane(pane, arena);
 
 		assert_int_equal(bs_pack_pane(packer, &packed, &message), BS_PACK_OK);
-		restore_message(to, arena, program, writer, unpacker, message);
+		restore_message(to, arena, program, writer, unpacker, message, &restoring);
 		place = (BsPackPlace){0};
 		while (pane->table != 0 &&
 			   bs_pack_rows(packer, arena, bs_arena_at(arena, pane->table), pane->start, &place,
 							&message) == BS_PACK_OK &&
 			   message.len > 0)
-			restore_message(to, arena, program, writer, unpacker, message);
+			restore_message(to, arena, program, writer, unpacker, message, &restoring);
 	}
+	bs_partial_restored(to, arena, program, &restoring);
 	bs_packer_free(packer);
 	bs_unpacker_free(unpacker);
 	bs_writer_free(writer);

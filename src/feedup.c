@@ -210,6 +210,38 @@ note_nodes(BsLevelFeed *feed)
 		pg_atomic_fetch_add_u64(&feed->view->shared->windows_incomplete, 1);
 }
 
+/*
+ * What has been read, how far, and what of it is missing are of one moment in the files of a view that the fetcher
+ * feeds; else a crash would have it counted again.
+ */
+static void
+progress_lock(bool on_nodes, BsSharedPartial *partial)
+{
+	if (on_nodes)
+		LWLockAcquire(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE);
+	bs_partial_lock_write(partial);
+}
+
+static void
+progress_unlock(bool on_nodes, BsSharedPartial *partial)
+{
+	bs_partial_unlock(partial);
+	if (on_nodes)
+		LWLockRelease(&bs_shared_fetching()->publish_lock);
+}
+
+/* Is the slot that definition's, so that its progress may be stored?  Under the lock of its progress. */
+static bool
+is_mine(BsSharedView *view, uint64 fingerprint)
+{
+	if (view->partials[bs_keeper_writer()].partial.fingerprint != fingerprint ||
+		pg_atomic_read_u32(&view->replaced) != 0)
+		return false;
+	Assert(!view->timing.lower_on_nodes ||
+		   LWLockHeldByMeInMode(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE));
+	return true;
+}
+
 void
 bs_level_publish(BsLevelFeed *feed, int64 fed_before)
 {
@@ -220,11 +252,8 @@ bs_level_publish(BsLevelFeed *feed, int64 fed_before)
 
 	feed->partial.received += feed->rows->nfailed;
 	feed->partial.errors += feed->rows->nfailed;
-	if (feed->nodes_expected > 0)
-		LWLockAcquire(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE);
-	bs_partial_lock_write(shared);
-	mine = shared->partial.fingerprint == program->fingerprint &&
-		   pg_atomic_read_u32(&view->shared->replaced) == 0;
+	progress_lock(feed->nodes_expected > 0, shared);
+	mine = is_mine(view->shared, program->fingerprint);
 	if (mine)
 	{
 		note_nodes(feed);
@@ -232,9 +261,7 @@ bs_level_publish(BsLevelFeed *feed, int64 fed_before)
 						 feed->arena, bs_view_steady_now(view->shared));
 		pg_atomic_write_u64(&view->shared->fed_before, (uint64) fed_before);
 	}
-	bs_partial_unlock(shared);
-	if (feed->nodes_expected > 0)
-		LWLockRelease(&bs_shared_fetching()->publish_lock);
+	progress_unlock(feed->nodes_expected > 0, shared);
 	if (mine && feed->error != NULL)
 		bs_view_report_error(view->shared, feed->error);
 	bs_view_advance(view->shared);
@@ -262,18 +289,19 @@ feed_window(BsLevelFeed *feed, int64 window)
 }
 
 void
-bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_before, uint64 nmissed)
+bs_feed_pass(BsSharedView *view, uint64 fingerprint, BsPassed passed)
 {
 	BsSharedPartial *shared = &view->partials[bs_keeper_writer()];
 
-	bs_partial_lock_write(shared);
-	if (shared->partial.fingerprint == fingerprint && pg_atomic_read_u32(&view->replaced) == 0)
+	progress_lock(passed.on_nodes, shared);
+	if (is_mine(view, fingerprint))
 	{
-		pg_atomic_fetch_add_u64(&view->windows_missed, nmissed);
-		if (fed_before > (int64) pg_atomic_read_u64(&view->fed_before))
-			pg_atomic_write_u64(&view->fed_before, (uint64) fed_before);
+		pg_atomic_fetch_add_u64(&view->windows_missed, passed.nmissed);
+		pg_atomic_fetch_add_u64(&view->windows_incomplete, passed.nincomplete);
+		if (passed.before > (int64) pg_atomic_read_u64(&view->fed_before))
+			pg_atomic_write_u64(&view->fed_before, (uint64) passed.before);
 	}
-	bs_partial_unlock(shared);
+	progress_unlock(passed.on_nodes, shared);
 	bs_view_advance(view);
 }
 
@@ -299,7 +327,8 @@ feed_or_pass(BsActiveView *view, BsLevelFeed **feed, int64 window, TimestampTz d
 		if (feed_window(*feed, window))
 			return FED_ALL;
 	}
-	bs_feed_pass(view->shared, view->compiled->program.fingerprint, window + 1, 1);
+	bs_feed_pass(view->shared, view->compiled->program.fingerprint,
+				 (BsPassed){.before = window + 1, .nmissed = 1});
 	return FED_ALL;
 }
 
@@ -342,7 +371,7 @@ bs_feed_up(BsActiveView *view, TimestampTz deadline)
 		nwindows--;
 	outcome = feed_windows(view, windows, nwindows, deadline);
 	if (outcome == FED_ALL)
-		bs_feed_pass(view->shared, view->compiled->program.fingerprint, closed_before, 0);
+		bs_feed_pass(view->shared, view->compiled->program.fingerprint, (BsPassed){.before = closed_before});
 	bs_view_release(lower);
 	return outcome != FED_NOT;
 }

@@ -234,9 +234,10 @@ give_up(void)
 			!bs_level_wait_is_over(&memory_of(i, &level)->waited_since,
 								   level.fed_before < level.dropped_below))
 			continue;
-		bs_feed_pass(level.view, level.fingerprint, level.dropped_below,
-					 bs_view_count_windows(level.lower, level.lower_fingerprint, level.fed_before,
-										   level.dropped_below));
+		bs_feed_pass(level.view, level.fingerprint,
+					 (BsPassed){.before = level.dropped_below,
+								.nmissed = bs_view_count_windows(level.lower, level.lower_fingerprint,
+																 level.fed_before, level.dropped_below)});
 		lower = bs_registry_find(level.lower, level.lower_fingerprint);
 		if (lower != NULL)
 			bs_view_release(lower);

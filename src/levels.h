@@ -36,11 +36,17 @@ extern bool bs_levels_pending(void);
  */
 extern bool bs_feed_up(BsActiveView *view, TimestampTz deadline);
 
-/*
- * Windows of the lower view that start before fed_before are done with, nmissed of them without having
- * been read; unless the slot has become another definition's.  Cannot fail.
- */
-extern void bs_feed_pass(BsSharedView *view, uint64 fingerprint, int64 fed_before, uint64 nmissed);
+/* Windows of the lower view that are done with: */
+typedef struct BsPassed
+{
+	int64 before;       /* those that start before this; */
+	uint64 nmissed;     /* so many of them without having been read, ... */
+	uint64 nincomplete; /* ... and so many that nodes have told nothing of, while not all were there */
+	bool on_nodes;      /* nodes keep the lower view, and the fetcher calls */
+} BsPassed;
+
+/* Unless the slot has become another definition's.  Cannot fail. */
+extern void bs_feed_pass(BsSharedView *view, uint64 fingerprint, BsPassed passed);
 
 /*
  * Windows past retention are kept for somebody who has not had them (waiting): has that been for longer than

@@ -243,7 +243,8 @@ any_answers(const BsNodeReading *reading)
 static void
 pass(const Task *task, int64 before, uint64 nmissed)
 {
-	bs_feed_pass(task->view, task->fingerprint, before, nmissed);
+	bs_feed_pass(task->view, task->fingerprint,
+				 (BsPassed){.before = before, .nmissed = nmissed, .on_nodes = true});
 }
 
 /* What has been fetched of a window, if that is all or has been waited for; false: not now. */
@@ -341,9 +342,10 @@ pass_rest(Task *task, int64 from, int64 before)
 		return;
 	if (task->reading->def->options.clock == BS_CLOCK_WALL && from != BS_TIME_NEG_INFINITY)
 		nsteps = count_starts(windowing_of(task), Max(from, task->closed_by_all), before);
-	if (nsteps > task->nincomplete)
-		pg_atomic_fetch_add_u64(&task->view->windows_incomplete, nsteps - task->nincomplete);
-	pass(task, before, 0);
+	bs_feed_pass(task->view, task->fingerprint,
+				 (BsPassed){.before = before,
+							.nincomplete = nsteps > task->nincomplete ? nsteps - task->nincomplete : 0,
+							.on_nodes = true});
 }
 
 /* In order of time, until there are no more, or time is over, or a node has failed. */

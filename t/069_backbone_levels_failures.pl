@@ -8,7 +8,7 @@ use BackStreamTest;
 use BackStreamTraffic;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
 my ($reader, @nodes) = start_backbone(conf => "statement_timeout = '120s'\nTimeZone = 'UTC'\nrestart_after_crash = on\n",
 	reader_conf => "backstream.node_timeout = '120s'\nbackstream.checkpoint_interval = 1\n");
@@ -192,6 +192,39 @@ $reader->start;
 is(query(q{SELECT backstream.settle('90 s')}), 't', 'away for longer than retain');
 cmp_ok(query(q{SELECT count(*) FROM fan WHERE time >= '2026-01-01 01:05Z'}), '>', 10, 'what is there is read');
 is(query(q{SELECT count(*) FROM fan WHERE time >= '2026-01-01 00:24Z' AND time < '2026-01-01 00:50Z'}), 0, 'and what is not, not');
+
+# ---------- what one node has dropped is missed once, at whatever moment the fetcher is killed ----------
+
+my $fed_before = query(q{SELECT fed_before FROM backstream.views WHERE view = 'fan'::regclass});
+my $missed_before = query(q{SELECT windows_missed FROM backstream.views WHERE view = 'fan'::regclass});
+my $some = q{INSERT INTO s SELECT timestamptz '2026-01-01 00:00Z' + i * interval '1 min', 1, 1 FROM generate_series(%d, %d) i};
+
+$reader->stop;
+on_node($_, sprintf $some, 84, 93) for 1 .. 3;
+on_node(1, sprintf $some, 94, 123);
+my $dropped = on_node(1, q{SELECT min(window_start) FROM backstream.windows('backbone.pairs')});
+my $missed = on_node(2, qq{SELECT count(*) FROM backstream.windows('backbone.pairs') WHERE window_start >= '$fed_before' AND window_start < '$dropped'});
+my $missed_now = qq{SELECT windows_missed - $missed_before FROM backstream.views WHERE view = 'fan'::regclass};
+
+cmp_ok($missed, '>', 0, 'other nodes still have windows that node 1 has dropped');
+$reader->start;
+my $nkilled = 0;
+for my $round (1 .. 4)
+{
+	# Before it has looked, and later.
+	usleep(rand(100_000) * $round);
+	my $pid = query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'backstream fetcher'});
+
+	next if $pid eq '' || !kill KILL => $pid;
+	$nkilled++;
+	ok(wait_until(90, sub { (() = slurp_file($reader->logfile) =~ /terminated by signal 9.*?database system is ready/sg) == $nkilled }), 'the fetcher is killed, and all processes start again');
+	wait_until(90, sub { $reader->psql('postgres', 'SELECT 1') == 0 });
+}
+cmp_ok($nkilled, '>=', 1, 'that was tried');
+ok(soon($missed_now, $missed), 'they are missed');
+on_node($_, sprintf $some, 123, 123) for 2 .. 3;
+is(query(q{SELECT backstream.settle('90 s')}), 't', 'all else is read');
+is(query($missed_now), $missed, 'they are counted once');
 
 unlike(slurp_file($_->logfile), qr/PANIC|TRAP|signal 11|signal 6/, $_->name . ': nothing crashed') for $reader, @nodes;
 $_->stop for $reader, @nodes;

@@ -151,6 +151,16 @@ max_behind(const BsViewOptions *options, const BsViewTiming *timing)
 	return timing->retain_usec + timing->lateness_usec + timing->idle_usec;
 }
 
+static BsViewFeeding
+feeding_of(const BsViewProgram *compiled)
+{
+	bool remote = bs_relation_is_remote(compiled->stream);
+
+	if (compiled->over_view)
+		return remote ? BS_FEED_NODE_LEVEL : BS_FEED_LEVEL;
+	return remote ? BS_FEED_NODES : BS_FEED_WRITERS;
+}
+
 static BsViewTiming
 timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 {
@@ -166,7 +176,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 		timing.computed += !bs_computed_is_plain(compiled->computed, (uint32) i);
 	timing.clock = options->clock;
 	timing.lower = compiled->over_view ? compiled->stream : InvalidOid;
-	timing.lower_on_nodes = compiled->over_view && bs_relation_is_remote(compiled->stream);
+	timing.feeding = (uint8) feeding_of(compiled);
 	timing.windowing = program->windowing;
 	timing.retain_usec = options->retain_usec;
 	timing.lateness_usec = options->lateness_usec;
@@ -180,7 +190,8 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 	timing.idle_usec = options->idle_usec;
 	timing.max_future_usec = options->max_future_usec;
 	timing.max_behind_usec = max_behind(options, &timing);
-	timing.max_groups = options->max_groups;
+	/* What nodes have kept is all merged: each of them has had its bound. */
+	timing.max_groups = timing.feeding == BS_FEED_NODES ? PG_INT64_MAX : options->max_groups;
 	if (program->windowed && options->notify != NULL)
 		timing.outputs |= 1u << BS_OUTPUT_NOTIFY;
 	if (program->windowed && options->archive != NULL)
@@ -313,10 +324,21 @@ is_mine(BsActiveView *view, const BsViewDef *def)
 {
 	view->stream = def->stream;
 	view->over_view = bs_relation_is_view(def->stream);
-	view->left_out = def->on_nodes;
-	if (kind != BS_ACTIVE_STREAMS)
-		view->left_out |= !view->over_view || (kind == BS_ACTIVE_NODE_LEVELS) != bs_relation_is_remote(def->stream);
+	if (kind == BS_ACTIVE_STREAMS)
+		view->left_out = def->on_nodes;
+	else if (kind == BS_ACTIVE_LEVELS)
+		view->left_out = !view->over_view || bs_relation_is_remote(def->stream);
+	else
+		view->left_out = !bs_relation_is_remote(def->stream) ||
+						 (def->on_nodes && !bs_view_options_have_outputs(&def->options));
 	return !view->left_out;
+}
+
+/* Its outputs were taken from a view that nodes keep: nothing is merged here any more. */
+static bool
+has_ended_here(const BsActiveView *view, const BsViewDef *def)
+{
+	return kind == BS_ACTIVE_FETCHED && def->on_nodes && view->left_out;
 }
 
 static void
@@ -328,6 +350,8 @@ load_and_compile(void *argument)
 
 	if (def != NULL && is_mine(view, def))
 		compile(view, def);
+	else if (def != NULL && has_ended_here(view, def) && bs_registry_find_any(view->relid) != NULL)
+		bs_registry_remove(view->relid);
 	view->reported_code = 0;
 }
 

@@ -45,7 +45,7 @@ typedef enum BsActiveKind
 {
 	BS_ACTIVE_STREAMS, /* any */
 	BS_ACTIVE_LEVELS,  /* views over views that are counted here: the keeper */
-	BS_ACTIVE_NODE_LEVELS /* views over views that nodes keep: the fetcher */
+	BS_ACTIVE_FETCHED /* views over views that nodes keep, and views that nodes keep with outputs: the fetcher */
 } BsActiveKind;
 
 /* This process runs views of this kind, and no others. */

@@ -33,7 +33,8 @@ bs_view_steady_now(BsSharedView *view)
 int64
 bs_view_future_limit(BsSharedView *view)
 {
-	if (view->timing.clock == BS_CLOCK_DATA || !view->timing.windowed || OidIsValid(view->timing.lower))
+	if (view->timing.clock == BS_CLOCK_DATA || !view->timing.windowed ||
+		bs_timing_is_fed(&view->timing))
 		return BS_TIME_INFINITY;
 	return GetCurrentTimestamp() + view->timing.max_future_usec;
 }
@@ -72,6 +73,17 @@ arrival_front(const BsViewTiming *timing)
 	return Max(bs_applied_until(), bs_time_minus(GetCurrentTimestamp(), timing->max_behind_usec));
 }
 
+/* How far a view has been fed: of one that nodes keep these are its own windows, which overlap where they hop. */
+static int64
+fed_front(BsSharedView *view)
+{
+	int64 fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
+
+	if (view->timing.feeding == BS_FEED_NODES)
+		return bs_panes_closed_before(&view->timing.windowing, fed_before);
+	return fed_before;
+}
+
 int64
 bs_view_watermark(BsSharedView *view)
 {
@@ -79,7 +91,8 @@ bs_view_watermark(BsSharedView *view)
 
 	if (!view->timing.windowed || view->timing.rolling || front == BS_TIME_NEG_INFINITY)
 		return BS_TIME_NEG_INFINITY;
-	return OidIsValid(view->timing.lower) ? front : bs_time_minus(front, view->timing.lateness_usec);
+	return bs_timing_is_fed(&view->timing) ? front
+										   : bs_time_minus(front, view->timing.lateness_usec);
 }
 
 /* What outputs have not handed on is needed too. */
@@ -116,7 +129,9 @@ needed_still(BsSharedView *view, int64 *first)
 		BsSharedView *upper = bs_registry_slot(i);
 		int64 fed_before;
 
-		if (!OidIsValid(upper->relid) || upper->role == BS_SLOT_PREDECESSOR || upper->timing.lower != view->relid)
+		/* Who reads a view that nodes keep asks these. */
+		if (!OidIsValid(upper->relid) || upper->role == BS_SLOT_PREDECESSOR ||
+			upper->timing.lower != view->relid || upper->timing.feeding != BS_FEED_LEVEL)
 			continue;
 		any = true;
 		fed_before = (int64) pg_atomic_read_u64(&upper->fed_before);
@@ -186,8 +201,8 @@ advance_locked(BsSharedView *view)
 		advance_rolling(view);
 		return;
 	}
-	if (OidIsValid(timing->lower))
-		front = (int64) pg_atomic_read_u64(&view->fed_before);
+	if (bs_timing_is_fed(timing))
+		front = fed_front(view);
 	else if (timing->arrival && timing->clock == BS_CLOCK_WALL)
 		front = arrival_front(timing);
 	else

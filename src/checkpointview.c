@@ -565,7 +565,7 @@ bs_checkpoint_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uin
 	int error;
 
 	bs_registry_lock_shared();
-	fetched = OidIsValid(view->timing.lower) && view->timing.lower_on_nodes;
+	fetched = bs_timing_is_fetched(&view->timing);
 	bs_registry_unlock();
 	if (fetched)
 		LWLockAcquire(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE);

@@ -210,36 +210,26 @@ note_nodes(BsLevelFeed *feed)
 		pg_atomic_fetch_add_u64(&feed->view->shared->windows_incomplete, 1);
 }
 
-/*
- * What has been read, how far, and what of it is missing are of one moment in the files of a view that the fetcher
- * feeds; else a crash would have it counted again.
- */
-static void
-progress_lock(bool on_nodes, BsSharedPartial *partial)
+bool
+bs_progress_lock(BsSharedView *view, uint64 fingerprint, bool fetched)
 {
-	if (on_nodes)
+	BsSharedPartial *shared = &view->partials[bs_keeper_writer()];
+
+	if (fetched)
 		LWLockAcquire(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE);
-	bs_partial_lock_write(partial);
-}
-
-static void
-progress_unlock(bool on_nodes, BsSharedPartial *partial)
-{
-	bs_partial_unlock(partial);
-	if (on_nodes)
-		LWLockRelease(&bs_shared_fetching()->publish_lock);
-}
-
-/* Is the slot that definition's, so that its progress may be stored?  Under the lock of its progress. */
-static bool
-is_mine(BsSharedView *view, uint64 fingerprint)
-{
-	if (view->partials[bs_keeper_writer()].partial.fingerprint != fingerprint ||
-		pg_atomic_read_u32(&view->replaced) != 0)
+	bs_partial_lock_write(shared);
+	if (shared->partial.fingerprint != fingerprint || pg_atomic_read_u32(&view->replaced) != 0)
 		return false;
-	Assert(!view->timing.lower_on_nodes ||
-		   LWLockHeldByMeInMode(&bs_shared_fetching()->publish_lock, LW_EXCLUSIVE));
+	Assert(bs_timing_is_fetched(&view->timing) == fetched);
 	return true;
+}
+
+void
+bs_progress_unlock(BsSharedView *view, bool fetched)
+{
+	bs_partial_unlock(&view->partials[bs_keeper_writer()]);
+	if (fetched)
+		LWLockRelease(&bs_shared_fetching()->publish_lock);
 }
 
 void
@@ -248,12 +238,12 @@ bs_level_publish(BsLevelFeed *feed, int64 fed_before)
 	BsActiveView *view = feed->view;
 	const BsProgram *program = &view->compiled->program;
 	BsSharedPartial *shared = &view->shared->partials[bs_keeper_writer()];
+	bool fetched = feed->nodes_expected > 0;
 	bool mine;
 
 	feed->partial.received += feed->rows->nfailed;
 	feed->partial.errors += feed->rows->nfailed;
-	progress_lock(feed->nodes_expected > 0, shared);
-	mine = is_mine(view->shared, program->fingerprint);
+	mine = bs_progress_lock(view->shared, program->fingerprint, fetched);
 	if (mine)
 	{
 		note_nodes(feed);
@@ -261,7 +251,7 @@ bs_level_publish(BsLevelFeed *feed, int64 fed_before)
 						 feed->arena, bs_view_steady_now(view->shared));
 		pg_atomic_write_u64(&view->shared->fed_before, (uint64) fed_before);
 	}
-	progress_unlock(feed->nodes_expected > 0, shared);
+	bs_progress_unlock(view->shared, fetched);
 	if (mine && feed->error != NULL)
 		bs_view_report_error(view->shared, feed->error);
 	bs_view_advance(view->shared);
@@ -291,17 +281,14 @@ feed_window(BsLevelFeed *feed, int64 window)
 void
 bs_feed_pass(BsSharedView *view, uint64 fingerprint, BsPassed passed)
 {
-	BsSharedPartial *shared = &view->partials[bs_keeper_writer()];
-
-	progress_lock(passed.on_nodes, shared);
-	if (is_mine(view, fingerprint))
+	if (bs_progress_lock(view, fingerprint, passed.on_nodes))
 	{
 		pg_atomic_fetch_add_u64(&view->windows_missed, passed.nmissed);
 		pg_atomic_fetch_add_u64(&view->windows_incomplete, passed.nincomplete);
 		if (passed.before > (int64) pg_atomic_read_u64(&view->fed_before))
 			pg_atomic_write_u64(&view->fed_before, (uint64) passed.before);
 	}
-	progress_unlock(passed.on_nodes, shared);
+	bs_progress_unlock(view, passed.on_nodes);
 	bs_view_advance(view);
 }
 

@@ -43,11 +43,13 @@ bs_fetcher_main(Datum argument)
 	bs_worker_connect(bs_shared_fetcher());
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("lock_timeout", LOCK_TIMEOUT_MSEC, PGC_SUSET, PGC_S_OVERRIDE);
-	bs_active_take(BS_ACTIVE_NODE_LEVELS);
+	bs_active_take(BS_ACTIVE_FETCHED);
 	bs_nodes_waiting = bs_nodes_give_way;
 	before_shmem_exit(say_gone, 0);
 	pg_atomic_write_u32(&bs_shared_fetcher()->pid, (uint32) MyProcPid);
 	bs_shared_fetcher()->started = GetCurrentTimestamp();
+	/* Nothing has been taken up by this process. */
+	pg_atomic_write_u64(&bs_shared_fetcher()->generation, 0);
 	/* Windows of before the restart come back first. */
 	while (!bs_restart_wait())
 		CHECK_FOR_INTERRUPTS();

@@ -56,7 +56,7 @@ level_read(int i, Level *level)
 
 	bs_registry_lock_shared();
 	if (OidIsValid(view->relid) && view->role != BS_SLOT_PREDECESSOR &&
-		OidIsValid(view->timing.lower) && !view->timing.lower_on_nodes)
+		OidIsValid(view->timing.lower) && view->timing.feeding == BS_FEED_LEVEL)
 		lower = bs_registry_slot_of(view->timing.lower);
 	if (lower != NULL)
 	{

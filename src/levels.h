@@ -36,14 +36,22 @@ extern bool bs_levels_pending(void);
  */
 extern bool bs_feed_up(BsActiveView *view, TimestampTz deadline);
 
-/* Windows of the lower view that are done with: */
+/* Windows of the lower view, or of the nodes, that are done with: */
 typedef struct BsPassed
 {
 	int64 before;       /* those that start before this; */
 	uint64 nmissed;     /* so many of them without having been read, ... */
 	uint64 nincomplete; /* ... and so many that nodes have told nothing of, while not all were there */
-	bool on_nodes;      /* nodes keep the lower view, and the fetcher calls */
+	bool on_nodes;      /* nodes keep the lower view, or this one, and the fetcher calls */
 } BsPassed;
+
+/*
+ * What has been read, how far, and what of it is missing are stored under this lock: of one moment in the files of a
+ * view that the fetcher feeds; else a crash would have it counted again.  False, and it is locked all the same: the slot
+ * has become another definition's, for which nothing may be stored.
+ */
+extern bool bs_progress_lock(BsSharedView *view, uint64 fingerprint, bool fetched);
+extern void bs_progress_unlock(BsSharedView *view, bool fetched);
 
 /* Unless the slot has become another definition's.  Cannot fail. */
 extern void bs_feed_pass(BsSharedView *view, uint64 fingerprint, BsPassed passed);

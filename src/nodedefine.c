@@ -28,18 +28,30 @@ static const char *const kept_here[] = {
 	"query", "format", "on_node_failure", "nodes_follow", "schema_name", "table_name",
 };
 
-/* What the keeper does with windows that it closes: it closes none of these. */
-static const char *const not_for_nodes[] = {"notify", "notify_on", "notify_limit", "archive"};
+/* What all nodes have closed is handed on from here (nodemerge.c); a node hands on its own part, if it is told so there. */
+static const char *const outputs[] = {"notify", "notify_on", "notify_limit", "archive"};
 
 /* ---------- definitions ---------- */
 
 static bool
-stays_here(const char *option)
+is_among(const char *option, const char *const *options, size_t noptions)
 {
-	for (size_t i = 0; i < lengthof(kept_here); i++)
-		if (strcmp(kept_here[i], option) == 0)
+	for (size_t i = 0; i < noptions; i++)
+		if (strcmp(options[i], option) == 0)
 			return true;
 	return false;
+}
+
+bool
+bs_option_is_of_outputs(const char *option)
+{
+	return is_among(option, outputs, lengthof(outputs));
+}
+
+bool
+bs_node_option_stays_here(const char *option)
+{
+	return is_among(option, kept_here, lengthof(kept_here)) || bs_option_is_of_outputs(option);
 }
 
 BsKept *
@@ -55,7 +67,7 @@ bs_kept_of(const BsViewDef *def)
 	{
 		DefElem *option = lfirst_node(DefElem, cell);
 
-		if (!stays_here(option->defname))
+		if (!bs_node_option_stays_here(option->defname))
 			kept->options = lappend(kept->options, option);
 	}
 	if (kept->schema == NULL || kept->name == NULL)
@@ -95,17 +107,6 @@ add_option(List **options, const char *name, const char *value)
 	if (!bs_option_find(*options, name))
 		*options =
 			lappend(*options, makeDefElem(pstrdup(name), (Node *) makeString(pstrdup(value)), -1));
-}
-
-static void
-refuse_outputs(List *options)
-{
-	for (size_t i = 0; i < lengthof(not_for_nodes); i++)
-		if (bs_option_find(options, not_for_nodes[i]))
-			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("a continuous view that nodes keep cannot have option \"%s\"",
-								   not_for_nodes[i]),
-							errhint("Give it to a continuous view over this one.")));
 }
 
 static void
@@ -156,7 +157,6 @@ bs_node_view_options(List **options, const char *server, Oid stream, const Range
 	oid = get_foreign_server_oid(server, false);
 	if (!bs_server_is_remote(oid))
 		return;
-	refuse_outputs(*options);
 	/* One that is replaced is where it was. */
 	for (size_t i = 0; i < lengthof(names); i++)
 		if (bs_option_find(stored, names[i]))
@@ -254,7 +254,6 @@ bs_node_view_defined(Oid relid, BsKeepMode mode, bool tolerant)
 	bs_node_require_portable(def->query);
 	if (!def->options.nodes_follow)
 		return;
-	refuse_outputs(bs_viewdef_stored_options(relid));
 	kept = bs_kept_of(def);
 	nodes = bs_server_nodes(def->server, GetUserId());
 	if (has_local(nodes))

@@ -54,6 +54,12 @@ extern void bs_keep_execute(const char *statement);
 /* The definition of a view over a stream of nodes as these know it. */
 extern BsKept *bs_kept_of(const BsViewDef *def);
 
+/* Is this option of a view nothing to its nodes? */
+extern bool bs_node_option_stays_here(const char *option);
+
+/* Does it say what becomes of windows that close: here of those of all nodes, on a node of its own? */
+extern bool bs_option_is_of_outputs(const char *option);
+
 /* As a statement that calls keep_view() there. */
 extern char *bs_kept_statement(const BsKept *kept, BsKeepMode mode);
 

@@ -151,6 +151,14 @@ static void
 sum_windows(const BsNodeReading *reading, int64 first, int64 last, BsWindowInfo *sum)
 {
 	*sum = (BsWindowInfo){.window = first};
+	if (reading->reach != 0)
+	{
+		const BsWindowInfo *about = bs_node_reading_about(reading, first);
+
+		if (about != NULL)
+			bs_window_info_add(sum, about);
+		return;
+	}
 	for (int i = 0; i < reading->nwindows; i++)
 		if (reading->windows[i].window >= first && reading->windows[i].window <= last)
 			bs_window_info_add(sum, &reading->windows[i]);

@@ -256,7 +256,8 @@ create_statement(const Import *import, const Found *found, List *options)
 	{
 		DefElem *def = lfirst_node(DefElem, cell);
 
-		put_option(&sql, def->defname, def == query ? text : defGetString(def));
+		if (def == query || query == NULL || !bs_option_is_of_outputs(def->defname))
+			put_option(&sql, def->defname, def == query ? text : defGetString(def));
 	}
 	put_option(&sql, "schema_name", import->statement->remote_schema);
 	put_option(&sql, "table_name", found->name);

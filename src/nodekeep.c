@@ -26,11 +26,12 @@ BS_SQL_FUNCTION(bs_keep_view);
 const char *const bs_keep_modes[] = {
 	[BS_KEEP_CHECK] = "check", [BS_KEEP_CREATE] = "create", [BS_KEEP_REPLACE] = "replace"};
 
-/* What a view has beside the query, and that is its own: written by the system. */
+/* What a view has beside the query, and that is its own: written by the system, or this server's own outputs. */
 static bool
 is_comparable(const DefElem *def)
 {
-	return strcmp(def->defname, "query") != 0 && strcmp(def->defname, "format") != 0;
+	return strcmp(def->defname, "query") != 0 && strcmp(def->defname, "format") != 0 &&
+		   !bs_option_is_of_outputs(def->defname);
 }
 
 /* Does every option of one list stand in the other with the same value? */
@@ -80,16 +81,22 @@ make_schema(const char *name)
 		bs_keep_execute(psprintf("CREATE SCHEMA %s", quote_identifier(name)));
 }
 
+/* With the options of the definition; a view that is there (InvalidOid: none is) is replaced, and keeps its outputs. */
 static void
-make_view(const BsKept *kept, bool replace)
+make_view(const BsKept *kept, Oid existing)
 {
+	List *options = list_copy(kept->options);
 	StringInfoData statement;
 	ListCell *cell;
 
+	foreach (cell, OidIsValid(existing) ? bs_viewdef_stored_options(existing) : NIL)
+		if (bs_option_is_of_outputs(lfirst_node(DefElem, cell)->defname))
+			options = lappend(options, lfirst(cell));
 	initStringInfo(&statement);
-	appendStringInfo(&statement, "CREATE %sVIEW %s WITH (continuous", replace ? "OR REPLACE " : "",
+	appendStringInfo(&statement, "CREATE %sVIEW %s WITH (continuous",
+					 OidIsValid(existing) ? "OR REPLACE " : "",
 					 quote_qualified_identifier(kept->schema, kept->name));
-	foreach (cell, kept->options)
+	foreach (cell, options)
 	{
 		DefElem *def = lfirst_node(DefElem, cell);
 
@@ -123,7 +130,7 @@ bs_view_keep(const BsKept *kept, BsKeepMode mode)
 		if (mode == BS_KEEP_CHECK)
 			return "missing";
 		make_schema(kept->schema);
-		make_view(kept, false);
+		make_view(kept, InvalidOid);
 		return "created";
 	}
 	check_may_know(relid, kept);
@@ -137,7 +144,7 @@ bs_view_keep(const BsKept *kept, BsKeepMode mode)
 				 errhint("Drop it there, or choose another name.")));
 	if (mode == BS_KEEP_CHECK)
 		return "different";
-	make_view(kept, true);
+	make_view(kept, relid);
 	/* Who merges what the nodes have asks for this definition from now on. */
 	(void) bs_takeover_now(relid);
 	return "replaced";

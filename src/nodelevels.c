@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * nodelevels.c: which views over views of nodes are to be asked for, when, and what of it is read.  See
- * nodelevels.h.
+ * nodelevels.c: which views over views of nodes, and with outputs, are to be asked for, when, and what of it is read.
+ * See nodelevels.h.
  *
  * Each view is a transaction of its own, so that its failure is its own.  In it the nodes are asked how far they
  * have come; what is ripe then is fetched, several windows at a time, and published one by one.
@@ -26,6 +26,8 @@
 #define BUSY_USEC      (INT64CONST(100) * 1000) /* after a lock was not free */
 #define MAX_RETRY_USEC (30 * USECS_PER_SEC)     /* after several errors */
 #define IDLE_MSEC      1000
+/* Nodes that began to count not longer ago than this began with us. */
+#define NEW_USEC       (30 * USECS_PER_SEC)
 #define NMARKS         64
 
 /* When this process first saw that some node had closed all windows before this. */
@@ -42,20 +44,26 @@ typedef struct Memory
 	Oid relid;
 	int64 next_at; /* bs_steady_now() */
 	int failures;  /* in a row */
+	/* Of a view that nodes keep: windows before this that have not been merged are missed, so many to be counted yet. */
+	int64 passed_before;
+	uint64 nmissed;
 	int nmarks;
 	Mark marks[NMARKS]; /* both fields ascend */
 } Memory;
 
-/* A view over a view of nodes, and what comes of asking for it. */
+/* A view over a view of nodes, or one that they keep, and what comes of asking for it. */
 typedef struct Task
 {
 	BsSharedView *view;
 	Oid relid;
 	uint64 fingerprint;
+	bool merges; /* nodes keep the view itself */
 	Memory *memory;
 	BsActiveView *active;
 	/* In the transaction: */
-	BsLevelFeed *feed;
+	BsLevelFeed *feed;  /* of a level, */
+	BsNodeMerge *merge; /* of the other */
+	BsOwnerRows *rows;  /* of the view that nodes keep */
 	BsNodeReading *reading;
 	int64 closed_by_all;  /* every node has closed the windows before this, */
 	int64 expired_before; /* and these have been waited for */
@@ -81,12 +89,13 @@ task_read(int i, Task *task)
 	memset(task, 0, sizeof(*task));
 	bs_registry_lock_shared();
 	wanted = OidIsValid(view->relid) && view->role != BS_SLOT_PREDECESSOR &&
-			 OidIsValid(view->timing.lower) && view->timing.lower_on_nodes;
+			 bs_timing_is_fetched(&view->timing);
 	if (wanted)
 	{
 		task->view = view;
 		task->relid = view->relid;
 		task->fingerprint = view->fingerprint;
+		task->merges = view->timing.feeding == BS_FEED_NODES;
 	}
 	bs_registry_unlock();
 	return wanted;
@@ -113,20 +122,23 @@ memory_of(int i, const Task *task)
 			MemoryContextAllocZero(TopMemoryContext, sizeof(Memory) * (Size) bs_registry_nslots());
 	memory = &memories[i];
 	if (memory->fingerprint != task->fingerprint || memory->relid != task->relid)
-		*memory = (Memory){.fingerprint = task->fingerprint, .relid = task->relid};
+		*memory = (Memory){.fingerprint = task->fingerprint,
+						   .relid = task->relid,
+						   .passed_before = BS_TIME_NEG_INFINITY};
 	return memory;
 }
 
+/* Windows that start before this have been read, or are missed. */
 static int64
 fed_before(const Task *task)
 {
-	return (int64) pg_atomic_read_u64(&task->view->fed_before);
+	return Max((int64) pg_atomic_read_u64(&task->view->fed_before), task->memory->passed_before);
 }
 
 static const BsWindowing *
 windowing_of(const Task *task)
 {
-	return &task->feed->rows->reader->view->program.windowing;
+	return &task->rows->reader->view->program.windowing;
 }
 
 /* ---------- how far nodes are ---------- */
@@ -239,30 +251,68 @@ any_answers(const BsNodeReading *reading)
 	return false;
 }
 
-/* Windows that start before this are done with, so many of them without having been read. */
+/* Windows that start before this are done with; those of them that were missed are counted. */
 static void
-pass(const Task *task, int64 before, uint64 nmissed)
+pass(const Task *task, int64 before, uint64 nmissed, uint64 nincomplete)
 {
 	bs_feed_pass(task->view, task->fingerprint,
-				 (BsPassed){.before = before, .nmissed = nmissed, .on_nodes = true});
+				 (BsPassed){.before = before,
+							.nmissed = nmissed + task->memory->nmissed,
+							.nincomplete = nincomplete,
+							.on_nodes = true});
+	task->memory->nmissed = 0;
 }
 
-/* What has been fetched of a window, if that is all or has been waited for; false: not now. */
+/*
+ * What some node has dropped is missed.  Of a view that nodes keep nothing is closed by that: later windows may have panes
+ * in common with those.
+ */
+static void
+miss(const Task *task, int64 before, uint64 nmissed)
+{
+	if (!task->merges)
+	{
+		pass(task, before, nmissed, 0);
+		return;
+	}
+	task->memory->passed_before = Max(task->memory->passed_before, before);
+	task->memory->nmissed += nmissed;
+}
+
+typedef enum Ripeness
+{
+	RIPE,
+	NOT_RIPE, /* some node may still tell of it */
+	GONE
+} Ripeness;
+
+/* Nodes may have failed since the list was made. */
+static Ripeness
+look_at_window(const Task *task, int64 window, bool gone, int *answered)
+{
+	bool wait;
+
+	*answered = count_answers(task, window, &wait);
+	if (gone)
+		return GONE;
+	return (wait && window >= task->expired_before) || !any_answers(task->reading) ? NOT_RIPE
+																				   : RIPE;
+}
+
+/* The window's rows, where they are a level's records; false: not now. */
 static bool
-add_window(Task *task, int64 window)
+add_rows(Task *task, int64 window)
 {
 	BsLevelFeed *feed = task->feed;
-	bool wait;
-	int answered = count_answers(task, window, &wait);
+	int answered;
+	Ripeness ripeness;
 
-	/* Nodes may have failed since the list was made. */
-	if (bs_node_reading_gone(task->reading, window))
-		pass(task, window + 1, 1);
-	else if ((wait && window >= task->expired_before) || !any_answers(task->reading))
-		return false;
-	else if (!bs_level_rows(feed))
-		pass(task, window + 1, 1);
-	else
+	bs_level_begin(feed);
+	bs_owner_rows_load(feed->rows, window);
+	ripeness = look_at_window(task, window, bs_node_reading_gone(task->reading, window), &answered);
+	if (ripeness == GONE || (ripeness == RIPE && !bs_level_rows(feed)))
+		pass(task, window + 1, 1, 0);
+	else if (ripeness == RIPE)
 	{
 		feed->window = window;
 		feed->nodes_expected = (uint32) task->reading->nparts;
@@ -270,24 +320,45 @@ add_window(Task *task, int64 window)
 		task->nincomplete += window >= task->closed_by_all && feed->nodes_missing > 0;
 		bs_level_publish(feed, bs_window_next(windowing_of(task), window));
 	}
-	return true;
+	bs_level_end(feed);
+	return ripeness != NOT_RIPE;
 }
 
+/* The same of its states, of a view that nodes keep. */
+static bool
+add_states(Task *task, int64 window)
+{
+	BsNodeMerged merged = {.before = bs_window_next(windowing_of(task), window),
+						   .nodes_expected = (uint32) task->reading->nparts};
+	int answered;
+	Ripeness ripeness;
+
+	bs_node_merge_load(task->merge, window);
+	ripeness = look_at_window(task, window, task->merge->gone, &answered);
+	if (ripeness == GONE)
+		miss(task, merged.before, 1);
+	else if (ripeness == RIPE)
+	{
+		merged.nodes_missing = merged.nodes_expected - (uint32) answered;
+		merged.nmissed = task->memory->nmissed;
+		task->nincomplete += window >= task->closed_by_all && merged.nodes_missing > 0;
+		bs_node_merge_publish(task->merge, &merged);
+		task->memory->nmissed = 0;
+	}
+	bs_node_merge_end(task->merge);
+	return ripeness != NOT_RIPE;
+}
+
+/* What has been fetched of a window, if that is all or has been waited for; false: not now. */
 static bool
 feed_window(Task *task, int64 window)
 {
-	bool done;
-
 	if (pg_atomic_read_u32(&task->view->state) != BS_VIEW_ACTIVE)
 	{
-		pass(task, window + 1, 1);
+		pass(task, bs_window_next(windowing_of(task), window), 1, 0);
 		return true;
 	}
-	bs_level_begin(task->feed);
-	bs_owner_rows_load(task->feed->rows, window);
-	done = add_window(task, window);
-	bs_level_end(task->feed);
-	return done;
+	return task->merges ? add_states(task, window) : add_rows(task, window);
 }
 
 /* ---------- all that is ripe ---------- */
@@ -326,7 +397,7 @@ pass_dropped(Task *task)
 			n += part->windows[w].window >= from && part->windows[w].window < before;
 		nmissed = Max(nmissed, n);
 	}
-	pass(task, before, nmissed);
+	miss(task, before, nmissed);
 }
 
 /*
@@ -338,14 +409,11 @@ pass_rest(Task *task, int64 from, int64 before)
 {
 	uint64 nsteps = 0;
 
-	if (before <= fed_before(task))
+	if (before <= (int64) pg_atomic_read_u64(&task->view->fed_before))
 		return;
 	if (task->reading->def->options.clock == BS_CLOCK_WALL && from != BS_TIME_NEG_INFINITY)
 		nsteps = count_starts(windowing_of(task), Max(from, task->closed_by_all), before);
-	bs_feed_pass(task->view, task->fingerprint,
-				 (BsPassed){.before = before,
-							.nincomplete = nsteps > task->nincomplete ? nsteps - task->nincomplete : 0,
-							.on_nodes = true});
+	pass(task, before, 0, nsteps > task->nincomplete ? nsteps - task->nincomplete : 0);
 }
 
 /* In order of time, until there are no more, or time is over, or a node has failed. */
@@ -362,7 +430,10 @@ feed_windows(Task *task, const BsWindowInfo *windows, int nwindows)
 		first++;
 	for (end = first; end < nwindows && windows[end].window < ripe_before; end++)
 		;
-	bs_reader_expect(task->feed->rows->reader, windows + first, end - first);
+	if (task->merges)
+		bs_node_merge_expect(task->merge, windows + first, end - first);
+	else
+		bs_reader_expect(task->rows->reader, windows + first, end - first);
 	for (int i = first; i < end; i++)
 	{
 		if (!feed_window(task, windows[i].window))
@@ -398,11 +469,23 @@ open_task(Task *task)
 	if (!ConditionalLockRelationOid(task->relid, AccessShareLock) ||
 		bs_registry_find(task->relid, task->fingerprint) != task->view)
 		return false;
-	task->feed = bs_level_open(task->active);
-	if (task->feed == NULL)
-		return false;
-	/* Nodes are asked as whoever reads the lower view: that is the upper one's owner. */
-	task->reading = bs_reader_nodes(task->feed->rows->reader, owner_of(task->relid));
+	if (task->merges)
+	{
+		task->merge = bs_node_merge_open(task->active);
+		if (task->merge == NULL)
+			return false;
+		task->rows = task->merge->rows;
+		task->reading = task->merge->reading;
+	}
+	else
+	{
+		task->feed = bs_level_open(task->active);
+		if (task->feed == NULL)
+			return false;
+		task->rows = task->feed->rows;
+		/* Nodes are asked as whoever reads the lower view: that is the upper one's owner. */
+		task->reading = bs_reader_nodes(task->rows->reader, owner_of(task->relid));
+	}
 	task->reading->from = fed_before(task);
 	return true;
 }
@@ -418,6 +501,37 @@ tell_trouble(const Task *task)
 		}
 }
 
+/*
+ * Notifications begin with what closes from now on.  That is all of it where the view was made on the nodes when it was
+ * made here; else what they closed before is passed over, unless a table is to have it.  Of a view with
+ * notify_on = 'change' the last window of before is there to be compared with.
+ */
+static void
+begin_outputs(Task *task)
+{
+	BsSharedOutput *notify = &task->view->outputs[BS_OUTPUT_NOTIFY];
+	int64 closed = task->reading->closed_before;
+	bool old = false;
+	bool archives;
+	bool notifies;
+
+	if (!task->merges || fed_before(task) != BS_TIME_NEG_INFINITY ||
+		closed == BS_TIME_NEG_INFINITY || !any_answers(task->reading))
+		return;
+	for (int i = 0; i < task->reading->nparts; i++)
+		old |= !task->reading->parts[i].left_out &&
+			   task->reading->parts[i].extent.since < task->view->since - NEW_USEC;
+	bs_registry_lock_shared();
+	archives = bs_view_has_output(task->view, BS_OUTPUT_ARCHIVE);
+	notifies = bs_view_has_output(task->view, BS_OUTPUT_NOTIFY);
+	bs_registry_unlock();
+	if (!old || !notifies)
+		return;
+	pg_atomic_write_u64(&notify->done_before, (uint64) closed);
+	if (!archives)
+		task->memory->passed_before = closed - windowing_of(task)->slide_usec;
+}
+
 /* BsGuardedCode */
 static void
 run_task(void *argument)
@@ -430,15 +544,19 @@ run_task(void *argument)
 	if (task->busy)
 		return;
 	bs_nodes_leave_out_away(task->reading);
-	windows = bs_owner_rows_windows(task->feed->rows, &nwindows);
+	windows = bs_owner_rows_windows(task->rows, &nwindows);
 	look_how_far(task);
+	begin_outputs(task);
 	pass_dropped(task);
 	feed_windows(task, windows, nwindows);
 	bs_nodes_note_away(task->reading);
 	tell_trouble(task);
 	/* Windows of seconds do not wait for one. */
 	task->look_usec = Min(Max(windowing_of(task)->slide_usec / 20, MIN_LOOK_USEC), MAX_LOOK_USEC);
-	bs_level_close(task->feed);
+	if (task->merges)
+		bs_node_merge_close(task->merge);
+	else
+		bs_level_close(task->feed);
 }
 
 static void
@@ -475,10 +593,14 @@ take_up_definitions(void *complete)
 static bool
 is_up_to_date(void)
 {
+	uint64 generation = bs_registry_generation();
 	bool complete = true;
 
 	if (bs_active_stale() && bs_guarded_transaction(take_up_definitions, &complete) != NULL)
 		return false;
+	/* Who waits for what was fetched waits for this first: only then is there a slot for each of these views. */
+	if (complete)
+		pg_atomic_write_u64(&bs_shared_fetcher()->generation, generation);
 	return complete;
 }
 

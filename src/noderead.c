@@ -507,23 +507,41 @@ bs_node_reading_want(BsNodeReading *reading, const char *conditions)
 		conditions != NULL ? MemoryContextStrdup(reading->list_context, conditions) : NULL;
 }
 
-static uint64
-bytes_of(const BsNodeReading *reading, int64 window)
+/* A span of time that ends a pane's width after its start: that is what nodes are asked for. */
+void
+bs_node_reading_by_pane(BsNodeReading *reading)
 {
-	BsWindowInfo key = {.window = window};
-	const BsWindowInfo *found = reading->nwindows > 0
-									? bsearch(&key, reading->windows, (size_t) reading->nwindows,
-											  sizeof(BsWindowInfo), window_compare)
-									: NULL;
+	const BsWindowing *windowing = &reading->view->program.windowing;
+
+	reading->reach = windowing->pane_usec - windowing->size_usec;
+}
+
+const BsWindowInfo *
+bs_node_reading_about(const BsNodeReading *reading, int64 start)
+{
+	BsWindowInfo key = {.window = start};
+
+	if (reading->reach != 0)
+		key.window = bs_window_start(&reading->view->program.windowing, start);
+	return reading->nwindows > 0 ? bsearch(&key, reading->windows, (size_t) reading->nwindows,
+										   sizeof(BsWindowInfo), window_compare)
+								 : NULL;
+}
+
+static uint64
+bytes_of(const BsNodeReading *reading, int64 start)
+{
+	const BsWindowInfo *found = bs_node_reading_about(reading, start);
 
 	return found != NULL ? found->bytes : 0;
 }
 
-/* This window and those expected behind it, as many as may come together. */
+/* This window (or pane) and those expected behind it, as many as may come together. */
 static void
 fetch_from(BsNodeReading *reading, int64 window)
 {
 	int64 *windows;
+	int64 *lasts;
 	int from = 0;
 	int n = 0;
 	uint64 bytes = 0;
@@ -540,7 +558,11 @@ fetch_from(BsNodeReading *reading, int64 window)
 			break;
 		windows[n++] = reading->expected[i];
 	}
-	bs_node_reading_fetch(reading, windows, windows, n);
+	lasts = palloc(sizeof(int64) * (Size) n);
+	for (int i = 0; i < n; i++)
+		lasts[i] = windows[i] + reading->reach;
+	bs_node_reading_fetch(reading, windows, lasts, n);
+	pfree(lasts);
 	pfree(windows);
 }
 
@@ -619,7 +641,7 @@ bs_node_reading_load(BsNodeReading *reading, int64 first, int64 last, MemoryCont
 		return load_rolling(reading, context);
 	if (!reading->tolerant)
 		bs_node_reading_check_missed(reading, first, last);
-	if (fetched == NULL && first == last)
+	if (fetched == NULL && last - first == reading->reach)
 		fetch_from(reading, first);
 	else if (fetched == NULL)
 		bs_node_reading_fetch(reading, &first, &last, 1);

@@ -72,6 +72,8 @@ struct BsNodeReading
 	BsNodeFailure failure;
 	bool tolerant;   /* who reads looks himself which nodes have been left out: none is warned of, no window refused */
 	int64 from;      /* windows that start before this are not asked for */
+	int64
+		reach; /* what is read one by one ends with the window that starts so much later: 0, windows, or ... */
 	int nparts;
 	BsNodePart *parts;
 	BsViewDef *local_def; /* of the view that is kept here, when this server is one of them */
@@ -105,6 +107,12 @@ extern BsNodeReading *bs_node_reading_open(const BsViewDef *def, BsViewProgram *
 
 /* This node is not to be asked, for a reason that the caller knows. */
 extern void bs_node_reading_leave_out(BsNodeReading *reading, BsNodePart *part, const char *trouble);
+
+/* Not windows but panes will be expected and loaded: those that start at first, each with last = first + reading->reach. */
+extern void bs_node_reading_by_pane(BsNodeReading *reading);
+
+/* What is known of the window that starts then, or, by pane, of the last one that the pane is in; NULL: there is none. */
+extern const BsWindowInfo *bs_node_reading_about(const BsNodeReading *reading, int64 start);
 
 /* As bs_view_windows(), of all nodes together: closed where every one has closed it. */
 extern BsWindowInfo *bs_node_reading_windows(BsNodeReading *reading, int *nwindows);

@@ -95,6 +95,13 @@ typedef struct BsViewOptions
 	char *table_name;
 } BsViewOptions;
 
+/* Are windows handed on when they close (outputs.h)? */
+static inline bool
+bs_view_options_have_outputs(const BsViewOptions *options)
+{
+	return options->notify != NULL || options->archive != NULL;
+}
+
 /* Those of a server, but libpq's (nodeoptions.c). */
 typedef struct BsServerOptions
 {

@@ -7,6 +7,7 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
+#include "noderead.h"
 #include "ownerrows.h"
 
 /* Until the caller sets what was there before; an error that ends the transaction does. */
@@ -86,6 +87,19 @@ bs_owner_rows_load(BsOwnerRows *rows, int64 window)
 	become_owner(rows, &user, &security);
 	bs_reader_load(rows->reader, window, window, window);
 	SetUserIdAndSecContext(user, security);
+}
+
+BsWindowData *
+bs_owner_rows_from_nodes(BsOwnerRows *rows, int64 first, int64 last, MemoryContext context)
+{
+	BsWindowData *data;
+	Oid user;
+	int security;
+
+	become_owner(rows, &user, &security);
+	data = bs_node_reading_load(rows->reader->nodes, first, last, context);
+	SetUserIdAndSecContext(user, security);
+	return data;
 }
 
 /* ---------- guarded ---------- */

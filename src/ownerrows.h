@@ -42,6 +42,10 @@ extern BsWindowInfo *bs_owner_rows_windows(BsOwnerRows *rows, int *nwindows);
 /* Take one window out of shared memory, or get it from the nodes that keep the view. */
 extern void bs_owner_rows_load(BsOwnerRows *rows, int64 window);
 
+/* The states of a view's windows first .. last as its nodes have sent them (noderead.h), in a memory context. */
+extern BsWindowData *bs_owner_rows_from_nodes(BsOwnerRows *rows, int64 first, int64 last,
+											  MemoryContext context);
+
 /*
  * Give the rows of a batch to take, which returns whether it has room for more, with the owner's rights in a
  * subtransaction: what it does must outlast an error of a later row.  Sets exhausted after the last row.

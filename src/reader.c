@@ -264,8 +264,11 @@ warn_if_suspended(const BsReader *reader)
 	BsSharedView *view = bs_registry_find(reader->def->relid, reader->shape->fingerprint);
 	uint32 state = view != NULL ? pg_atomic_read_u32(&view->state) : BS_VIEW_ACTIVE;
 
-	/* The keeper, who reads for a view over this one, has nobody to warn. */
-	if (state == BS_VIEW_ACTIVE || IsBackgroundWorker)
+	/*
+	 * The keeper, who reads for a view over this one, has nobody to warn.  Of a view that nodes keep that is its outputs'
+	 * business.
+	 */
+	if (state == BS_VIEW_ACTIVE || IsBackgroundWorker || reader->def->on_nodes)
 		return;
 	ereport(WARNING,
 			(errmsg("continuous view \"%s\" is suspended", reader->def->name),

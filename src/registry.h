@@ -14,7 +14,7 @@
  *   arena           backstream.memory: panes and tables of all views (engine/arena.h)
  *
  * Writers are the receivers, 0 .. workers - 1, one more that all inserting backends share, and the keeper,
- * who feeds the views over views (levels.h); in its place the fetcher, where nodes keep what they are over.
+ * who feeds the views over views (levels.h); in its place the fetcher, where nodes keep what they are over, or the view.
  *
  * A slot belongs to a relation and to one definition of it (fingerprint: of what it counts).  Whoever has
  * read the definition from the catalog while holding a lock on the relation may attach (slots.c): the slot
@@ -78,6 +78,15 @@ typedef struct BsSharedOutput
 	char error[BS_ERROR_TEXT]; /* why nothing is handed on, or a row was left out; empty: all is well */
 } BsSharedOutput;
 
+/* Where the records of a view come from, or what is in its windows. */
+typedef enum BsViewFeeding
+{
+	BS_FEED_WRITERS,    /* a stream: receivers, and backends that insert */
+	BS_FEED_LEVEL,      /* a view that is counted here: the keeper reads its windows (levels.h) */
+	BS_FEED_NODE_LEVEL, /* a view that nodes keep: the fetcher does (nodelevels.h) */
+	BS_FEED_NODES /* nodes keep this one: the fetcher merges what they have closed, for its outputs (nodemerge.h) */
+} BsViewFeeding;
+
 /* What everybody must know of a view to close and drop its windows.  Set when attached. */
 typedef struct BsViewTiming
 {
@@ -88,7 +97,7 @@ typedef struct BsViewTiming
 	int32 clock;  /* BsViewClock */
 	Oid lower;    /* the view whose closed windows are this one's records; InvalidOid: it reads a stream */
 	uint8 outputs; /* a bit for each BsOutput that the view has */
-	bool lower_on_nodes; /* nodes keep lower: the fetcher feeds this one, and not the keeper (nodelevels.h) */
+	uint8 feeding; /* BsViewFeeding */
 	uint16 computed; /* expressions that PostgreSQL computes per record */
 	BsWindowing windowing;
 	int64 retain_usec;
@@ -98,6 +107,20 @@ typedef struct BsViewTiming
 	int64 max_behind_usec; /* BS_TIME_INFINITY: none */
 	int64 max_groups; /* in one pane */
 } BsViewTiming;
+
+/* Is fed_before its watermark? */
+static inline bool
+bs_timing_is_fed(const BsViewTiming *timing)
+{
+	return timing->feeding != BS_FEED_WRITERS;
+}
+
+/* Is it the fetcher who feeds it? */
+static inline bool
+bs_timing_is_fetched(const BsViewTiming *timing)
+{
+	return timing->feeding == BS_FEED_NODE_LEVEL || timing->feeding == BS_FEED_NODES;
+}
 
 /*
  * Set what a partial in private memory, which is merged into a shared one, does with groups beyond
@@ -166,11 +189,12 @@ typedef struct BsSharedView
 	pg_atomic_uint64 skipped;       /* records that came while it was suspended */
 	pg_atomic_uint64 data_now;      /* int64: highest time of any record, the clock of clock = 'data' */
 	/*
-	 * Of a view over a view.  fed_before is int64: windows of the lower view that start before this have
-	 * been added or passed over; written under the lock of the keeper's partial, together with their rows.
+	 * Of a view over a view, or one that nodes keep.  fed_before is int64: windows of the lower view, or of the nodes',
+	 * that start before this have been added or passed over; written under the lock of the keeper's partial, together
+	 * with their rows.
 	 */
 	pg_atomic_uint64 fed_before;
-	pg_atomic_uint64 windows_missed; /* closed windows of the lower view that were passed over */
+	pg_atomic_uint64 windows_missed;     /* closed windows of these that were passed over */
 	pg_atomic_uint64 windows_incomplete; /* those that were read, or passed over, without some node */
 	BsSharedOutput outputs[BS_NOUTPUTS];
 	ConditionVariable window_closed; /* broadcast when closed_before has moved: follow.h */

@@ -519,7 +519,8 @@ take_definition(Return *job, Found found[2])
 	BsViewDef *def;
 
 	job->compiled = bs_filed_compile(job->relid, job->waiting, &def);
-	if (job->compiled == NULL)
+	/* Of a view that nodes keep nothing is here once it has no outputs any more. */
+	if (job->compiled == NULL || (def->on_nodes && !bs_view_options_have_outputs(&def->options)))
 		return;
 	if (choose(job, found) != NULL)
 	{
@@ -545,7 +546,7 @@ close_what_was_read(void)
 		BsSharedView *lower;
 
 		bs_registry_lock_shared();
-		lower = OidIsValid(upper->relid) && OidIsValid(upper->timing.lower)
+		lower = OidIsValid(upper->relid) && upper->timing.feeding == BS_FEED_LEVEL
 					? bs_registry_slot_of(upper->timing.lower)
 					: NULL;
 		if (lower != NULL)

@@ -22,13 +22,15 @@
 
 BS_SQL_FUNCTION(bs_settle);
 
-/* A round of the fetcher that is asked for now, where it has anything to do; 0: it has not. */
+/* A round of the fetcher that is asked for now, where it may have anything to do; 0: it has not. */
 static uint64
 ask_for_round(void)
 {
 	uint64 round;
 
-	if (!bs_nodelevels_any())
+	if (!bs_nodelevels_any() &&
+		(pg_atomic_read_u32(&bs_shared_fetcher()->pid) == 0 ||
+		 pg_atomic_read_u64(&bs_shared_fetcher()->generation) >= bs_registry_generation()))
 		return 0;
 	round = pg_atomic_add_fetch_u64(&bs_shared_fetching()->rounds_wanted, 1);
 	bs_fetcher_wake();
@@ -42,7 +44,7 @@ is_fetched(uint64 *round)
 	BsSharedFetching *fetching = bs_shared_fetching();
 
 	if (*round == 0)
-		return !bs_nodelevels_any() || (*round = ask_for_round()) == 0;
+		return (*round = ask_for_round()) == 0;
 	if (pg_atomic_read_u64(&fetching->rounds_done) < *round)
 		return false;
 	pg_memory_barrier();

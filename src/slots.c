@@ -285,10 +285,10 @@ start_view(BsSharedView *view, Oid relid, BsSlotRole role, const BsViewProgram *
 
 	/*
 	 * What would be dropped as soon as it closes is late from the start.  (Over a view nothing is late:
-	 * whatever the lower view still has is taken.)
+	 * whatever the lower view, or the nodes, still have is taken.)
 	 */
 	if (timing->windowed && !timing->rolling && timing->clock == BS_CLOCK_WALL &&
-		!OidIsValid(timing->lower))
+		!bs_timing_is_fed(timing))
 		closed_before = bs_window_first_after(&timing->windowing, now - timing->retain_usec);
 	memset(&view->timing, 0, sizeof(view->timing));
 	view->relid = relid;

@@ -189,10 +189,10 @@ typedef struct ViewCounters
 	int64 closed_before;
 	bool windowed;
 	bool one_pane; /* each window is one, and all are in one slot */
-	Oid lower; /* InvalidOid: over a stream */
 	int64 fed_before;
 	uint64 windows_missed;
-	bool on_nodes; /* what it is over */
+	bool fed;     /* over a view, or ... */
+	bool fetched; /* ... that is, or itself is, kept by nodes */
 	uint64 windows_incomplete;
 	int computed;
 } ViewCounters;
@@ -321,10 +321,10 @@ read_slot(int i, ViewCounters *counters)
 		counters->one_pane = view->timing.windowing.size_usec == view->timing.windowing.slide_usec &&
 							 view->predecessor < 0;
 		counters->state = pg_atomic_read_u32(&view->state);
-		counters->lower = view->timing.lower;
 		counters->fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
 		counters->windows_missed = pg_atomic_read_u64(&view->windows_missed);
-		counters->on_nodes = view->timing.lower_on_nodes;
+		counters->fetched = bs_timing_is_fetched(&view->timing);
+		counters->fed = bs_timing_is_fed(&view->timing);
 		counters->windows_incomplete = pg_atomic_read_u64(&view->windows_incomplete);
 		counters->skipped = pg_atomic_read_u64(&view->skipped);
 		counters->closed_before = (int64) pg_atomic_read_u64(&view->closed_before);
@@ -399,11 +399,11 @@ view_row(BsRow *row, const ViewCounters *counters)
 		bs_row_put(row, TimestampTzGetDatum(counters->closed_before));
 	else
 		bs_row_put_null(row);
-	if (OidIsValid(counters->lower) && counters->fed_before != BS_TIME_NEG_INFINITY)
+	if (counters->fed && counters->fed_before != BS_TIME_NEG_INFINITY)
 		bs_row_put(row, TimestampTzGetDatum(counters->fed_before));
 	else
 		bs_row_put_null(row);
-	if (OidIsValid(counters->lower))
+	if (counters->fed)
 		bs_row_put_count(row, counters->windows_missed);
 	else
 		bs_row_put_null(row);
@@ -417,7 +417,7 @@ view_row(BsRow *row, const ViewCounters *counters)
 		bs_row_put(row, Int64GetDatum(sum->late_bytes));
 	else
 		bs_row_put_null(row);
-	if (counters->on_nodes)
+	if (counters->fetched)
 		bs_row_put_count(row, counters->windows_incomplete);
 	else
 		bs_row_put_null(row);
@@ -512,7 +512,8 @@ fell_into_gap(const BsReader *reader, int64 window)
 	const BsProgram *program = &reader->view->program;
 	BsViewExtent extent;
 
-	return program->windowed && reader->def->options.clock == BS_CLOCK_WALL &&
+	return program->windowed && !reader->def->on_nodes &&
+		   reader->def->options.clock == BS_CLOCK_WALL &&
 		   bs_view_extent(reader->def->relid, reader->shape->fingerprint, &extent) &&
 		   bs_view_was_down(&extent, window, bs_window_end(&program->windowing, window));
 }

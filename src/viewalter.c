@@ -287,6 +287,26 @@ has_command(AlterTableStmt *statement, AlterTableType type)
 	return false;
 }
 
+/* Does it change an option that nodes of the view have, too? */
+static bool
+changes_nodes(AlterTableStmt *statement)
+{
+	ListCell *cell;
+	ListCell *option;
+
+	foreach (cell, statement->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype != AT_GenericOptions)
+			continue;
+		foreach (option, (List *) command->def)
+			if (!bs_node_option_stays_here(lfirst_node(DefElem, option)->defname))
+				return true;
+	}
+	return false;
+}
+
 static void
 view_alter(BsUtilityCall *call, Oid relid)
 {
@@ -324,7 +344,7 @@ view_alter(BsUtilityCall *call, Oid relid)
 	}
 	CommandCounterIncrement();
 	bs_outputs_altered(relid, old_archive);
-	if (has_command(statement, AT_GenericOptions))
+	if (changes_nodes(statement))
 		bs_node_view_defined(relid, BS_KEEP_REPLACE, false);
 	bs_views_changed();
 }

@@ -174,13 +174,16 @@ panes_of_parts(const BsViewPart *parts, int nparts, int64 first, int64 end, int 
 
 	for (int p = 0; p < nparts; p++)
 	{
+		/* What nodes have counted under several definitions lies in one place, and a mark in the others (nodemerge.c). */
+		bool of_nodes = parts[p].view->timing.feeding == BS_FEED_NODES;
 		int before = list.npanes;
 
 		for (int w = 0; w < bs_nwriters(); w++)
 			collect_panes(&parts[p].view->partials[w], parts[p].fingerprint, first, end, &list);
 		in_part[p] = false;
 		for (int i = before; i < list.npanes; i++)
-			in_part[p] |= list.panes[i].info.records > 0;
+			in_part[p] |= list.panes[i].info.records > 0 ||
+						  (of_nodes && list.panes[i].info.nodes_expected > 0);
 	}
 	panes = palloc(sizeof(BsWindowInfo) * (Size) (list.npanes + 1));
 	for (int i = 0; i < list.npanes; i++)

@@ -13,6 +13,7 @@
 #include "columnstate.h"
 #include "engine/writer.h"
 #include "noderead.h"
+#include "once.h"
 #include "reader.h"
 
 /* Records per batch of the program: for reading, the number of groups that are merged at a time. */
@@ -39,6 +40,7 @@ typedef struct BsReaderRows
 	bool *values_wanted; /* [nsets] values of sets that states or final functions are made of */
 	/* From which BsReadLevel on its columns are looked at; UNUSED: never. */
 	uint8 scan_level[MaxTupleAttributeNumber];
+	BsOnce *once; /* what is the same for all rows of what is loaded */
 	ProjectionInfo *projection;
 	ExprState *having; /* NULL: none */
 
@@ -95,7 +97,10 @@ make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 		Form_pg_attribute attribute = TupleDescAttr(desc, entry->resno - 1);
 
 		if (needed == NULL || bms_is_member(entry->resno, needed))
+		{
 			note_columns(rows, (Node *) entry->expr, BS_LEVEL_ALL);
+			entry->expr = (Expr *) bs_once_replace(rows->once, (Node *) entry->expr);
+		}
 		else
 			entry->expr = (Expr *) makeNullConst(attribute->atttypid, attribute->atttypmod,
 												 attribute->attcollation);
@@ -181,11 +186,14 @@ set_up_expressions(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 	rows->econtext = CreateStandaloneExprContext();
 	rows->scan = MakeSingleTupleTableSlot(make_scan_desc(reader, desc), &TTSOpsVirtual);
 	rows->econtext->ecxt_scantuple = rows->scan;
+	rows->once = bs_once_create();
+	rows->econtext->ecxt_param_list_info = bs_once_params(rows->once);
 	rows->projection = make_projection(reader, desc, needed);
 	if (reader->view->having != NULL)
 	{
 		note_columns(rows, reader->view->having, BS_LEVEL_ALL);
-		rows->having = ExecInitQual(make_ands_implicit((Expr *) reader->view->having), NULL);
+		rows->having = ExecInitQual(
+			make_ands_implicit((Expr *) bs_once_replace(rows->once, reader->view->having)), NULL);
 	}
 }
 
@@ -371,6 +379,7 @@ void
 bs_reader_close(BsReader *reader)
 {
 	FreeExprContext(reader->rows->econtext, true);
+	bs_once_free(reader->rows->once);
 	MemoryContextDelete(reader->context);
 }
 
@@ -501,6 +510,7 @@ bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 	MemoryContext outer;
 
 	MemoryContextReset(rows->window_context);
+	bs_once_forget(rows->once);
 	rows->data = NULL;
 	outer = MemoryContextSwitchTo(rows->window_context);
 	rows->data = read_windows(reader, first, last);

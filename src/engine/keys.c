@@ -292,20 +292,33 @@ resolve_bytes(uint8_t *cells, const BsProgram *program, BsArena *from)
 	}
 }
 
+/* A constant length makes each copy a few moves. */
+static inline void
+copy_cells(uint8_t *cells, uint32_t stride, const uint8_t *rows, uint32_t row_bytes, uint32_t nrows,
+		   uint32_t key_bytes)
+{
+	for (uint32_t i = 0; i < nrows; i++, cells += stride, rows += row_bytes)
+		memcpy(cells, rows, key_bytes);
+}
+
 void
 bs_keys_pack_rows(BsKeys *keys, const BsProgram *program, BsArena *from, const uint8_t *rows,
 				  uint32_t nrows)
 {
+	uint32_t row_bytes = program->row_bytes;
+
 	keys->nrows = nrows;
 	keys->null_bits_dirty = true;
-	for (uint32_t i = 0; i < nrows; i++)
-	{
-		uint8_t *cells = keys->cells + (size_t) i * keys->stride;
-
-		memcpy(cells, rows + (size_t) i * program->row_bytes, program->key_bytes);
-		if (program->has_bytes_keys)
-			resolve_bytes(cells, program, from);
-	}
+	if (program->key_bytes == 12)
+		copy_cells(keys->cells, keys->stride, rows, row_bytes, nrows, 12);
+	else if (program->key_bytes == 20)
+		copy_cells(keys->cells, keys->stride, rows, row_bytes, nrows, 20);
+	else if (program->key_bytes == 40)
+		copy_cells(keys->cells, keys->stride, rows, row_bytes, nrows, 40);
+	else
+		copy_cells(keys->cells, keys->stride, rows, row_bytes, nrows, program->key_bytes);
+	for (uint32_t i = 0; program->has_bytes_keys && i < nrows; i++)
+		resolve_bytes(keys->cells + (size_t) i * keys->stride, program, from);
 	hash_keys(keys, program);
 }
 

@@ -71,10 +71,39 @@ merge_row(BsArena *arena, BsTable *into, const BsProgram *program, uint8_t *row,
 	}
 }
 
+/* Is all that a row has of its group in the row, and of no set? */
+static bool
+stands_alone(const BsProgram *program)
+{
+	if (program->nsets > 0)
+		return false;
+	for (uint32_t a = 0; a < program->naggregates; a++)
+	{
+		const BsAggregate *aggregate = &program->aggregates[a];
+
+		if (aggregate->kind == BS_AGG_FOREIGN ||
+			(aggregate->kind == BS_AGG_ANY && aggregate->type == BS_BYTES))
+			return false;
+	}
+	return true;
+}
+
+/* The number of the row after the first n of a table. */
+static uint32_t
+row_number(uint32_t n, uint32_t per_chunk)
+{
+	return n / per_chunk << BS_ROW_SHIFT | n % per_chunk;
+}
+
 uint64_t
 bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
 					BsArena *from_arena, const uint8_t *rows, uint32_t nrows, uint64_t max_rows)
 {
+	uint32_t value_bytes = program->row_bytes - program->key_bytes;
+	uint32_t per_chunk = bs_rows_per_chunk(&program->layout);
+	uint32_t nknown = into->nrows;
+	bool alone = program->nkeys > 0 && stands_alone(program);
+	uint32_t fresh = alone ? row_number(nknown, per_chunk) : BS_NO_ROW - 1;
 	uint64_t overflowed = 0;
 
 	bs_keys_pack_rows(writer->keys, program, from_arena, rows, nrows);
@@ -83,6 +112,8 @@ bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsW
 	{
 		uint32_t number = writer->numbers[i];
 		uint64_t records = *(const uint64_t *) (rows + program->count_offset);
+		/* Groups are made in the order of the rows: the first row of each that is new is the group. */
+		bool first = number == fresh;
 
 		if (number == BS_NO_ROW && writer->gather_other)
 			number = bs_table_other(arena, into, program);
@@ -90,6 +121,12 @@ bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsW
 			writer->ngathered += records;
 		if (number == BS_NO_ROW)
 			overflowed += records;
+		else if (first)
+		{
+			memcpy(bs_table_row(arena, into, program, number) + program->key_bytes,
+				   rows + program->key_bytes, value_bytes);
+			fresh = row_number(++nknown, per_chunk);
+		}
 		else
 			merge_row(arena, into, program, bs_table_row(arena, into, program, number), from_arena,
 					  rows);

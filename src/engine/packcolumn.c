@@ -2,8 +2,6 @@
 /* packcolumn.c: columns of whole numbers in few bytes.  See packcolumn.h. */
 #include "packcolumn.h"
 
-#include <string.h>
-
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 			   "words are packed as they lie in memory: swap their bytes here");
 

@@ -324,3 +324,121 @@ bs_pack_row_valid(const BsProgram *program, const uint8_t *row)
 	}
 	return true;
 }
+
+/* ---- many rows -------------------------------------------------------------------------------- */
+
+/* Of the 4 bytes at an offset: bits that are set in some row, and in all. */
+typedef struct Bits
+{
+	uint32_t some;
+	uint32_t all;
+} Bits;
+
+static Bits
+bits_at(const BsProgram *program, const uint8_t *rows, uint32_t nrows, uint32_t offset)
+{
+	Bits bits = {.all = UINT32_MAX};
+
+	for (uint32_t i = 0; i < nrows; i++, rows += program->row_bytes)
+	{
+		uint32_t word;
+
+		memcpy(&word, rows + offset, sizeof(word));
+		bits.some |= word;
+		bits.all &= word;
+	}
+	return bits;
+}
+
+/* Is there no NULL, no other group, and nothing between the cells and the bits? */
+static bool
+all_keys_plain(const BsProgram *program, const uint8_t *rows, uint32_t nrows)
+{
+	const BsKey *last = &program->keys[program->nkeys - 1];
+	bool plain = (uint32_t) last->offset + last->width == program->null_offset;
+
+	for (uint32_t offset = program->null_offset; plain && offset < program->key_bytes; offset += 4)
+		plain = bits_at(program, rows, nrows, offset).some == 0;
+	return plain;
+}
+
+static bool
+all_keys_valid(const BsProgram *program, const uint8_t *rows, uint32_t nrows)
+{
+	if (!all_keys_plain(program, rows, nrows))
+	{
+		for (uint32_t i = 0; i < nrows; i++)
+			if (!keys_valid(program, rows + (size_t) i * program->row_bytes))
+				return false;
+		return true;
+	}
+	for (uint32_t k = 0; k < program->nkeys; k++)
+	{
+		const BsKey *key = &program->keys[k];
+		const uint8_t *cell = rows + key->offset;
+
+		if (key->type != BS_BOOL && key->type != BS_INET && key->type != BS_FLOAT4 && key->type != BS_FLOAT8)
+			continue;
+		for (uint32_t i = 0; i < nrows; i++, cell += program->row_bytes)
+			if (!key_valid(key, cell))
+				return false;
+	}
+	return true;
+}
+
+/* May a state of this aggregate that has a value be any bytes? */
+static bool
+takes_any_state(const BsAggregate *aggregate)
+{
+	switch (state_value_type(aggregate))
+	{
+		case BS_BOOL:
+		case BS_INT2:
+		case BS_INT4:
+		case BS_MACADDR:
+		case BS_FLOAT4:
+		case BS_INET:
+			return false;
+		default:
+			return aggregate->kind != BS_AGG_ACCUM_FLOAT;
+	}
+}
+
+static bool
+all_states_valid(const BsProgram *program, const BsAggregate *aggregate, Bits flags, const uint8_t *rows,
+				 uint32_t nrows)
+{
+	if (aggregate->set == 0 && (flags.all & aggregate->seen_mask) != 0 && takes_any_state(aggregate))
+		return true;
+	for (uint32_t i = 0; i < nrows; i++, rows += program->row_bytes)
+		if (!state_valid(aggregate, rows))
+			return false;
+	return true;
+}
+
+bool
+bs_pack_rows_valid(const BsProgram *program, const uint8_t *rows, uint32_t nrows)
+{
+	uint32_t a = 0;
+
+	if (program->nkeys > 0 && !all_keys_valid(program, rows, nrows))
+		return false;
+	while (a < program->naggregates)
+	{
+		uint32_t offset = program->aggregates[a].flags_offset;
+		Bits flags = bits_at(program, rows, nrows, offset);
+		uint32_t known = 0;
+
+		for (; a < program->naggregates && program->aggregates[a].flags_offset == offset; a++)
+		{
+			const BsAggregate *aggregate = &program->aggregates[a];
+
+			known |= aggregate->seen_mask | aggregate->overflow_mask;
+			if (!all_states_valid(program, aggregate, flags, rows, nrows))
+				return false;
+		}
+		if ((flags.some & ~known) != 0)
+			return false;
+	}
+	return true;
+}

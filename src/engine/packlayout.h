@@ -56,4 +56,7 @@ bs_key_is_null(const BsProgram *program, const uint8_t *row, uint32_t key)
  */
 extern bool bs_pack_row_valid(const BsProgram *program, const uint8_t *row);
 
+/* The same of all these rows: what is true of many of them at once is not asked of each. */
+extern bool bs_pack_rows_valid(const BsProgram *program, const uint8_t *rows, uint32_t nrows);
+
 #endif

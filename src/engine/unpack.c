@@ -264,22 +264,19 @@ rows_valid(const Stage *stage)
 {
 	const BsPackLayout *layout = stage->layout;
 	const BsProgram *program = layout->program;
-	uint8_t *row = stage->rows;
 
-	for (uint32_t i = 0; i < stage->nrows; i++, row += program->row_bytes)
+	for (uint32_t f = 0; layout->has_strings && f < layout->nfields; f++)
 	{
-		for (uint32_t f = 0; layout->has_strings && f < layout->nfields; f++)
-		{
-			const BsPackField *field = &layout->fields[f];
+		const BsPackField *field = &layout->fields[f];
+		uint8_t *row = stage->rows;
 
-			if ((field->part == BS_PACK_KEY || field->part == BS_PACK_ANY) &&
-				!settle_string(program, field, row))
+		if (field->part != BS_PACK_KEY && field->part != BS_PACK_ANY)
+			continue;
+		for (uint32_t i = 0; i < stage->nrows; i++, row += program->row_bytes)
+			if (!settle_string(program, field, row))
 				return false;
-		}
-		if (!bs_pack_row_valid(program, row))
-			return false;
 	}
-	return true;
+	return bs_pack_rows_valid(program, stage->rows, stage->nrows);
 }
 
 /* A table of the program with room for the rows of a message, and no index. */
@@ -352,7 +349,7 @@ take_fields(const Stage *stage, BsCursor *cursor)
 			status = take_states(stage, field, cursor);
 		else if (field->part != BS_PACK_WORD)
 			status = take_strings(stage, field, cursor);
-		else
+		else if (!bs_column_take_zeros(cursor)) /* which the rows are */
 		{
 			bs_column_unpack(cursor, stage->unpacker->values, stage->nrows);
 			if (cursor->bad || !scatter_words(stage, field))

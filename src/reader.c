@@ -14,58 +14,12 @@
 #include "engine/writer.h"
 #include "noderead.h"
 #include "once.h"
-#include "reader.h"
+#include "readerrows.h"
 
 /* Records per batch of the program: for reading, the number of groups that are merged at a time. */
 #define READ_CAPACITY 1024
 /* Rows that are made ahead when that needs other settings than the session's. */
 #define MAX_AHEAD 256
-
-/* A group that is loaded. */
-typedef struct GroupAt
-{
-	const uint8 *row;
-	uint32 ordinal; /* groupvalues.h */
-} GroupAt;
-
-typedef struct BsReaderRows
-{
-	BsWriter *writer;
-	ExprContext *econtext;
-	/* The scan tuple; behind the columns that query.h tells of, the states that were asked for. */
-	TupleTableSlot *scan;
-	int nstates;
-	BsColumnState *states;
-	int *state_columns; /* [nstates] which column of the scan tuple it is the state of */
-	bool *values_wanted; /* [nsets] values of sets that states or final functions are made of */
-	/* From which BsReadLevel on its columns are looked at; UNUSED: never. */
-	uint8 scan_level[MaxTupleAttributeNumber];
-	BsOnce *once; /* what is the same for all rows of what is loaded */
-	ProjectionInfo *projection;
-	ExprState *having; /* NULL: none */
-
-	/* What is loaded: */
-	MemoryContext window_context;
-	BsWindowData *data;
-	int64 shown;
-	uint32 chunk;
-	uint32 place;      /* in the chunk, of the next group */
-	bool zero_row_due; /* the one row of a view without GROUP BY that has counted nothing */
-	uint8 *zero_row;
-	BsGroupSets sets;
-
-	/* Rows made ahead: */
-	bool ahead;     /* this view needs it */
-	int batch_rows; /* size of the next batch */
-	MemoryContext ahead_context;
-	TupleTableSlot *ahead_slot;
-	MinimalTuple *ready;
-	int nready;
-	int next_ready;
-	GroupAt *accepted;
-} BsReaderRows;
-
-#define UNUSED 0xff
 
 /* ---------- expressions ---------- */
 
@@ -82,9 +36,33 @@ note_columns(BsReaderRows *rows, Node *expr, BsReadLevel level)
 
 		*noted = Min(*noted, (uint8) level);
 	}
+	rows->used = NULL;
 }
 
-static ProjectionInfo *
+/* Most rows need no expression: their columns are keys and results, or nobody looks at them, as at a NULL. */
+static void
+note_as_is(BsReaderRows *rows, List *tlist)
+{
+	BsShownAsIs *shown = palloc(sizeof(BsShownAsIs) * (Size) (list_length(tlist) + 1));
+	TupleTableSlot *row = rows->projection->pi_state.resultslot;
+	ListCell *cell;
+
+	foreach (cell, tlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (IsA(entry->expr, Const) && castNode(Const, entry->expr)->constisnull)
+			continue;
+		if (!IsA(entry->expr, Var))
+			return;
+		shown[rows->nas_is++] = (BsShownAsIs){.column = entry->resno - 1,
+											.of_scan = castNode(Var, entry->expr)->varattno - 1};
+	}
+	memset(row->tts_isnull, true, sizeof(bool) * (Size) row->tts_tupleDescriptor->natts);
+	rows->as_is = shown;
+}
+
+static void
 make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 {
 	BsReaderRows *rows = reader->rows;
@@ -116,9 +94,11 @@ make_projection(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 		note_columns(rows, (Node *) var, BS_LEVEL_ALL);
 		tlist = lappend(tlist, makeTargetEntry((Expr *) var, (AttrNumber) resno, NULL, false));
 	}
-	return ExecBuildProjectionInfo(tlist, rows->econtext,
-								   MakeSingleTupleTableSlot(desc, &TTSOpsVirtual), NULL,
-								   rows->scan->tts_tupleDescriptor);
+	rows->projection = ExecBuildProjectionInfo(tlist, rows->econtext,
+											   MakeSingleTupleTableSlot(desc, &TTSOpsVirtual), NULL,
+											   rows->scan->tts_tupleDescriptor);
+	if (reader->view->having == NULL)
+		note_as_is(rows, tlist);
 }
 
 /* The columns of the scan tuple, and those of the states, which are the last of desc. */
@@ -182,13 +162,13 @@ set_up_expressions(BsReader *reader, TupleDesc desc, const Bitmapset *needed)
 {
 	BsReaderRows *rows = reader->rows;
 
-	memset(rows->scan_level, UNUSED, sizeof(rows->scan_level));
+	memset(rows->scan_level, BS_COLUMN_UNUSED, sizeof(rows->scan_level));
 	rows->econtext = CreateStandaloneExprContext();
 	rows->scan = MakeSingleTupleTableSlot(make_scan_desc(reader, desc), &TTSOpsVirtual);
 	rows->econtext->ecxt_scantuple = rows->scan;
 	rows->once = bs_once_create();
 	rows->econtext->ecxt_param_list_info = bs_once_params(rows->once);
-	rows->projection = make_projection(reader, desc, needed);
+	make_projection(reader, desc, needed);
 	if (reader->view->having != NULL)
 	{
 		note_columns(rows, reader->view->having, BS_LEVEL_ALL);
@@ -485,7 +465,7 @@ list_values(BsReader *reader)
 	BsTable *table = rows->data->table;
 
 	for (int i = 0; i < reader->view->nscan; i++)
-		if (rows->scan_level[i] != UNUSED && is_over_values(reader, i))
+		if (rows->scan_level[i] != BS_COLUMN_UNUSED && is_over_values(reader, i))
 			rows->values_wanted[reader->view->scan[i].final.set] = true;
 	rows->sets = (BsGroupSets){.arena = arena, .table = table, .program = program};
 	rows->sets.values = palloc0(sizeof(BsGroupValues) * (program->nsets + 1));
@@ -517,149 +497,33 @@ bs_reader_load(BsReader *reader, int64 first, int64 last, int64 shown)
 	list_values(reader);
 	MemoryContextSwitchTo(outer);
 	rows->shown = shown;
-	rows->chunk = 0;
-	rows->place = 0;
+	rows->next_chunk = 0;
+	rows->nleft = 0;
+	rows->ordinal = 0;
 	rows->zero_row_due =
 		reader->view->ungrouped && (rows->data->table == NULL || rows->data->table->nrows == 0);
 	rows->nready = 0;
 	rows->next_ready = 0;
 }
 
-/* ---------- groups ---------- */
-
-static const void *
-resolve(void *context, uint64_t offset)
-{
-	return bs_arena_at(context, offset);
-}
-
-/* The other group is there though it has no records. */
-static bool
-is_empty(const BsProgram *program, const uint8 *row)
-{
-	return *(const uint64 *) (row + program->count_offset) == 0;
-}
-
-/* The next group in the table of groups; false after the last. */
-static bool
-next_group(BsReader *reader, GroupAt *group)
-{
-	BsReaderRows *rows = reader->rows;
-	const BsTable *table = rows->data->table;
-	const BsProgram *program = &reader->view->program;
-	uint32 number;
-
-	if (rows->zero_row_due)
-	{
-		rows->zero_row_due = false;
-		*group = (GroupAt){.row = rows->zero_row, .ordinal = BS_NO_ROW};
-		return true;
-	}
-	if (table == NULL)
-		return false;
-	do
-	{
-		while (rows->chunk < table->nchunks &&
-			   rows->place >= bs_table_chunk_rows(table, &program->layout, rows->chunk))
-		{
-			rows->chunk++;
-			rows->place = 0;
-		}
-		if (rows->chunk >= table->nchunks)
-			return false;
-		number = rows->chunk << BS_ROW_SHIFT | rows->place++;
-		group->row = bs_table_row(rows->data->arena, table, program, number);
-	} while (number + 1 == table->other && is_empty(program, group->row));
-	reader->groups_read++;
-	group->ordinal = bs_row_ordinal(&program->layout, number);
-	return true;
-}
-
-/* Is this a column that was not counted in what is loaded? */
-static bool
-lacks(const BsReader *reader, const BsWindowData *data, int column)
-{
-	return column < reader->view->nscan && data != NULL && data->lacks != NULL && data->lacks[column];
-}
-
-/* Put the columns of this level and below into the scan tuple. */
-static void
-fill_scan(BsReader *reader, GroupAt from, int64 window, BsReadLevel level)
-{
-	BsReaderRows *rows = reader->rows;
-	BsWindowData *data = rows->data;
-	TupleTableSlot *scan = rows->scan;
-	int nscan = reader->view->nscan;
-	BsGroupRow group = {.row = from.row,
-						.ordinal = from.ordinal,
-						.sets = &rows->sets,
-						.window = window,
-						.resolve = resolve,
-						.context = data != NULL ? data->arena : NULL};
-
-	ExecClearTuple(scan);
-	for (int i = 0; i < nscan + rows->nstates; i++)
-	{
-		scan->tts_isnull[i] = true;
-		if (rows->scan_level[i] > level || lacks(reader, data, i))
-			continue;
-		if (i < nscan)
-			scan->tts_values[i] = bs_finals_column(reader->view, i, &group, &scan->tts_isnull[i]);
-		else
-		{
-			scan->tts_values[i] =
-				data->lacks != NULL && data->lacks[rows->state_columns[i - nscan]]
-					? bs_columnstate_lacking()
-					: bs_columnstate_pack(&rows->states[i - nscan], reader->view, &group);
-			scan->tts_isnull[i] = false;
-		}
-	}
-	ExecStoreVirtualTuple(scan);
-}
-
-/* The scan tuple as far as it is asked for at this level.  Lives until the ExprContext is reset. */
-static TupleTableSlot *
-scan_tuple(BsReader *reader, GroupAt group, int64 window, BsReadLevel level)
-{
-	BsReaderRows *rows = reader->rows;
-	MemoryContext outer = MemoryContextSwitchTo(rows->econtext->ecxt_per_tuple_memory);
-
-	fill_scan(reader, group, window, level);
-	MemoryContextSwitchTo(outer);
-	return rows->scan;
-}
-
-/* The row of a group; NULL when HAVING is not true.  Lives until the ExprContext is reset. */
-static TupleTableSlot *
-make_row(BsReader *reader, GroupAt group)
-{
-	BsReaderRows *rows = reader->rows;
-
-	scan_tuple(reader, group, rows->shown, BS_LEVEL_ALL);
-	if (rows->having == NULL || ExecQual(rows->having, rows->econtext))
-		return ExecProject(rows->projection);
-	reader->groups_without_having++;
-	return NULL;
-}
-
 TupleTableSlot *
 bs_reader_window_tuple(BsReader *reader, int64 window)
 {
 	ResetExprContext(reader->rows->econtext);
-	return scan_tuple(reader, (GroupAt){.ordinal = BS_NO_ROW}, window, BS_LEVEL_WINDOW);
+	return bs_reader_scan_tuple(reader, (BsGroupAt){.ordinal = BS_NO_ROW}, window, BS_LEVEL_WINDOW);
 }
 
 /* The next group that is accepted; false: there is none. */
 static bool
-next_accepted(BsReader *reader, BsReaderAccept accept, void *context, GroupAt *group)
+next_accepted(BsReader *reader, BsReaderAccept accept, void *context, BsGroupAt *group)
 {
 	BsReaderRows *rows = reader->rows;
 
-	while (next_group(reader, group))
+	while (bs_reader_group(reader, group))
 	{
 		ResetExprContext(rows->econtext);
 		if (accept == NULL ||
-			accept(context, scan_tuple(reader, *group, rows->shown, BS_LEVEL_KEYS)))
+			accept(context, bs_reader_scan_tuple(reader, *group, rows->shown, BS_LEVEL_KEYS)))
 			return true;
 		reader->groups_not_accepted++;
 		CHECK_FOR_INTERRUPTS();
@@ -686,7 +550,7 @@ make_accepted(BsReader *reader, int naccepted)
 
 		CHECK_FOR_INTERRUPTS();
 		ResetExprContext(rows->econtext);
-		slot = make_row(reader, rows->accepted[i]);
+		slot = bs_reader_row(reader, rows->accepted[i]);
 		if (slot == NULL)
 			continue;
 		outer = MemoryContextSwitchTo(rows->ahead_context);
@@ -728,16 +592,14 @@ TupleTableSlot *
 bs_reader_next(BsReader *reader, BsReaderAccept accept, void *context)
 {
 	BsReaderRows *rows = reader->rows;
-	GroupAt group;
+	BsGroupAt group;
 
 	if (rows->ahead)
 		return next_ahead(reader, accept, context);
 	while (next_accepted(reader, accept, context, &group))
 	{
-		TupleTableSlot *slot;
+		TupleTableSlot *slot = bs_reader_row(reader, group);
 
-		ResetExprContext(rows->econtext);
-		slot = make_row(reader, group);
 		if (slot != NULL)
 			return slot;
 		CHECK_FOR_INTERRUPTS();

@@ -436,37 +436,10 @@ bs_view_count_windows(Oid relid, uint64 fingerprint, int64 first, int64 end)
 /* ---------- their groups ---------- */
 
 static void
-free_arena(void *arg)
+free_data(void *data)
 {
-	BsWindowData *data = arg;
-
-	if (data->arena != NULL)
-		bs_arena_free_private(data->arena);
-	data->arena = NULL;
-	data->table = NULL;
-}
-
-void
-bs_window_data_free(BsWindowData *data)
-{
-	/* The callback stays registered and finds nothing to do. */
-	free_arena(data);
-}
-
-void
-bs_window_data_make(BsWindowData *data, const BsProgram *program, uint64 usable_bytes, uint64 expected_rows)
-{
-	uint64 table;
-
-	data->arena = bs_arena_create(bs_arena_size_for(usable_bytes));
-	if (data->arena == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
-						errdetail("Failed to get %llu bytes for the groups of a window.",
-								  (unsigned long long) usable_bytes)));
-	table = bs_table_create(data->arena, program, (uint32) Min(expected_rows, UINT32_MAX / 4));
-	if (table == 0)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	data->table = bs_arena_at(data->arena, table);
+	/* When it has been done before it finds nothing to do. */
+	bs_window_data_free(data);
 }
 
 /* Who reads what into what. */
@@ -629,7 +602,7 @@ data_create(MemoryContext context)
 	BsWindowData *data = MemoryContextAllocZero(context, sizeof(BsWindowData));
 	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
 
-	callback->func = free_arena;
+	callback->func = free_data;
 	callback->arg = data;
 	MemoryContextRegisterResetCallback(context, callback);
 	return data;
@@ -725,7 +698,7 @@ read_view(Oid relid, const BsViewProgram *compiled, BsWriter *writer, int64 firs
 		/* Of a rolling view, what has gone is no longer asked for. */
 		span = span_of(&reading, first, last);
 		panes = panes_of_parts(reading.parts, reading.nparts, span.first, span.end, &npanes, in_part);
-		free_arena(data);
+		bs_window_data_free(data);
 		pfree(before);
 		/* There are ever fewer panes to lose: only growth needs a bound. */
 		if (!fitted && ++tries == MAX_TRIES)

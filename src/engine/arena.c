@@ -145,6 +145,22 @@ bs_arena_free_private(BsArena *arena)
 		munmap(arena, arena->mapped_bytes);
 }
 
+bool
+bs_arena_renew(BsArena *arena, uint64_t touched_bytes)
+{
+	BsArena fresh = {.magic = ARENA_MAGIC,
+					 .map = arena->map,
+					 .units = arena->units,
+					 .nunits = arena->nunits,
+					 .mapped_bytes = arena->mapped_bytes};
+
+	if (arena->fresh << UNIT_SHIFT > touched_bytes)
+		return false;
+	memset(arena_map(arena), 0, arena->fresh);
+	*arena = fresh;
+	return true;
+}
+
 static void
 list_push(BsArena *arena, uint64_t unit, unsigned order)
 {

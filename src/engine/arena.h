@@ -34,6 +34,12 @@ extern BsArena *bs_arena_init(void *base, size_t size);
 extern BsArena *bs_arena_create(size_t size);
 extern void bs_arena_free_private(BsArena *arena);
 
+/*
+ * Make an arena new again, as if nothing had ever been taken from it, if no more than so many bytes have; else nothing is
+ * done and it answers false.  Memory that was touched stays so: who takes it again waits for no page.
+ */
+extern bool bs_arena_renew(BsArena *arena, uint64_t touched_bytes);
+
 /* Bytes of a private arena in which blocks worth usable_bytes fit. */
 extern size_t bs_arena_size_for(size_t usable_bytes);
 

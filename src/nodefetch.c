@@ -146,6 +146,28 @@ free_data(void *arg)
 	bs_window_data_free(arg);
 }
 
+/*
+ * As many groups as the node with most has of these windows. The others have the same or others, nobody knows: an index
+ * that grows costs less than one of which most is empty.
+ */
+static uint64
+most_groups(const BsNodeReading *reading, int64 first, int64 last)
+{
+	uint64 most = 0;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+		uint64 groups = 0;
+
+		for (int w = 0; w < part->nwindows; w++)
+			if (part->windows[w].window >= first && part->windows[w].window <= last)
+				groups += part->windows[w].groups;
+		most = Max(most, groups);
+	}
+	return most;
+}
+
 /* What the nodes have said about these windows. */
 static void
 sum_windows(const BsNodeReading *reading, int64 first, int64 last, BsWindowInfo *sum)
@@ -187,7 +209,7 @@ make_tables(BsNodeReading *reading, const int64 *firsts, const int64 *lasts, int
 		sum_windows(reading, firsts[i], lasts[i], &fetched->data->info);
 		bs_window_data_make(fetched->data, &reading->view->program,
 							(fetched->data->info.bytes * 2 + SLACK_BYTES) << tries,
-							fetched->data->info.groups);
+							most_groups(reading, firsts[i], lasts[i]));
 	}
 	MemoryContextSwitchTo(outer);
 }

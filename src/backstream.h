@@ -30,7 +30,7 @@
  *   lanes.c         PostgreSQL's values as the engine's, and back
  *
  *   counting
- *   registry.c      views in shared memory; advance.c closes windows, viewread.c reads them
+ *   registry.c      views in shared memory; advance.c closes windows, viewread.c and windowtable.c read them
  *   active.c        the views that this process runs; activeadd.c a batch into them,
  *                   tidy.c their foreign states
  *   worker.c        the receivers; exporterconfig.c the administrator's table for them,

@@ -9,8 +9,8 @@
  *       1      4, little-endian: which of the ranges asked for, from 0
  *
  * For each range comes WINDOW, perhaps LACKS (a byte per column of the scan tuple: 1 if some of it was counted before
- * the definition had that), and then ROWS as often as it takes; or GONE, alone: a part of it has been dropped, and
- * it is to be forgotten.  The last one is END, whose packed message counts the others.
+ * the definition had that), and then ROWS as often as it takes; or GONE, at once or after some of it: a part of it has
+ * been dropped, and it is to be forgotten.  The last one is END, whose packed message counts the others.
  */
 #ifndef BS_NODEPARTIALS_H
 #define BS_NODEPARTIALS_H

@@ -6,7 +6,8 @@
  *   partials()      the groups of some of them, packed
  *
  * A window is taken out of shared memory as for any reader, and packed chunk by chunk as the executor asks for rows:
- * there is never more than one window in memory.  What may be selected may be sent.
+ * there is never more than one window in memory.  Where all of it is in one table (windowtable.c) it is packed from there, so
+ * that the first groups are on their way before the last have been looked at.  What may be selected may be sent.
  */
 #include "backstream.h"
 
@@ -48,8 +49,10 @@ typedef struct Serving
 	int64 *firsts;
 	int64 *lasts;
 	int range;
+	bool begun; /* this range */
 	MemoryContext range_context;
-	BsWindowData *data;
+	BsWindowData *data;  /* what is being sent of it, or NULL: */
+	BsWindowTable table; /* it is packed from here; .partial NULL: none is */
 	BsNodeFilter *filter; /* NULL: all groups are wanted */
 	BsPackPlace place;
 	bool lacks_sent;
@@ -218,9 +221,8 @@ begin_serving(FunctionCallInfo fcinfo)
 	callback->func = free_writer;
 	callback->arg = serving;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	serving->writer = bs_writer_create(&serving->view->program);
 	serving->packer = bs_packer_create(&serving->view->program, serving->portable);
-	if (serving->writer == NULL || serving->packer == NULL)
+	if (serving->packer == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	serving->firsts = bigints(PG_GETARG_ARRAYTYPE_P(3), &serving->nranges);
 	serving->lasts = bigints(PG_GETARG_ARRAYTYPE_P(4), &nlasts);
@@ -285,37 +287,102 @@ choose_groups(Serving *serving, int64 window)
 	return ngroups;
 }
 
-/* Load the next range; its first message, or false when there are no more. */
-static bool
-next_range(Serving *serving, Datum *message)
+/* Read a range into memory of our own.  Returns how many groups will be sent. */
+static uint64
+load_range(Serving *serving)
 {
-	BsBytes nothing = {.data = NULL, .len = 0};
-	BsBytes packed_pane;
+	int64 first = serving->firsts[serving->range];
 	MemoryContext outer;
-	BsPackedPane pane;
-	int64 first;
 
-	if (serving->range == serving->nranges)
-		return false;
-	first = serving->firsts[serving->range];
-	MemoryContextReset(serving->range_context);
+	if (serving->writer == NULL)
+		serving->writer = bs_writer_create(&serving->view->program);
+	if (serving->writer == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	outer = MemoryContextSwitchTo(serving->range_context);
 	serving->data = bs_view_read_fixed(serving->def->relid, serving->view, serving->writer, first,
 									   serving->lasts[serving->range], serving->range_context);
 	MemoryContextSwitchTo(outer);
-	memset(&serving->place, 0, sizeof(serving->place));
 	serving->lacks_sent = serving->data->lacks == NULL;
-	if (is_gone(serving, first))
-	{
+	return choose_groups(serving, first);
+}
+
+static Datum
+gone(Serving *serving)
+{
+	BsBytes nothing = {.data = NULL, .len = 0};
+
+	if (serving->data != NULL)
 		bs_window_data_free(serving->data);
-		serving->lacks_sent = true;
-		*message = wrap(BS_PARTIALS_GONE, serving->range, nothing);
+	serving->table.partial = NULL;
+	serving->lacks_sent = true;
+	return wrap(BS_PARTIALS_GONE, serving->range, nothing);
+}
+
+/* Begin the next range; its first message, or false when there are no more. */
+static bool
+next_range(Serving *serving, Datum *message)
+{
+	BsPackedPane pane;
+	BsBytes packed_pane;
+
+	if (serving->range == serving->nranges)
+		return false;
+	serving->begun = true;
+	MemoryContextReset(serving->range_context);
+	memset(&serving->place, 0, sizeof(serving->place));
+	serving->lacks_sent = true;
+	pane = (BsPackedPane){.window = serving->firsts[serving->range]};
+	if (serving->filter == NULL &&
+		bs_window_table_find(serving->def->relid, serving->view, pane.window, serving->lasts[serving->range],
+							 &serving->table))
+		pane.ngroups = serving->table.ngroups;
+	else
+	{
+		serving->table.partial = NULL;
+		pane.ngroups = load_range(serving);
+	}
+	if (is_gone(serving, pane.window))
+	{
+		*message = gone(serving);
 		return true;
 	}
-	pane = (BsPackedPane){.window = first, .ngroups = choose_groups(serving, first)};
 	packed(bs_pack_pane(serving->packer, &pane, &packed_pane));
 	*message = wrap(BS_PARTIALS_WINDOW, serving->range, packed_pane);
 	return true;
+}
+
+/* The next groups from where they are; false after the last. */
+static bool
+next_of_table(Serving *serving, Datum *message)
+{
+	BsTable *table = bs_window_table_lock(&serving->table);
+	BsPackStatus status;
+	BsBytes bytes;
+
+	if (table == NULL)
+	{
+		*message = gone(serving);
+		return true;
+	}
+	status = bs_pack_rows(serving->packer, bs_shared_arena(), table, serving->firsts[serving->range],
+						  &serving->place, &bytes);
+	bs_window_table_unlock(&serving->table);
+	packed(status);
+	if (bytes.len > 0)
+		*message = wrap(BS_PARTIALS_ROWS, serving->range, bytes);
+	return bytes.len > 0;
+}
+
+static bool
+next_of_data(Serving *serving, Datum *message)
+{
+	BsBytes bytes;
+
+	packed(bs_pack_rows(serving->packer, serving->data->arena, serving->data->table,
+						serving->firsts[serving->range], &serving->place, &bytes));
+	if (bytes.len > 0)
+		*message = wrap(BS_PARTIALS_ROWS, serving->range, bytes);
+	return bytes.len > 0;
 }
 
 static bool
@@ -332,19 +399,15 @@ next_message(Serving *serving, Datum *message)
 		*message = wrap(BS_PARTIALS_LACKS, serving->range, bytes);
 		return true;
 	}
-	if (serving->data != NULL && serving->data->table != NULL)
-	{
-		packed(bs_pack_rows(serving->packer, serving->data->arena, serving->data->table,
-							serving->firsts[serving->range], &serving->place, &bytes));
-		if (bytes.len > 0)
-		{
-			*message = wrap(BS_PARTIALS_ROWS, serving->range, bytes);
-			return true;
-		}
-	}
-	if (serving->data != NULL)
+	if (serving->table.partial != NULL && next_of_table(serving, message))
+		return true;
+	if (serving->data != NULL && serving->data->table != NULL && next_of_data(serving, message))
+		return true;
+	if (serving->begun)
 		serving->range++;
+	serving->begun = false;
 	serving->data = NULL;
+	serving->table.partial = NULL;
 	if (next_range(serving, message))
 		return true;
 	if (serving->ended)

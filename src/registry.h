@@ -620,6 +620,30 @@ extern void bs_window_data_free(BsWindowData *data);
 extern void bs_window_data_make(BsWindowData *data, const BsProgram *program, uint64 usable_bytes,
 								uint64 expected_rows);
 
+/*
+ * The table that has all groups of some windows, if one has and they need not be merged; it is found anew for each
+ * look, for it may be dropped at any time, and a table has grown by the next.
+ */
+typedef struct BsWindowTable
+{
+	BsSharedPartial *partial;
+	uint64 fingerprint;
+	int64 start;   /* of the pane */
+	uint32 serial; /* of the table */
+	uint32 ngroups;
+} BsWindowTable;
+
+/*
+ * Is there such a table for the windows first .. last (starts, inclusive) of a view?  Says nothing of whether another part of
+ * them was dropped before: who reads it looks at that (bs_view_extent) after this.
+ */
+extern bool bs_window_table_find(Oid relid, const struct BsViewProgram *compiled, int64 first, int64 last,
+								 BsWindowTable *found);
+
+/* The table, in bs_shared_arena(), under its partial's lock until it is unlocked; NULL, without a lock: it is gone. */
+extern BsTable *bs_window_table_lock(const BsWindowTable *found);
+extern void bs_window_table_unlock(const BsWindowTable *found);
+
 /* Add what is known of a window, but its start and whether it is closed. */
 extern void bs_window_info_add(BsWindowInfo *sum, const BsWindowInfo *info);
 

@@ -132,6 +132,43 @@ wrong_release_is_refused(void **state)
 	bs_arena_free_private(arena);
 }
 
+/* As new: the same blocks in the same places, and nothing that was there before is in the way. */
+static void
+renewed(void **state)
+{
+	BsArena *arena = bs_arena_create(bs_arena_size_for(USABLE));
+	uint64_t total = bs_arena_stats(arena).total_bytes;
+	uint64_t first[100];
+
+	(void) state;
+	for (int round = 0; round < 3; round++)
+	{
+		for (int i = 0; i < 100; i++)
+		{
+			uint64_t block = bs_arena_alloc(arena, 64u << (i % 10));
+
+			assert_int_not_equal(block, 0);
+			assert_true(round == 0 || block == first[i]);
+			first[i] = block;
+			memset(bs_arena_at(arena, block), 0xff, 64u << (i % 10));
+			if (i % 3 == 0)
+				bs_arena_release(arena, block, 64u << (i % 10));
+		}
+		assert_true(bs_arena_renew(arena, BS_ARENA_MAX_BLOCK));
+		assert_int_equal(bs_arena_stats(arena).used_bytes, 0);
+		assert_int_equal(bs_arena_stats(arena).peak_bytes, 0);
+		assert_int_equal(bs_arena_stats(arena).failures, 0);
+		assert_int_equal(bs_arena_stats(arena).total_bytes, total);
+	}
+	assert_int_not_equal(bs_arena_alloc(arena, BS_ARENA_MAX_BLOCK), 0);
+	assert_int_not_equal(bs_arena_alloc(arena, BS_ARENA_MAX_BLOCK), 0);
+	/* More was touched than may be: it stays as it is. */
+	assert_false(bs_arena_renew(arena, BS_ARENA_MAX_BLOCK));
+	assert_int_equal(bs_arena_stats(arena).used_bytes, 2 * BS_ARENA_MAX_BLOCK);
+	assert_true(bs_arena_renew(arena, 2 * BS_ARENA_MAX_BLOCK));
+	bs_arena_free_private(arena);
+}
+
 int
 main(void)
 {
@@ -141,6 +178,7 @@ main(void)
 		cmocka_unit_test(all_of_it_and_back),
 		cmocka_unit_test(random_blocks_keep_apart),
 		cmocka_unit_test(wrong_release_is_refused),
+		cmocka_unit_test(renewed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

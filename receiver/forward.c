@@ -19,6 +19,7 @@
 #include <xxhash.h>
 #pragma GCC diagnostic pop
 
+#include "fragments.h"
 #include "lookup.h"
 #include "udp.h"
 
@@ -194,6 +195,7 @@ open_target(Target *target, const BsSockaddr *to)
 		return error;
 	}
 	(void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* as far as wmem_max goes */
+	bs_fragments_allow(fd, to->ss_family);
 	close_target(target);
 	target->fd = fd;
 	target->address = address;

@@ -20,7 +20,7 @@ packages_of() {
 	case $1 in
 		build) echo "$build" ;;
 		check) echo "$build $tools binutils clang libclang-rt-14-dev libcmocka-dev libipc-run-perl" \
-			"faketime libjansson-dev mmdb-bin nfdump $npm perl postgresql-15-hll postgresql-15-tdigest procps" \
+			"faketime iproute2 libjansson-dev mmdb-bin nfdump $npm perl postgresql-15-hll postgresql-15-tdigest procps" \
 			"pmacct softflowd tshark" ;;
 		demo) echo "$build $tools perl-base procps softflowd" ;;
 		deb) echo "$build $tools debhelper dpkg-dev fakeroot help2man postgresql-server-dev-all" ;;

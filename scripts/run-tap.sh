@@ -9,6 +9,7 @@
 # (else one is made and removed); KEEP=1 leaves the working directory there, with the servers' logs.
 # Tests find: BACKSTREAM_SOURCE (a readable copy of t/), the built clients of test/clients in
 # BACKSTREAM_CLIENTS, bs-generate and bs-replay in BACKSTREAM_TOOLS, and BACKSTREAM_SHARED if it was set.
+# A test that uses BackStreamHosts runs in a network of its own (own-network.sh).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -82,8 +83,16 @@ for f in "$@"; do
 	name=$(basename "$f")
 	[ -e "$work/source/t/$name" ] || continue
 	echo "# $name"
+	as_user=$as
+	TESTDIR=$work/run
+	if grep -q '^use BackStreamHosts' "$work/source/t/$name"; then
+		# What it leaves ends by itself, and the process ids in its folders are none of ours.
+		as_user=$here/scripts/own-network.sh
+		TESTDIR=$work/run/own
+		"$as" mkdir -p "$TESTDIR"
+	fi
 	# Its own log keeps PostgreSQL::Test's chatter out of the way; the TAP comes through.
-	"$as" perl "$work/source/t/$name" || {
+	"$as_user" perl "$work/source/t/$name" || {
 		echo "not ok - tap/$name ended with status $?"
 		status=1
 	}

@@ -32,20 +32,20 @@ sub free_port
 	die 'no free UDP port';
 }
 
-# Start the generator: options by name, with _ for -.  It ends by itself, within 10 s if not told
-# otherwise.
+# Start the generator: options by name, with _ for -; without a value where that is undefined.  It ends by itself, within 10 s
+# if not told otherwise.  "on" is a command that runs it elsewhere.
 sub start_generate
 {
 	my (%options) = @_;
 	$dir //= PostgreSQL::Test::Utils::tempdir();
 	my $totals = "$dir/totals" . ++$made . ".json";
-	my @command = ("$ENV{BACKSTREAM_TOOLS}/bs-generate", '--quiet', "--totals=$totals");
+	my @command = (@{ delete $options{on} // [] }, "$ENV{BACKSTREAM_TOOLS}/bs-generate", '--quiet', "--totals=$totals");
 	my %run = (totals => $totals, err => '');
 
 	for my $name (sort keys %options)
 	{
 		(my $option = $name) =~ tr/_/-/;
-		push @command, "--$option=$options{$name}";
+		push @command, defined $options{$name} ? "--$option=$options{$name}" : "--$option";
 	}
 	my $nothing = '';
 	$run{handle} = IPC::Run::start(\@command, '<', \$nothing, '>', \$run{out}, '2>', \$run{err},

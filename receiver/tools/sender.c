@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../fragments.h"
+
 #define CONTROL_BYTES CMSG_SPACE(sizeof(struct in_pktinfo))
 #define SEND_BUFFER   (4 << 20)
 
@@ -110,6 +112,7 @@ sender_socket(BsSender *sender, const BsAddress *base)
 		return false;
 	/* Only a wish: on loopback a datagram leaves the send buffer when it was received. */
 	(void) setsockopt(sender->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	bs_fragments_allow(sender->fd, target->sa_family);
 	if (sender->names_source)
 		return true;
 	if (base != NULL && bind(sender->fd, (const struct sockaddr *) &base->storage, base->len) != 0)

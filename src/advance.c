@@ -166,7 +166,7 @@ close_and_drop(BsSharedView *view, const BsViewTiming *timing, int64 closed_befo
 	if (needed_still(view, &needed))
 		drop_before = Min(drop_before, needed);
 	for (BsSharedView *part = view; part != NULL; part = bs_registry_predecessor(part))
-		close_and_drop_slot(part, bs_panes_closed_before(windowing, closed_before),
+		close_and_drop_slot(part, bs_timing_panes_closed_before(timing, closed_before),
 							bs_window_from(windowing, drop_before));
 }
 

@@ -532,7 +532,7 @@ static int
 write_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uint64 *bytes)
 {
 	Job job = {.kept = kept, .view = view, .breathe = breathe};
-	int64 closed = BS_TIME_NEG_INFINITY;
+	int64 closed;
 	uint64 number;
 	bool mine;
 
@@ -547,8 +547,7 @@ write_view(BsFiled *kept, BsSharedView *view, void (*breathe)(void), uint64 *byt
 	number = state_number(&job);
 	if (number == kept->written)
 		return 0;
-	if (job.timing.windowed)
-		closed = bs_panes_closed_before(&job.timing.windowing, job.head.closed_before);
+	closed = bs_timing_panes_closed_before(&job.timing, job.head.closed_before);
 	if (closed > kept->segmented_before)
 		write_segment(&job, closed, bytes);
 	if (job.error == 0)

@@ -123,6 +123,18 @@ bs_timing_is_fetched(const BsViewTiming *timing)
 }
 
 /*
+ * With the windows that start before closed_before closed, panes that start before this take no more records.  Of a
+ * rolling view closed_before is where its window begins: what is in it is never closed.
+ */
+static inline int64
+bs_timing_panes_closed_before(const BsViewTiming *timing, int64 closed_before)
+{
+	if (!timing->windowed)
+		return BS_TIME_NEG_INFINITY;
+	return timing->rolling ? closed_before : bs_panes_closed_before(&timing->windowing, closed_before);
+}
+
+/*
  * Set what a partial in private memory, which is merged into a shared one, does with groups beyond
  * max_groups.  Where they are gathered only the shared one knows which have a row already.
  */

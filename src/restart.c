@@ -309,7 +309,7 @@ close_until(BsSharedView *view, int64 closed_before)
 	if (!view->timing.windowed || closed_before == BS_TIME_NEG_INFINITY)
 		return;
 	for (BsSharedView *part = view; part != NULL; part = bs_registry_predecessor(part))
-		close_slot(part, bs_panes_closed_before(&view->timing.windowing, closed_before));
+		close_slot(part, bs_timing_panes_closed_before(&view->timing, closed_before));
 	raise_to(&view->closed_before, closed_before);
 }
 
@@ -419,9 +419,7 @@ take_state(Return *job, const BsViewDef *def)
 	job->unpacker = bs_unpacker_create(program, program->fingerprint, state_valid, job);
 	if (job->view == NULL || job->writer == NULL || job->unpacker == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	job->closed = BS_TIME_NEG_INFINITY;
-	if (program->windowed)
-		job->closed = bs_panes_closed_before(&program->windowing, job->head.closed_before);
+	job->closed = bs_timing_panes_closed_before(&job->view->timing, job->head.closed_before);
 	if (job->view->timing.clock == BS_CLOCK_WALL)
 		job->shift = Max(GetCurrentTimestamp() - job->head.written_at, 0);
 	bs_checkpoint_state_path(path, job->relid, job->waited);

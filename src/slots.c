@@ -270,7 +270,7 @@ start_partials(BsSharedView *view, const BsProgram *program, const BsViewTiming 
 		bs_partial_lock_write(partial);
 		bs_partial_init(&partial->partial, program, timing->max_groups);
 		bs_partial_close(&partial->partial,
-						 bs_panes_closed_before(&timing->windowing, closed_before));
+						 bs_timing_panes_closed_before(timing, closed_before));
 		bs_partial_unlock(partial);
 	}
 }

@@ -89,22 +89,40 @@ start(View *view)
 	bs_partial_init(&view->partial, &view->program, UINT64_MAX);
 }
 
+/* How many views have the first one's panes: itself, and those that follow. */
+static uint32_t
+same_panes(const View *views, uint32_t nviews)
+{
+	uint32_t n = 1;
+
+	while (n < nviews && n < BS_MAX_SHARERS && bs_share_same_panes(&views[0].program, &views[n].program))
+		n++;
+	return n;
+}
+
 static double
-feed(View *views, uint32_t nviews, BsArena *arena, BsShare *share, const BsBatch *batch)
+feed(View *views, uint32_t nviews, BsArena *arena, bool sharing, BsShare *share, const BsBatch *batch)
 {
 	double began = now_ns();
 
 	if (share != NULL)
 		bs_share_begin(share, batch);
-	for (uint32_t i = 0; i < nviews; i++)
+	for (uint32_t i = 0, n; i < nviews; i += n)
 	{
-		View *view = &views[i];
+		BsSharer sharers[BS_MAX_SHARERS];
 		const BsEvaluated *e =
-			bs_program_evaluate(&view->program, batch, BS_TIME_INFINITY, NULL, NULL);
+			bs_program_evaluate(&views[i].program, batch, BS_TIME_INFINITY, NULL, NULL);
 
-		bs_partial_follow(&view->partial, arena, &view->program, batch,
-						  &(BsViewTimes){.future_limit = BS_TIME_INFINITY, .front = BS_TIME_NEG_INFINITY});
-		bs_partial_add(&view->partial, arena, &view->program, view->writer, batch, e, NULL, NULL);
+		n = sharing ? same_panes(views + i, nviews - i) : 1;
+		for (uint32_t j = 0; j < n; j++)
+		{
+			View *view = &views[i + j];
+
+			bs_partial_follow(&view->partial, arena, &view->program, batch,
+							  &(BsViewTimes){.future_limit = BS_TIME_INFINITY, .front = BS_TIME_NEG_INFINITY});
+			sharers[j] = (BsSharer){&view->partial, &view->program, view->writer};
+		}
+		bs_partial_add_shared(sharers, n, arena, batch, e);
 	}
 	if (share != NULL)
 		bs_share_end(share);
@@ -135,7 +153,7 @@ measure(View *views, uint32_t nviews, bool sharing, uint64_t ngroups)
 		for (int i = 0; i < NBATCHES; i++)
 		{
 			fill(batch, ngroups);
-			spent += feed(views, nviews, arena, share, batch);
+			spent += feed(views, nviews, arena, sharing, share, batch);
 		}
 		if (spent < best)
 			best = spent;

@@ -311,8 +311,8 @@ def parts(server, report, quick):
     report.bar("a second view over the same keys / the first, from memory",
                (of_views["views sharing", 2] - first) / first, 0.8)
     of_widths = {(kind, int(what)): nsec for kind, what, nsec in report.parts if kind.startswith("widths")}
-    report.note("hops of four widths over the same keys / one, from memory",
-                of_widths["widths sharing", 4] / of_widths["widths alone", 1])
+    report.bar("hops of four widths over the same keys / one, from memory",
+               of_widths["widths sharing", 4] / of_widths["widths alone", 1], 1.5)
     report.note("the same, each alone", of_widths["widths alone", 4] / of_widths["widths alone", 1])
     report.note("sixteen views over the same keys / one, from memory", of_views["views sharing", 16] / first)
     report.note("the same, each alone", of_views["views alone", 16] / first)

@@ -384,7 +384,7 @@ CREATE FUNCTION backstream.explain(query text,
 		OUT part text, OUT expression text, OUT evaluated text, OUT bytes integer) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_explain' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION backstream.explain(text) IS
-'How a continuous view of this query would be kept: what the engine evaluates by itself (native), what PostgreSQL computes for it record by record (computed), bytes per group: of each key and state, and of a whole group without what is of variable length; and with which views that run already it would share the work of its filter or keys.';
+'How a continuous view of this query would be kept: what the engine evaluates by itself (native), what PostgreSQL computes for it record by record (computed), bytes per group: of each key and state, and of a whole group without what is of variable length; and with which views that run already it would share the work of its filter or keys, or whole panes: then it costs next to nothing.';
 /* ---------- reading windows ---------- */
 
 CREATE FUNCTION backstream.latest(continuous_view anyelement) RETURNS SETOF anyelement
@@ -726,7 +726,7 @@ COMMENT ON COLUMN backstream.views.errors IS 'on which the query failed';
 COMMENT ON COLUMN backstream.views.last_error IS 'why; shown to the owner and to pg_read_all_stats';
 COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views; on nodes: other servers keep it (backstream.nodes).  One that has outputs is active here, too: what nodes have closed is merged for these, and the columns tell of that';
 COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
-COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory';
+COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory; what views share is counted at each of them';
 COMMENT ON COLUMN backstream.views.since IS 'the definition began to count what it counts';
 COMMENT ON COLUMN backstream.views.next_since IS 'a definition waits to take over (CREATE OR REPLACE), counting since then; NULL: none';
 COMMENT ON COLUMN backstream.views.next_until IS 'it takes over when the window that ends then, its first full one, is closed; NULL: not known yet';

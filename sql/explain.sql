@@ -97,5 +97,19 @@ SELECT pg_temp.show($$
 SELECT pg_temp.show($$
   SELECT time, src_addr, dst_addr, count(DISTINCT dst_port) AS ports FROM explained.small_flows GROUP BY 1, 2, 3
   HAVING count(DISTINCT dst_port) >= 100 $$);
+-- which count in the same panes: other widths over them, other output; not other panes, keys, states or max_groups
+CREATE VIEW explained.hops WITH (continuous) AS
+  SELECT hop(time_flow_end, '10 s', '1 min') AS time, src_addr, sum(bytes) AS bytes FROM backstream.flow GROUP BY 1, 2;
+CREATE VIEW explained.tens WITH (continuous, retain = '2 days') AS
+  SELECT tumble(time_flow_end, '10 s') AS time, src_addr, sum(bytes) * 8 AS bits FROM backstream.flow GROUP BY 1, 2 HAVING sum(bytes) > 5;
+CREATE VIEW explained.small WITH (continuous, max_groups = '10') AS
+  SELECT tumble(time_flow_end, '10 s') AS time, src_addr, sum(bytes) * 8 AS bits FROM backstream.flow GROUP BY 1, 2 HAVING sum(bytes) > 5;
+CREATE VIEW explained.minutes WITH (continuous) AS
+  SELECT tumble(time_flow_end, '1 min') AS time, src_addr, sum(bytes) AS bytes FROM backstream.flow GROUP BY 1, 2;
+CREATE FUNCTION pg_temp.panes(query text) RETURNS TABLE (part text, evaluated text) LANGUAGE sql AS
+  $$ SELECT part, evaluated FROM backstream.explain(query) WHERE part IN ('keys', 'panes') $$;
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, src_addr, sum(bytes) AS bytes FROM backstream.flow GROUP BY 1, 2 $$);
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, src_addr, sum(packets) AS packets FROM backstream.flow GROUP BY 1, 2 $$);
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, src_addr, sum(bytes) AS bytes, max(flow_type) FROM backstream.flow GROUP BY 1, 2 $$);
 SELECT view, group_bytes, computed, groups FROM backstream.views ORDER BY 1;
 DROP SCHEMA explained CASCADE;

@@ -161,8 +161,8 @@ feeding_of(const BsViewProgram *compiled)
 	return remote ? BS_FEED_NODES : BS_FEED_WRITERS;
 }
 
-static BsViewTiming
-timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
+BsViewTiming
+bs_active_timing(const BsViewProgram *compiled, const BsViewOptions *options)
 {
 	const BsProgram *program = &compiled->program;
 	BsViewTiming timing;
@@ -203,7 +203,7 @@ timing_of(const BsViewProgram *compiled, const BsViewOptions *options)
 BsSharedView *
 bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled)
 {
-	BsViewTiming timing = timing_of(compiled, &def->options);
+	BsViewTiming timing = bs_active_timing(compiled, &def->options);
 
 	return bs_registry_attach(def, compiled, &timing);
 }
@@ -226,7 +226,7 @@ note_owner(BsActiveView *view, bool may_read)
 static void
 attach_later(BsActiveView *view, const BsViewDef *def, bool may_read)
 {
-	BsViewTiming timing = timing_of(view->compiled, &def->options);
+	BsViewTiming timing = bs_active_timing(view->compiled, &def->options);
 	BsPendingView *pending;
 
 	view->shared = bs_registry_attached(def, view->compiled, &timing);

@@ -35,6 +35,12 @@ typedef struct BsActiveView
 	BsPartial scratch;
 	BsArena *scratch_arena;
 	MemoryContext context; /* of what compiled holds */
+	/*
+	 * Views that count in the same panes (engine/partial.h): the one whose work is the others' too, NULL when that is
+	 * this one or there are no others; and the next of them.  Between begin and end.
+	 */
+	struct BsActiveView *leader;
+	struct BsActiveView *next_sharer;
 	struct BsActiveView *next;
 } BsActiveView;
 
@@ -53,6 +59,13 @@ extern void bs_active_take(BsActiveKind wanted);
 
 /* Has something changed since the last refresh? */
 extern bool bs_active_stale(void);
+
+/* What a view's options come to, once it has been compiled. */
+extern BsViewTiming bs_active_timing(const BsViewProgram *compiled, const BsViewOptions *options);
+
+/* Do two views over one stream count in the same panes? */
+extern bool bs_active_same_panes(const BsViewProgram *a, const BsViewTiming *timing_a, const BsViewProgram *b,
+								 const BsViewTiming *timing_b);
 
 /* The slot of a view that has been compiled, made when there is none; NULL when all are taken.  It is locked. */
 extern BsSharedView *bs_active_attach(const BsViewDef *def, const BsViewProgram *compiled);
@@ -97,7 +110,7 @@ extern bool bs_active_wanted(Oid stream, bool *wanted);
 
 /*
  * Between begin and end the views over a stream share what they have in common in this batch
- * (engine/share.h).  with_groups: each view adds to one partial only, always (receivers).
+ * (engine/share.h), and those with the same panes have a leader.  with_groups: each view adds to one partial only, always (receivers).
  */
 extern void bs_active_begin(Oid stream, const BsBatch *batch, bool with_groups);
 extern void bs_active_end(Oid stream);

@@ -277,30 +277,93 @@ bs_view_note_time(BsSharedView *view, int64 highest)
 		;
 }
 
+/* ---- a receiver's batch ------------------------------------------------------------------------- */
+
+static void
+feed_alone(BsActiveView *view, const BsBatch *batch, int writer, const char **error)
+{
+	BsSharedPartial *shared = &view->shared->partials[writer];
+	const char *reason;
+
+	bs_active_add(view, batch, &shared->partial, bs_shared_arena(), shared, error);
+	reason = bs_computed_suspended(view->compiled->computed);
+	if (reason != NULL)
+		bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
+}
+
+/*
+ * Views with the same panes: evaluated once, and added to under all of their locks.  Nobody else takes more than one
+ * partial's lock at a time.
+ */
+static void
+feed_together(BsActiveView **views, uint32 nviews, const BsBatch *batch, int writer, const char **error)
+{
+	BsActiveView *first = views[0];
+	BsProgram *program = &first->compiled->program;
+	int64 future_limit = bs_view_future_limit(first->shared);
+	BsSharer sharers[BS_MAX_SHARERS];
+	uint32 nsharers = 0;
+	const BsEvaluated *evaluated;
+
+	evaluated = bs_program_evaluate(program, batch, future_limit, NULL, NULL);
+	for (uint32 i = 0; i < nviews; i++)
+	{
+		BsSharedPartial *shared = &views[i]->shared->partials[writer];
+		const BsProgram *own = &views[i]->compiled->program;
+		BsViewTimes times = times_with(views[i], batch);
+
+		times.future_limit = future_limit;
+		bs_partial_lock_write(shared);
+		if (shared->partial.fingerprint != own->fingerprint)
+			continue;
+		bs_partial_follow(&shared->partial, bs_shared_arena(), own, batch, &times);
+		sharers[nsharers++] = (BsSharer){&shared->partial, own, views[i]->writer};
+	}
+	if (nsharers > 0)
+		bs_partial_add_shared(sharers, nsharers, bs_shared_arena(), batch, evaluated);
+	for (uint32 i = 0; i < nviews; i++)
+		bs_partial_unlock(&views[i]->shared->partials[writer]);
+	take_error(first, evaluated, error);
+}
+
+/* The views that this one leads, itself first, as far as they count now; returns their number. */
+static uint32
+counting_now(BsActiveView *leader, const BsBatch *batch, BsActiveView **views)
+{
+	uint32 n = 0;
+
+	for (BsActiveView *view = leader; view != NULL; view = view->next_sharer)
+		if (pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE)
+			views[n++] = view;
+		else
+			pg_atomic_fetch_add_u64(&view->shared->skipped, batch->nrows);
+	return n;
+}
+
 void
 bs_active_feed(Oid stream, const BsBatch *batch, int writer)
 {
-	bs_active_begin(stream, batch, true);
-	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
-	{
-		BsSharedPartial *shared = &view->shared->partials[writer];
-		const char *error = NULL;
-		const char *reason;
+	BsActiveView *views[BS_MAX_SHARERS];
 
-		if (pg_atomic_read_u32(&view->shared->state) != BS_VIEW_ACTIVE)
+	bs_active_begin(stream, batch, true);
+	for (BsActiveView *leader = bs_active_first(stream); leader != NULL; leader = bs_active_next(leader))
+	{
+		uint32 nviews = leader->leader == NULL ? counting_now(leader, batch, views) : 0;
+		const char *error = NULL;
+
+		if (nviews == 1)
+			feed_alone(views[0], batch, writer, &error);
+		else if (nviews > 1)
+			feed_together(views, nviews, batch, writer, &error);
+		for (uint32 i = 0; i < nviews; i++)
 		{
-			pg_atomic_fetch_add_u64(&view->shared->skipped, batch->nrows);
-			continue;
+			const BsProgram *program = &views[i]->compiled->program;
+
+			if (error != NULL)
+				bs_view_report_error(views[i]->shared, error);
+			if (program->windowed)
+				bs_view_note_time(views[i]->shared, bs_batch_time_marks(batch, bs_program_clock(program))->highest);
 		}
-		bs_active_add(view, batch, &shared->partial, bs_shared_arena(), shared, &error);
-		if (error != NULL)
-			bs_view_report_error(view->shared, error);
-		reason = bs_computed_suspended(view->compiled->computed);
-		if (reason != NULL)
-			bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
-		if (view->compiled->program.windowed)
-			bs_view_note_time(view->shared,
-							  bs_batch_time_marks(batch, bs_program_clock(&view->compiled->program))->highest);
 	}
 	bs_active_end(stream);
 }

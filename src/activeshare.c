@@ -5,6 +5,9 @@
  *
  * Found at the first batch after the views have changed.  A share refers to the views' programs, so all
  * are dropped before any program is.
+ *
+ * Views that differ in the windows over their panes, in what they show or hand on, or in how long they keep
+ * windows, count in the same panes: the first of them leads, the others' records are added with its own.
  */
 #include "postgres.h"
 
@@ -35,6 +38,60 @@ bs_active_unshare(void)
 	}
 }
 
+/* Options that say nothing about what is in a pane. */
+static BsViewTiming
+of_panes(BsViewTiming timing)
+{
+	memset(&timing.windowing, 0, sizeof(timing.windowing));
+	timing.retain_usec = 0;
+	timing.max_behind_usec = 0; /* follows the others, or says when windows close */
+	timing.outputs = 0;
+	return timing;
+}
+
+bool
+bs_active_same_panes(const BsViewProgram *a, const BsViewTiming *timing_a, const BsViewProgram *b,
+					 const BsViewTiming *timing_b)
+{
+	BsViewTiming x = of_panes(*timing_a);
+	BsViewTiming y = of_panes(*timing_b);
+
+	/* Slices are made for each view; states of ring 2's, and records over a view, come by way of another partial. */
+	return a->spread == NULL && b->spread == NULL && !a->over_view && !b->over_view &&
+		   memcmp(&x, &y, sizeof(x)) == 0 && bs_share_same_panes(&a->program, &b->program);
+}
+
+/* The first of the views before this one that it can share panes with becomes its leader. */
+static void
+find_leader(BsActiveView *view)
+{
+	for (BsActiveView *other = bs_active_first(view->stream); other != view; other = bs_active_next(other))
+	{
+		BsActiveView *last = other;
+		uint32 nsharers = 2;
+
+		if (other->leader != NULL || !bs_active_same_panes(other->compiled, &other->shared->timing, view->compiled,
+														   &view->shared->timing))
+			continue;
+		for (; last->next_sharer != NULL; last = last->next_sharer)
+			nsharers++;
+		if (nsharers > BS_MAX_SHARERS)
+			continue;
+		last->next_sharer = view;
+		view->leader = other;
+		return;
+	}
+}
+
+static void
+find_leaders(Oid stream)
+{
+	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
+		view->leader = view->next_sharer = NULL;
+	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
+		find_leader(view);
+}
+
 static StreamShare *
 share_make(Oid stream, bool with_groups)
 {
@@ -42,13 +99,14 @@ share_make(Oid stream, bool with_groups)
 	uint32 nviews = 0;
 	BsProgram **programs;
 
+	find_leaders(stream);
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
 		nviews++;
 	programs = palloc(sizeof(BsProgram *) * (nviews + 1));
 	nviews = 0;
 	for (BsActiveView *view = bs_active_first(stream); view != NULL; view = bs_active_next(view))
-		/* One over slices has batches of its own. */
-		if (view->compiled->spread == NULL)
+		/* One over slices has batches of its own; one that is led is not run. */
+		if (view->compiled->spread == NULL && view->leader == NULL)
 			programs[nviews++] = &view->compiled->program;
 	share->share = bs_share_create(programs, nviews, with_groups);
 	pfree(programs);

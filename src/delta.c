@@ -5,6 +5,7 @@
  * Each view gets a partial in private memory; at the commit it is merged into the one in shared memory
  * that all inserting backends share.  Merging cannot fail: what finds no room is counted as overflowed.
  * All records of the transaction are added to a view under one lock, before they move its watermark.
+ * Views with the same panes (active.h) have one partial together.
  */
 #include "postgres.h"
 
@@ -23,6 +24,8 @@ typedef struct Delta
 	BsActiveView *view;
 	BsArena *arena; /* private; NULL: nothing has been added */
 	BsPartial partial;
+	struct Delta *of; /* the leader's, which is this view's too; NULL: its own */
+	bool followed;    /* by such a one: whether the view counts was decided at the first record */
 	uint64 skipped; /* records that came while the view was suspended */
 	char error[BS_ERROR_TEXT]; /* of the last record that failed; empty: none */
 	struct Delta *next;
@@ -83,18 +86,46 @@ bs_delta_wanted(Oid stream, int ncolumns)
 	return any ? wanted_columns : NULL;
 }
 
+static bool
+counts_now(const BsActiveView *view)
+{
+	return pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE;
+}
+
+static Delta *
+find_delta(const BsActiveView *view)
+{
+	Delta *delta = deltas;
+
+	while (delta != NULL && delta->view != view)
+		delta = delta->next;
+	return delta;
+}
+
+/* At the first records of the transaction the leader has got them already, if it counts. */
+static void
+follow(Delta *delta)
+{
+	Delta *leader = delta->view->leader != NULL ? find_delta(delta->view->leader) : NULL;
+
+	if (leader == NULL || leader->arena == NULL || !counts_now(delta->view))
+		return;
+	delta->of = leader;
+	leader->followed = true;
+}
+
 static Delta *
 delta_of(BsActiveView *view)
 {
-	Delta *delta;
+	Delta *delta = find_delta(view);
 
-	for (delta = deltas; delta != NULL; delta = delta->next)
-		if (delta->view == view)
-			return delta;
+	if (delta != NULL)
+		return delta;
 	delta = MemoryContextAllocZero(TopMemoryContext, sizeof(Delta));
 	delta->view = view;
 	delta->next = deltas;
 	deltas = delta;
+	follow(delta);
 	return delta;
 }
 
@@ -125,7 +156,9 @@ bs_delta_add(Oid stream, BsBatch *batch)
 		const char *error = NULL;
 		const char *reason;
 
-		if (pg_atomic_read_u32(&view->shared->state) != BS_VIEW_ACTIVE)
+		if (delta->of != NULL)
+			continue;
+		if (!delta->followed && !counts_now(view))
 		{
 			delta->skipped += batch->nrows;
 			continue;
@@ -155,7 +188,7 @@ highest_time(const Delta *delta)
 }
 
 static void
-publish(Delta *delta)
+publish(const Delta *delta)
 {
 	BsActiveView *view = delta->view;
 	const BsProgram *program = &view->compiled->program;
@@ -164,6 +197,8 @@ publish(Delta *delta)
 
 	if (delta->skipped > 0)
 		pg_atomic_fetch_add_u64(&view->shared->skipped, delta->skipped);
+	if (delta->of != NULL)
+		delta = delta->of;
 	if (delta->arena == NULL)
 		return;
 	if (view->shared->timing.clock == BS_CLOCK_DATA)

@@ -34,6 +34,7 @@ typedef struct Explain
 	ReturnSetInfo *result;
 	Query *query;
 	BsViewProgram *view;
+	BsViewTiming timing;
 } Explain;
 
 static void
@@ -158,9 +159,27 @@ put_remembered(Explain *explain)
 				-1);
 }
 
+static bool
+same_filter(const Explain *explain, const BsActiveView *view)
+{
+	return bs_share_same_filter(&explain->view->program, &view->compiled->program);
+}
+
+static bool
+same_keys(const Explain *explain, const BsActiveView *view)
+{
+	return bs_share_same_keys(&explain->view->program, &view->compiled->program);
+}
+
+static bool
+same_panes(const Explain *explain, const BsActiveView *view)
+{
+	return bs_active_same_panes(explain->view, &explain->timing, view->compiled, &view->shared->timing);
+}
+
 /* Names of the views that run now and have something in common with this one; NULL: none has. */
 static const char *
-shared_with(Explain *explain, bool (*same)(const BsProgram *a, const BsProgram *b))
+shared_with(Explain *explain, bool (*same)(const Explain *explain, const BsActiveView *view))
 {
 	StringInfoData names;
 	int n = 0;
@@ -168,7 +187,7 @@ shared_with(Explain *explain, bool (*same)(const BsProgram *a, const BsProgram *
 	initStringInfo(&names);
 	for (BsActiveView *view = bs_active_first(explain->view->stream); view != NULL; view = bs_active_next(view))
 	{
-		if (!same(&explain->view->program, &view->compiled->program) || ++n > MAX_NAMES)
+		if (!same(explain, view) || ++n > MAX_NAMES)
 			continue;
 		appendStringInfo(&names, "%s%s", n > 1 ? ", " : "shared with ",
 						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(view->relid)),
@@ -179,28 +198,31 @@ shared_with(Explain *explain, bool (*same)(const BsProgram *a, const BsProgram *
 	return n > 0 ? names.data : NULL;
 }
 
+static void
+put_if_shared(Explain *explain, const char *part, bool (*same)(const Explain *explain, const BsActiveView *view))
+{
+	const char *names = shared_with(explain, same);
+
+	if (names != NULL)
+		put_row(explain, part, NULL, names, -1);
+}
+
 /*
- * What is done already for views that are there, so that this one costs less: receivers share filters and
- * the groups of equal keys, sessions that insert share filters, views over views are fed one by one.
+ * What is done already for views that are there, so that this one costs less: receivers share filters, the groups of
+ * equal keys, and panes; sessions that insert share filters and panes; views over views are fed one by one.
  */
 static void
 put_shared(Explain *explain)
 {
-	const char *filter;
-	const char *keys = NULL;
-
 	/* An expression of a view that runs must not have the views compiled anew under it. */
 	if (explain->view->over_view || !bs_registry_ready() || InSecurityRestrictedOperation() ||
 		get_database_oid(bs_setting_database, true) != MyDatabaseId)
 		return;
 	bs_active_refresh(BS_REFRESH_LOOK);
-	filter = shared_with(explain, bs_share_same_filter);
+	put_if_shared(explain, "filter", same_filter);
 	if (explain->view->stream == bs_flow_relation())
-		keys = shared_with(explain, bs_share_same_keys);
-	if (filter != NULL)
-		put_row(explain, "filter", NULL, filter, -1);
-	if (keys != NULL)
-		put_row(explain, "keys", NULL, keys, -1);
+		put_if_shared(explain, "keys", same_keys);
+	put_if_shared(explain, "panes", same_panes);
 }
 
 static void
@@ -270,6 +292,7 @@ compile_source(Explain *explain, const char *source)
 	bs_query_check(def.query, source, statement->stmt_location, &def.options, true);
 	(void) ExecCheckRTPerms(def.query->rtable, true);
 	explain->view = bs_query_compile(&def, BS_BATCH_ROWS, CurrentMemoryContext);
+	explain->timing = bs_active_timing(explain->view, &def.options);
 }
 
 BS_SQL_FUNCTION(bs_explain);

@@ -200,9 +200,9 @@ bs_table_merge_set_chunk(BsArena *arena, BsTable *into, const BsProgram *program
 	return true;
 }
 
-static void
-merge_sets(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
-		   BsArena *from_arena, BsTable *from, uint64_t max_rows)
+void
+bs_table_merge_sets(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+					BsArena *from_arena, BsTable *from, uint64_t max_rows)
 {
 	into->left_out += from->left_out;
 	for (uint32_t set = 0; set < program->nsets; set++)
@@ -303,7 +303,7 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 			into->late_bytes += sum_of_table(from_arena, from, program);
 		return;
 	}
-	mine = bs_partial_take_pane(into, arena, program, pane->start, from != NULL ? from->nrows : 0,
+	mine = bs_partial_take_pane(into, arena, program, writer, pane->start, from != NULL ? from->nrows : 0,
 								&table);
 	if (mine == NULL || (table == NULL && from != NULL))
 	{
@@ -319,8 +319,8 @@ merge_pane(BsPartial *into, BsArena *arena, const BsProgram *program, BsWriter *
 		overflowed += bs_table_merge_chunk(arena, table, program, writer, from_arena, from, chunk,
 										   into->max_groups);
 	if (from != NULL)
-		merge_sets(arena, table, program, writer, from_arena, from,
-				   bs_max_values(into->max_groups, writer->gather_other));
+		bs_table_merge_sets(arena, table, program, writer, from_arena, from,
+							bs_max_values(into->max_groups, writer->gather_other));
 	writer->gather_other = false;
 	into->bytes += (table != NULL ? table->bytes : 0) - bytes;
 	into->records += nrecords - overflowed;

@@ -132,32 +132,95 @@ bs_partial_make_pane(BsPartial *partial, BsArena *arena, int64_t start)
 	return pane;
 }
 
-/* The table of a pane, made when there is none; NULL when memory is out. */
-static BsTable *
-pane_table(BsPartial *partial, BsArena *arena, const BsProgram *program, BsPane *pane,
-		   uint32_t expected_rows)
+/* ---- tables ----------------------------------------------------------------------------------- */
+
+static uint64_t
+make_table(const BsPartial *partial, BsArena *arena, const BsProgram *program, uint32_t expected_rows)
 {
-	if (pane->table == 0)
+	return partial->gather_other != 0 ? bs_table_create_gathering(arena, program, expected_rows)
+									  : bs_table_create(arena, program, expected_rows);
+}
+
+/* Another table with all that is in this one; 0 when memory is out. */
+static uint64_t
+copy_table(const BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+		   uint64_t handle)
+{
+	BsTable *from = bs_arena_at(arena, handle);
+	uint64_t copy = make_table(partial, arena, program, from->nrows);
+	uint64_t left_out = 0;
+	BsTable *table;
+
+	if (copy == 0)
+		return 0;
+	table = bs_arena_at(arena, copy);
+	writer->gather_other = false;
+	for (uint32_t chunk = 0; chunk < from->nchunks; chunk++)
+		left_out += bs_table_merge_chunk(arena, table, program, writer, arena, from, chunk, UINT64_MAX);
+	bs_table_merge_sets(arena, table, program, writer, arena, from, UINT64_MAX);
+	bs_table_count_records(table, bs_table_records(from));
+	if (left_out == 0 && table->left_out == from->left_out)
+		return copy;
+	bs_table_free(arena, &program->layout, copy);
+	return 0;
+}
+
+/* So many partials have it no longer.  Whoever is the last gives it back; the others may be at it under other locks. */
+static void
+give_up_table(BsArena *arena, const BsLayout *layout, uint64_t handle, uint32_t nholders)
+{
+	BsTable *table = bs_arena_at(arena, handle);
+
+	if (__atomic_sub_fetch(&table->nholders, (uint8_t) nholders, __ATOMIC_ACQ_REL) == 0)
+		bs_table_free(arena, layout, handle);
+}
+
+static void
+exchange_table(BsArena *arena, const BsHolder *holders, uint32_t nholders, uint64_t handle)
+{
+	uint64_t old = holders[0].pane->table;
+	uint64_t old_bytes = old != 0 ? ((BsTable *) bs_arena_at(arena, old))->bytes : 0;
+	BsTable *table = bs_arena_at(arena, handle);
+
+	table->nholders = (uint8_t) nholders;
+	for (uint32_t i = 0; i < nholders; i++)
 	{
-		pane->table = partial->gather_other != 0
-						  ? bs_table_create_gathering(arena, program, expected_rows)
-						  : bs_table_create(arena, program, expected_rows);
-		if (pane->table == 0)
-			return NULL;
-		partial->bytes += ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
+		holders[i].pane->table = handle;
+		holders[i].partial->bytes += table->bytes - old_bytes;
 	}
-	return bs_arena_at(arena, pane->table);
+	if (old != 0)
+		give_up_table(arena, &holders[0].partial->layout, old, nholders);
+}
+
+BsTable *
+bs_panes_table(BsArena *arena, const BsProgram *program, BsWriter *writer, const BsHolder *holders,
+			   uint32_t nholders, uint32_t expected_rows)
+{
+	uint64_t handle = holders[0].pane->table;
+	BsTable *table = handle != 0 ? bs_arena_at(arena, handle) : NULL;
+
+	if (table != NULL && __atomic_load_n(&table->nholders, __ATOMIC_ACQUIRE) == nholders)
+		return table;
+	handle = table == NULL ? make_table(holders[0].partial, arena, program, expected_rows)
+						   : copy_table(holders[0].partial, arena, program, writer, handle);
+	if (handle == 0)
+		return NULL;
+	exchange_table(arena, holders, nholders, handle);
+	return bs_arena_at(arena, handle);
 }
 
 BsPane *
-bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, int64_t start,
-					 uint32_t expected_rows, BsTable **table)
+bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+					 int64_t start, uint32_t expected_rows, BsTable **table)
 {
 	BsPane *pane = bs_partial_make_pane(partial, arena, start);
+	BsHolder holder = {partial, pane};
 
-	*table = pane != NULL ? pane_table(partial, arena, program, pane, expected_rows) : NULL;
+	*table = pane != NULL ? bs_panes_table(arena, program, writer, &holder, 1, expected_rows) : NULL;
 	return pane;
 }
+
+/* ---- closing and dropping --------------------------------------------------------------------- */
 
 /* Give back a pane and its table; its handle is the caller's to forget. */
 static void
@@ -168,7 +231,7 @@ pane_release(BsPartial *partial, BsArena *arena, uint32_t position)
 	if (pane->table != 0)
 	{
 		partial->bytes -= ((BsTable *) bs_arena_at(arena, pane->table))->bytes;
-		bs_table_free(arena, &partial->layout, pane->table);
+		give_up_table(arena, &partial->layout, pane->table, 1);
 	}
 	partial->bytes -= bs_arena_block_bytes(sizeof(BsPane));
 	bs_arena_release(arena, handles_of(partial, arena)[position], sizeof(BsPane));

@@ -9,6 +9,11 @@
  *
  *   BsPartial -> panes: handle .. sorted by start, each of a BsPane {start, table, counters}
  *             -> sources: {source, highest time, last heard} ..
+ *
+ * Partials of one writer whose programs differ in nothing but the windows over their panes have the same records
+ * in a pane.  They may have the same table then: bs_partial_add_shared() adds to it once.  The rule is that who
+ * writes to a table holds the locks of all partials that have it; who does not copies it first.  Whoever reads
+ * one partial, closes it or drops of it need know nothing.
  */
 #ifndef BS_PARTIAL_H
 #define BS_PARTIAL_H
@@ -163,6 +168,24 @@ typedef struct BsViewTimes
 	int64_t future_limit; /* stamps above it do not count */
 	int64_t front;        /* bs_progress_front(), as last computed */
 } BsViewTimes;
+
+/* The most partials that have one table. */
+#define BS_MAX_SHARERS 32u
+
+/* One of the partials that are added to together: by a program that makes the same of a record (bs_share_same_panes). */
+typedef struct BsSharer
+{
+	BsPartial *partial;
+	const BsProgram *program; /* its own, as the writer */
+	BsWriter *writer;
+} BsSharer;
+
+/*
+ * Add what the first one's program made of a batch to all of these partials, which lie in one arena: each comes to
+ * exactly what it comes to alone.  nsharers is 1 .. BS_MAX_SHARERS.  Not for programs with foreign aggregates.
+ */
+extern void bs_partial_add_shared(const BsSharer *sharers, uint32_t nsharers, BsArena *arena,
+								  const BsBatch *batch, const BsEvaluated *evaluated);
 
 /* Note how far the sources of a batch have come, and how far behind the front they are. */
 extern void bs_partial_follow(BsPartial *partial, BsArena *arena, const BsProgram *program,

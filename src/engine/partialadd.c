@@ -349,51 +349,130 @@ sum_of_lane(const BsLane *lane, BsRows rows)
 	return (int64_t) sum;
 }
 
-static void
-add_to_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-			  const BsEvaluated *evaluated, int64_t start, BsRows rows,
-			  BsForeignAccumulate accumulate, void *context)
+/* What is added, and where to. */
+typedef struct Addition
 {
-	BsPane *pane;
-	BsTable *table;
+	const BsSharer *sharers;
+	uint32_t nsharers;
+	BsArena *arena;
+	const BsEvaluated *evaluated; /* by the first one's program */
+	BsForeignAccumulate accumulate;
+	void *accumulate_context;
+} Addition;
+
+static void
+count_late(const Addition *addition, const BsSharer *sharer, int64_t start, BsRows rows)
+{
+	const BsProgram *program = sharer->program;
+
+	bs_partial_count_late(sharer->partial, addition->arena, &program->windowing, start, rows.nrows);
+	if (program->late_sum != 0)
+		sharer->partial->late_bytes +=
+			sum_of_lane(addition->evaluated->arguments[program->late_sum - 1], rows);
+}
+
+static void
+count_overflowed(BsHolder holder, uint64_t nrows)
+{
+	holder.partial->overflowed += nrows;
+	if (holder.pane != NULL)
+		holder.pane->overflowed += nrows;
+}
+
+/* A sharer's pane for these rows; a pane of NULL when it takes none: they are counted. */
+static BsHolder
+open_pane(const Addition *addition, const BsSharer *sharer, int64_t start, BsRows rows)
+{
+	BsHolder holder = {.partial = sharer->partial};
+
+	if (sharer->program->windowed && start < sharer->partial->closed_before)
+	{
+		count_late(addition, sharer, start, rows);
+		return holder;
+	}
+	holder.pane = bs_partial_make_pane(sharer->partial, addition->arena, start);
+	if (holder.pane == NULL)
+		count_overflowed(holder, rows.nrows);
+	return holder;
+}
+
+/* Rows into the table of these panes, by one of the sharers. */
+static void
+add_to_table(const Addition *addition, const BsSharer *by, const BsHolder *holders, uint32_t nholders,
+			 BsRows rows)
+{
+	const BsPartial *first = by->partial;
+	BsTable *table = bs_panes_table(addition->arena, by->program, by->writer, holders, nholders,
+									first->last_rows);
 	uint64_t bytes;
 	uint32_t nadded;
 
-	if (program->windowed && start < partial->closed_before)
-	{
-		bs_partial_count_late(partial, arena, &program->windowing, start, rows.nrows);
-		if (program->late_sum != 0)
-			partial->late_bytes += sum_of_lane(evaluated->arguments[program->late_sum - 1], rows);
-		return;
-	}
-	pane = bs_partial_take_pane(partial, arena, program, start, partial->last_rows, &table);
+	for (uint32_t i = 0; table == NULL && i < nholders; i++)
+		count_overflowed(holders[i], rows.nrows);
 	if (table == NULL)
-	{
-		partial->overflowed += rows.nrows;
-		if (pane != NULL)
-			pane->overflowed += rows.nrows;
 		return;
-	}
 	bytes = table->bytes;
-	writer->gather_other = partial->gather_other != 0;
-	writer->ngathered = 0;
-	nadded = add_slices(arena, table, partial->max_groups, program, writer, evaluated, rows, accumulate,
-						context);
-	partial->bytes += table->bytes - bytes;
-	partial->records += nadded;
-	partial->overflowed += rows.nrows - nadded;
+	by->writer->gather_other = first->gather_other != 0;
+	by->writer->ngathered = 0;
+	nadded = add_slices(addition->arena, table, first->max_groups, by->program, by->writer,
+						addition->evaluated, rows, addition->accumulate, addition->accumulate_context);
 	bs_table_count_records(table, nadded);
-	pane->overflowed += rows.nrows - nadded;
-	if (table->nrows > partial->last_rows ||
-		pane == bs_partial_pane_at(partial, arena, partial->npanes - 1))
-		partial->last_rows = table->nrows;
+	for (uint32_t i = 0; i < nholders; i++)
+	{
+		BsPartial *partial = holders[i].partial;
+
+		partial->bytes += table->bytes - bytes;
+		partial->records += nadded;
+		count_overflowed(holders[i], rows.nrows - nadded);
+		if (table->nrows > partial->last_rows ||
+			holders[i].pane == bs_partial_pane_at(partial, addition->arena, partial->npanes - 1))
+			partial->last_rows = table->nrows;
+	}
+}
+
+/* Can two panes be written to as one? */
+static bool
+same_table(const BsHolder *a, const BsHolder *b)
+{
+	return a->pane->table == b->pane->table && a->partial->max_groups == b->partial->max_groups &&
+		   a->partial->gather_other == b->partial->gather_other;
+}
+
+/*
+ * Rows that fall into one pane.  The partials' panes have one table mostly.  Where one of them has closed the pane
+ * before the others, or came when they had it already, there are several: each is added to.
+ */
+static void
+add_to_pane(const Addition *addition, int64_t start, BsRows rows)
+{
+	BsHolder left[BS_MAX_SHARERS];
+	BsHolder together[BS_MAX_SHARERS];
+
+	for (uint32_t i = 0; i < addition->nsharers; i++)
+		left[i] = open_pane(addition, &addition->sharers[i], start, rows);
+	for (uint32_t i = 0; i < addition->nsharers; i++)
+	{
+		uint32_t n = 0;
+
+		if (left[i].pane == NULL)
+			continue;
+		for (uint32_t j = addition->nsharers; j-- > i;)
+			if (left[j].pane != NULL && same_table(&left[i], &left[j]))
+			{
+				together[n++] = left[j];
+				if (j > i)
+					left[j].pane = NULL;
+			}
+		add_to_table(addition, &addition->sharers[i], together, n, rows);
+	}
 }
 
 /* Rows of a batch that fall into several panes: one selection after the other. */
 static void
-add_by_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-			  const BsEvaluated *evaluated, BsForeignAccumulate accumulate, void *context)
+add_by_pane(const Addition *addition)
 {
+	const BsEvaluated *evaluated = addition->evaluated;
+	const BsWriter *writer = addition->sharers[0].writer;
 	uint16_t *left = writer->left;
 	uint32_t nleft = evaluated->nrows;
 
@@ -414,8 +493,7 @@ add_by_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWrit
 				left[nothers++] = row;
 		}
 		nleft = nothers;
-		add_to_pane(partial, arena, program, writer, evaluated, start,
-					  (BsRows){nmine, writer->selection}, accumulate, context);
+		add_to_pane(addition, start, (BsRows){nmine, writer->selection});
 	}
 }
 
@@ -442,25 +520,50 @@ count_errors(BsPartial *partial, BsArena *arena, const BsProgram *program, const
 	}
 }
 
-void
-bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-			   const BsBatch *batch, const BsEvaluated *evaluated, BsForeignAccumulate accumulate,
-			   void *accumulate_context)
+static void
+count_batch(const Addition *addition, const BsSharer *sharer, const BsBatch *batch)
 {
+	const BsEvaluated *evaluated = addition->evaluated;
+	BsPartial *partial = sharer->partial;
+
 	partial->received += evaluated->received;
 	partial->filtered += evaluated->filtered;
 	partial->untimed += evaluated->untimed;
 	partial->future += evaluated->future;
 	partial->errors += evaluated->errors;
 	partial->unknown_rate += evaluated->unknown_rate;
+	if (evaluated->nfailed == 0)
+		return;
+	partial->last_error = evaluated->last_error;
+	count_errors(partial, addition->arena, sharer->program, batch, evaluated);
+}
+
+static void
+add(const Addition *addition, const BsBatch *batch)
+{
+	const BsEvaluated *evaluated = addition->evaluated;
+
 	if (evaluated->nrows > 0 && evaluated->one_pane)
-		add_to_pane(partial, arena, program, writer, evaluated, evaluated->pane,
-					  (BsRows){evaluated->nrows, evaluated->rows}, accumulate, accumulate_context);
+		add_to_pane(addition, evaluated->pane, (BsRows){evaluated->nrows, evaluated->rows});
 	else if (evaluated->nrows > 0)
-		add_by_pane(partial, arena, program, writer, evaluated, accumulate, accumulate_context);
-	if (evaluated->nfailed > 0)
-	{
-		partial->last_error = evaluated->last_error;
-		count_errors(partial, arena, program, batch, evaluated);
-	}
+		add_by_pane(addition);
+	for (uint32_t i = 0; i < addition->nsharers; i++)
+		count_batch(addition, &addition->sharers[i], batch);
+}
+
+void
+bs_partial_add(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+			   const BsBatch *batch, const BsEvaluated *evaluated, BsForeignAccumulate accumulate,
+			   void *accumulate_context)
+{
+	BsSharer alone = {partial, program, writer};
+
+	add(&(Addition){&alone, 1, arena, evaluated, accumulate, accumulate_context}, batch);
+}
+
+void
+bs_partial_add_shared(const BsSharer *sharers, uint32_t nsharers, BsArena *arena, const BsBatch *batch,
+					  const BsEvaluated *evaluated)
+{
+	add(&(Addition){.sharers = sharers, .nsharers = nsharers, .arena = arena, .evaluated = evaluated}, batch);
 }

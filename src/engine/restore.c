@@ -187,7 +187,7 @@ restore_head(BsPartial *partial, const BsPartial *packed, BsRestoring *restoring
 
 /* Its records come with its rows. */
 static void
-restore_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
+restore_pane(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
 			 const BsPackedPane *packed, BsRestoring *restoring)
 {
 	BsLossMarks before = {{(uint32_t) packed->records_lost_before, (uint32_t) packed->datagrams_lost_before,
@@ -200,7 +200,7 @@ restore_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
 	pass_others(partial, arena, program, restoring, packed->window, &before);
 	/* A table says that there are records. */
 	if (packed->ngroups > 0 || packed->left_out > 0)
-		pane = bs_partial_take_pane(partial, arena, program, packed->window, expected, &table);
+		pane = bs_partial_take_pane(partial, arena, program, writer, packed->window, expected, &table);
 	else
 		pane = bs_partial_make_pane(partial, arena, packed->window);
 	if (pane == NULL)
@@ -231,7 +231,7 @@ restore_rows(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWri
 	uint64_t overflowed = unpacked->nrecords;
 	uint64_t bytes;
 	BsTable *table;
-	BsPane *pane = bs_partial_take_pane(partial, arena, program, unpacked->pane.window,
+	BsPane *pane = bs_partial_take_pane(partial, arena, program, writer, unpacked->pane.window,
 										unpacked->nrows, &table);
 
 	if (table != NULL)
@@ -271,7 +271,7 @@ bs_partial_restore(BsPartial *partial, BsArena *arena, const BsProgram *program,
 			}
 			break;
 		case BS_PACK_PANE:
-			restore_pane(partial, arena, program, &unpacked->pane, restoring);
+			restore_pane(partial, arena, program, writer, &unpacked->pane, restoring);
 			break;
 		case BS_PACK_ROWS:
 			restore_rows(partial, arena, program, writer, unpacker, unpacked);

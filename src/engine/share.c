@@ -441,6 +441,60 @@ find_keys(BsShare *share)
 	free(keyed);
 }
 
+/* ---- panes ------------------------------------------------------------------------------------ */
+
+static bool
+same_tree(const BsExpr *a, const BsExpr *b)
+{
+	return bs_expr_equal(a, b) && (a == NULL || may_be_shared(a));
+}
+
+/* Are panes as wide, and do they begin at the same times? */
+static bool
+same_pane_times(const BsProgram *a, const BsProgram *b)
+{
+	if (a->windowed != b->windowed)
+		return false;
+	if (!a->windowed)
+		return true;
+	return a->time_column == b->time_column && bs_program_clock(a) == bs_program_clock(b) &&
+		   a->windowing.pane_usec == b->windowing.pane_usec &&
+		   bs_time_floor(a->windowing.origin, b->windowing.pane_usec, b->windowing.origin) ==
+			   a->windowing.origin;
+}
+
+static bool
+same_aggregate(const BsAggregate *a, const BsAggregate *b)
+{
+	return a->kind == b->kind && a->kind != BS_AGG_FOREIGN && a->type == b->type && a->set == b->set &&
+		   same_tree(a->argument, b->argument) && same_tree(a->filter, b->filter);
+}
+
+static bool
+same_set(const BsSet *a, const BsSet *b)
+{
+	return a->type == b->type && same_tree(a->argument, b->argument) && same_tree(a->filter, b->filter);
+}
+
+bool
+bs_share_same_panes(const BsProgram *a, const BsProgram *b)
+{
+	if (!same_pane_times(a, b) || !same_tree(a->where, b->where) || a->nkeys != b->nkeys ||
+		a->naggregates != b->naggregates || a->nsets != b->nsets || a->late_sum != b->late_sum ||
+		a->capacity != b->capacity || a->hash_seed != b->hash_seed)
+		return false;
+	for (uint32_t k = 0; k < a->nkeys; k++)
+		if (!same_tree(a->keys[k].expr, b->keys[k].expr))
+			return false;
+	for (uint32_t i = 0; i < a->naggregates; i++)
+		if (!same_aggregate(&a->aggregates[i], &b->aggregates[i]))
+			return false;
+	for (uint32_t i = 0; i < a->nsets; i++)
+		if (!same_set(&a->sets[i], &b->sets[i]))
+			return false;
+	return true;
+}
+
 /* ---- life ------------------------------------------------------------------------------------- */
 
 int

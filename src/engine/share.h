@@ -7,6 +7,8 @@
  *   equal trees      (filters, keys, arguments, FILTERs) are evaluated once, for all rows of a batch, by
  *                    a copy that belongs to the share; each program takes of it the rows that it reaches
  *   equal keys       the groups of a batch are found once (groups.h): the program that comes first leads
+ *   equal panes      programs that differ in the windows over their panes alone are not run at all but for one
+ *                    of them: whoever runs them finds them (bs_share_same_panes), and adds to all of their partials
  *
  * A program that shares comes to exactly what it comes to alone: values, NULLs, errors and what is
  * counted, by record.  A record that fails in one program is left as it is in the others.  Where that
@@ -58,6 +60,12 @@ extern BsShareCounts bs_share_counts(const BsShare *share);
 /* Have two programs a filter, or keys, that they would share? */
 extern bool bs_share_same_filter(const BsProgram *a, const BsProgram *b);
 extern bool bs_share_same_keys(const BsProgram *a, const BsProgram *b);
+
+/*
+ * Do two finished programs make the same panes: of every record the same row in the same pane, whatever windows lie
+ * over the panes?  Their partials can then be added to together (bs_partial_add_shared).
+ */
+extern bool bs_share_same_panes(const BsProgram *a, const BsProgram *b);
 
 /* ---- for expr.c: what several trees compute --------------------------------------------------- */
 

@@ -379,6 +379,7 @@ create(BsArena *arena, const BsProgram *program, uint32_t expected_rows, bool us
 	table->magic = TABLE_MAGIC;
 	table->serial = bs_arena_serial(arena);
 	table->uses_kept = uses_kept ? 1 : 0;
+	table->nholders = 1;
 	table->row_bytes = (uint16_t) program->row_bytes;
 	table->count_offset = (uint16_t) program->count_offset;
 	table->self_bytes = self_bytes;

@@ -48,7 +48,8 @@ typedef struct BsTable
 	uint64_t chunks;      /* nchunks <= 1: the chunk; else the directory, uint64_t[dir_capacity] */
 	uint32_t dir_capacity;
 	uint16_t chunk0_rows; /* room in chunk 0 */
-	uint16_t uses_kept;   /* 1 while it is made: what the arena keeps back serves it too */
+	uint8_t uses_kept;    /* 1 while it is made: what the arena keeps back serves it too */
+	uint8_t nholders;     /* partials that have it as a pane's (partial.h); changed atomically, as it goes down under any lock */
 	uint64_t index;       /* slots <= BS_INDEX_BLOCK: the slots; else the directory of blocks */
 	uint32_t index_slots; /* a power of two; 0: no index (a table without keys) */
 	uint32_t self_bytes;  /* of this struct's block */

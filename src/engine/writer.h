@@ -51,12 +51,28 @@ bs_max_values(uint64_t max_groups, bool gather_other)
 														 : UINT64_MAX;
 }
 
+/* A pane of a partial that is about to be written to, together with others that have the same table. */
+typedef struct BsHolder
+{
+	BsPartial *partial;
+	BsPane *pane;
+} BsHolder;
+
 /*
- * The pane of this start and its table, both made when there are none (expected_rows sizes the table).
+ * The table of these panes, which all have the same one or none, to be written to for all of them and nobody
+ * else: made when there is none (expected_rows sizes it), and a copy when other panes have it too.  NULL when
+ * memory is out: the panes are then as they were.  Uses the writer's keys and numbers.
+ */
+extern BsTable *bs_panes_table(BsArena *arena, const BsProgram *program, BsWriter *writer,
+							   const BsHolder *holders, uint32_t nholders, uint32_t expected_rows);
+
+/*
+ * The pane of this start and its table, for this partial to write to alone; both made when there are none.
  * NULL, or a table of NULL, when memory is out.
  */
 extern BsPane *bs_partial_take_pane(BsPartial *partial, BsArena *arena, const BsProgram *program,
-									int64_t start, uint32_t expected_rows, BsTable **table);
+									BsWriter *writer, int64_t start, uint32_t expected_rows,
+									BsTable **table);
 
 /* Records of a pane that takes no more: they are counted there too, while a window over it is still there. */
 extern void bs_partial_count_late(BsPartial *partial, BsArena *arena, const BsWindowing *windowing,
@@ -69,6 +85,10 @@ extern uint64_t bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgr
 extern void bs_table_merge_set_rows(BsArena *arena, BsTable *into, const BsProgram *program,
 									BsWriter *writer, BsArena *from_arena, const uint8_t *rows,
 									uint32_t nrows, uint32_t set, uint64_t max_rows);
+/* The values of all sets of a table into those of another, and what it had no room for. */
+extern void bs_table_merge_sets(BsArena *arena, BsTable *into, const BsProgram *program, BsWriter *writer,
+								BsArena *from_arena, BsTable *from, uint64_t max_rows);
+
 /* A source has been heard again (heard.last_heard, by the view's clock), with records up to heard.highest. */
 extern void bs_source_heard(BsPartial *partial, BsArena *arena, BsSource heard);
 

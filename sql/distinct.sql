@@ -127,6 +127,23 @@ EXCEPT ALL SELECT g % 2, sum(DISTINCT n), stddev(DISTINCT i4), product_mod(DISTI
 SELECT part, evaluated, bytes FROM backstream.explain('SELECT sum(DISTINCT n) FROM dist.s');
 SELECT sum(distinct_left_out) FROM backstream.windows('x');
 
+-- zeros at the end: as many as PostgreSQL shows where values are written alike; where they are not, as many as any of them has
+CREATE FOREIGN TABLE s_zeros (g int, n numeric, m numeric(10, 2)) SERVER backstream;
+CREATE TABLE r_zeros (LIKE s_zeros);
+CREATE VIEW zeros WITH (continuous) AS SELECT g, sum(DISTINCT n) AS sum, avg(DISTINCT n) AS mean, max(DISTINCT n) AS high, var_pop(DISTINCT n) AS var,
+	sum(DISTINCT m) AS price, min(DISTINCT m) AS cheap, sum(DISTINCT 1.50) AS one, count(DISTINCT n) AS n, sum(DISTINCT n) FILTER (WHERE n < 2) AS less FROM s_zeros GROUP BY 1;
+INSERT INTO r_zeros VALUES (1, 1.50, 3), (1, 2.00, 3), (1, 1.50, 4), (2, 2.5, 0), (2, 2, 0), (2, 1e-10, 1), (3, 'NaN', 1), (3, 1.50, 2), (4, 'Infinity', 5), (4, 7.00, 7), (4, 'Infinity', 6), (5, NULL, 1);
+INSERT INTO s_zeros TABLE r_zeros;
+INSERT INTO s_zeros TABLE r_zeros;
+CREATE VIEW zeros_r AS SELECT g, sum(DISTINCT n) AS sum, avg(DISTINCT n) AS mean, max(DISTINCT n) AS high, var_pop(DISTINCT n) AS var,
+	sum(DISTINCT m) AS price, min(DISTINCT m) AS cheap, sum(DISTINCT 1.50) AS one, count(DISTINCT n) AS n, sum(DISTINCT n) FILTER (WHERE n < 2) AS less FROM r_zeros GROUP BY 1;
+TABLE zeros_r ORDER BY g;
+(SELECT v::text FROM zeros v EXCEPT ALL SELECT v::text FROM zeros_r v) UNION ALL (SELECT v::text FROM zeros_r v EXCEPT ALL SELECT v::text FROM zeros v);
+SELECT backstream.combine(sum), backstream.combine(price), backstream.combine(one) FROM zeros WHERE g IN (1, 2);
+INSERT INTO s_zeros VALUES (6, 1.5, 3), (6, 2, 3);
+INSERT INTO s_zeros VALUES (6, 1.500, 3), (6, 1.50, 3), (6, 0, 3), (6, 0.0, 3);
+SELECT * FROM zeros WHERE g = 6;
+
 -- what needs more than the values that differ
 CREATE VIEW no WITH (continuous) AS SELECT sum(DISTINCT iv) FROM s;
 CREATE VIEW no WITH (continuous) AS SELECT corr(DISTINCT f8, i4) FROM s;

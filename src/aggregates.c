@@ -259,8 +259,9 @@ plan_distinct(BsAggregatePlans *plans, const Aggref *aggref, int row, Expr *simp
 
 /*
  * The same for what the engine has no aggregate for: the reader calls PostgreSQL's functions for each
- * value.  They must take what the set has kept of it: a value that is equal to it will do for a number,
- * not for what only looks equal.
+ * value.  They must take what the set has kept of it: a value that is equal to it will do for a float, not for what
+ * only looks equal.  A numeric is kept in each of the ways in which it was written, for a sum shows as many digits as
+ * its summands; they are united when all are there (finals.c).
  */
 static BsFinal
 plan_distinct_foreign(BsAggregatePlans *plans, const Aggref *aggref, List *arguments,
@@ -270,17 +271,18 @@ plan_distinct_foreign(BsAggregatePlans *plans, const Aggref *aggref, List *argum
 	Oid type = getBaseType(exprType(original));
 	BsFinal final = {.kind = BS_FINAL_DISTINCT, .type = aggref->aggtype, .argument_type = type};
 	BsExpr *plan;
-	BsExpr *canonical;
+	BsExpr *kept;
 
 	if (list_length(arguments) != 1 || !bs_foreignagg_ignores_nulls(aggref))
 		bs_refuse_distinct(aggref, plans->place);
-	plan = bs_native_plan(plans->native, linitial(arguments));
-	canonical = bs_canonical_plan(plans->native, original, linitial(arguments), plan, plans->place);
-	if (canonical != plan && type != NUMERICOID && type != FLOAT4OID && type != FLOAT8OID)
+	plan = kept = bs_native_plan(plans->native, linitial(arguments));
+	if (type != NUMERICOID)
+		kept = bs_canonical_plan(plans->native, original, linitial(arguments), plan, plans->place);
+	if (kept != plan && type != FLOAT4OID && type != FLOAT8OID)
 		bs_refuse_distinct(aggref, plans->place);
 	final.foreign = bs_foreignagg_create(aggref, plans->owner, plans->context);
-	final.set = add_set(plans, canonical, filter) - 1;
-	final.set_type = canonical->type;
+	final.set = add_set(plans, kept, filter) - 1;
+	final.set_type = kept->type;
 	return final;
 }
 

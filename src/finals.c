@@ -260,6 +260,50 @@ final_foreign(const Input *input, bool *isnull)
 	return result;
 }
 
+/* -1: it is no finite number. */
+static int32
+display_scale(Datum number)
+{
+	LOCAL_FCINFO(call, 1);
+	Datum scale;
+
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0] = (NullableDatum){.value = number};
+	scale = numeric_scale(call);
+	return call->isnull ? -1 : DatumGetInt32(scale);
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	Datum x = *(const Datum *) a;
+	Datum y = *(const Datum *) b;
+	int order = DatumGetInt32(DirectFunctionCall2(numeric_cmp, x, y));
+
+	return order != 0 ? order : display_scale(y) - display_scale(x);
+}
+
+/*
+ * A set has kept a number once for each way in which it was written: 1.5 and 1.50.  As many zeros are shown as there
+ * were at most, as when the largest scale is that of a sum.  Returns how many numbers there are.
+ */
+static uint32_t
+unite_numbers(Datum *numbers, uint32_t n)
+{
+	uint32_t nkept = 0;
+	bool same = true;
+
+	for (uint32_t i = 1; i < n && same; i++)
+		same = display_scale(numbers[i]) == display_scale(numbers[0]);
+	if (same)
+		return n;
+	qsort(numbers, n, sizeof(Datum), compare_numbers);
+	for (uint32_t i = 0; i < n; i++)
+		if (nkept == 0 || !DatumGetBool(DirectFunctionCall2(numeric_eq, numbers[nkept - 1], numbers[i])))
+			numbers[nkept++] = numbers[i];
+	return nkept;
+}
+
 Datum
 bs_final_over_values(const BsFinal *final, const BsBytes *values, uint32_t nvalues, bool *isnull)
 {
@@ -272,6 +316,8 @@ bs_final_over_values(const BsFinal *final, const BsBytes *values, uint32_t nvalu
 
 		datums[i] = bs_value_to_datum(final->set_type, &value, final->argument_type);
 	}
+	if (final->argument_type == NUMERICOID)
+		nvalues = unite_numbers(datums, nvalues);
 	result = bs_foreignagg_over(final->foreign, datums, nvalues, isnull);
 	pfree(datums);
 	return result;

@@ -121,10 +121,24 @@ tidy_list(BsActiveView *view, const Place *place)
 	unlock_place(place->lock);
 }
 
+/* Has the place's row a list that is too long?  The lock is held. */
+static bool
+is_long(Place *place, BsTable *table, const BsProgram *program)
+{
+	for (uint32 a = 0; a < program->naggregates; a++)
+	{
+		place->aggregate = &program->aggregates[a];
+		if (place->aggregate->kind == BS_AGG_FOREIGN &&
+			blobs_in(place->arena, handle_at(place, table, program)) >= LONG_LIST)
+			return true;
+	}
+	return false;
+}
+
 /* Which of these rows have a list that is too long?  Row numbers of the others become BS_NO_ROW. */
 static void
-find_long(BsActiveView *view, Place *place, const BsAggregate *aggregates, const BsTable *touched,
-		  BsArena *touched_arena, uint32 chunk, uint32 *nrows)
+find_long(BsActiveView *view, Place *place, const BsTable *touched, BsArena *touched_arena, uint32 chunk,
+		  uint32 *nrows)
 {
 	const BsProgram *program = &view->compiled->program;
 	BsWriter *writer = view->writer;
@@ -142,40 +156,59 @@ find_long(BsActiveView *view, Place *place, const BsAggregate *aggregates, const
 					  writer->numbers);
 	for (uint32 i = 0; i < *nrows; i++)
 	{
-		bool is_long = false;
-
 		place->row_number = writer->numbers[i];
-		for (uint32 a = 0; a < program->naggregates && writer->numbers[i] != BS_NO_ROW; a++)
-		{
-			place->aggregate = &aggregates[a];
-			is_long |= aggregates[a].kind == BS_AGG_FOREIGN &&
-					   blobs_in(place->arena, handle_at(place, table, program)) >= LONG_LIST;
-		}
-		if (!is_long)
+		if (place->row_number != BS_NO_ROW && !is_long(place, table, program))
 			writer->numbers[i] = BS_NO_ROW;
 	}
 	unlock_place(place->lock);
+}
+
+/* All states of the place's row. */
+static void
+tidy_row(BsActiveView *view, Place *place)
+{
+	const BsProgram *program = &view->compiled->program;
+
+	for (uint32 a = 0; a < program->naggregates; a++)
+	{
+		place->aggregate = &program->aggregates[a];
+		if (program->aggregates[a].kind == BS_AGG_FOREIGN)
+			tidy_list(view, place);
+	}
+}
+
+/* The other group, in which groups that were touched may have been gathered. */
+static void
+tidy_other(BsActiveView *view, Place *place)
+{
+	const BsProgram *program = &view->compiled->program;
+	bool found = false;
+	BsTable *table;
+
+	lock_place(place->lock);
+	table = table_at(place->partial, place->arena, program, place->pane);
+	if (table != NULL && table->other != 0)
+	{
+		place->row_number = table->other - 1;
+		found = is_long(place, table, program);
+	}
+	unlock_place(place->lock);
+	if (found)
+		tidy_row(view, place);
 }
 
 static void
 tidy_chunk(BsActiveView *view, Place *place, const BsTable *touched, BsArena *touched_arena,
 		   uint32 chunk)
 {
-	const BsProgram *program = &view->compiled->program;
 	uint32 nrows;
 
-	find_long(view, place, program->aggregates, touched, touched_arena, chunk, &nrows);
+	find_long(view, place, touched, touched_arena, chunk, &nrows);
 	for (uint32 i = 0; i < nrows; i++)
 	{
 		place->row_number = view->writer->numbers[i];
-		if (place->row_number == BS_NO_ROW)
-			continue;
-		for (uint32 a = 0; a < program->naggregates; a++)
-		{
-			place->aggregate = &program->aggregates[a];
-			if (program->aggregates[a].kind == BS_AGG_FOREIGN)
-				tidy_list(view, place);
-		}
+		if (place->row_number != BS_NO_ROW)
+			tidy_row(view, place);
 	}
 }
 
@@ -197,6 +230,8 @@ bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedP
 			tidy_chunk(view, &place, touched, view->scratch_arena, chunk);
 			MemoryContextReset(context);
 		}
+		tidy_other(view, &place);
+		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

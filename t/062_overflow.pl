@@ -49,6 +49,8 @@ for my $view (qw(few minutes all_of_it))
 	is(query("SELECT received - records, overflowed FROM backstream.views WHERE view = '$view'::regclass"), '0|0', 'nothing has overflowed');
 	cmp_ok(query("SELECT sum(other) FROM backstream.windows('$view')"), '>', 10000, 'but was gathered');
 }
+# States that PostgreSQL's functions make are combined in the other group as in all others.
+cmp_ok(query(q{SELECT memory_bytes FROM backstream.views WHERE view = 'few'::regclass}), '<', 100_000, 'what is gathered does not pile up');
 # Each of two writers holds ten groups, and one row for the rest; merged that is one row.
 cmp_ok(query('SELECT count(*) FROM few'), '<=', 21, 'few groups');
 is(query('SELECT count(*), sum(n) = (SELECT sum(other) FROM backstream.windows($$few$$)) FROM few WHERE src_as IS NULL'), '1|t', 'one row is the rest');

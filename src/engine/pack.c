@@ -33,11 +33,11 @@ typedef struct Slice
 	const BsPackLayout *layout;
 	const uint8_t *rows;
 	uint32_t nrows;
-	bool whole;     /* with all states outside the rows; else: */
-	uint32_t state; /* with this one alone, BS_PACK_NO_STATE: with none */
+	bool whole; /* with all states outside the rows; else of the one row with these: */
+	uint32_t first_state;
+	uint32_t end_state;
 } Slice;
 
-#define BS_PACK_NO_STATE    UINT32_MAX
 #define SOURCES_PER_MESSAGE 4096u
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -317,9 +317,15 @@ put_strings(BsPacker *packer, const Slice *slice, const BsPackField *field, uint
 	return out;
 }
 
+static bool
+wants_state(const Slice *slice, uint32_t number)
+{
+	return slice->whole || (number >= slice->first_state && number < slice->end_state);
+}
+
 /*
  * How many parts each row's state has, their lengths, their bytes.  *passed counts the parts of a row over all
- * its states, where one alone is wanted.
+ * its states, where only some are wanted.
  */
 static uint8_t *
 put_states(BsPacker *packer, const Slice *slice, const BsPackField *field, uint32_t *passed,
@@ -336,7 +342,7 @@ put_states(BsPacker *packer, const Slice *slice, const BsPackField *field, uint3
 		packer->values[i] = 0;
 		for (const BsBlob *blob = first_blob(slice, field, row); blob != NULL;
 			 blob = next_blob(slice, blob))
-			if (slice->whole || (*passed)++ == slice->state)
+			if (wants_state(slice, (*passed)++))
 			{
 				packer->values[i]++;
 				lengths[n++] = blob->len;
@@ -350,7 +356,7 @@ put_states(BsPacker *packer, const Slice *slice, const BsPackField *field, uint3
 	for (uint32_t i = 0; i < slice->nrows; i++, row += row_bytes)
 		for (const BsBlob *blob = first_blob(slice, field, row); blob != NULL;
 			 blob = next_blob(slice, blob))
-			if (slice->whole || before++ == slice->state)
+			if (wants_state(slice, before++))
 				out = put_bytes(out, blob->data, blob->len);
 	return out;
 }
@@ -420,16 +426,52 @@ pack_slice(BsPacker *packer, const Slice *slice, uint32_t table, int64_t window,
 	return message_end(packer, BS_PACK_ROWS, out, message);
 }
 
+/* As many parts of a row's states from the first on as a message should have, and one at least: what it will hold. */
+static Outside
+choose_states(Slice *slice)
+{
+	const BsPackLayout *layout = slice->layout;
+	Outside outside = {0};
+	uint32_t number = 0;
+	bool full = false;
+
+	for (uint32_t i = 0; i < layout->nfields; i++)
+	{
+		const BsPackField *field = &layout->fields[i];
+
+		if (field->part != BS_PACK_STATES)
+		{
+			if (field->part != BS_PACK_WORD)
+				outside.string_bytes += string_at(slice, field, slice->rows).len;
+			continue;
+		}
+		for (const BsBlob *blob = first_blob(slice, field, slice->rows); blob != NULL;
+			 blob = next_blob(slice, blob))
+		{
+			if (number++ < slice->first_state || full)
+				continue;
+			full = outside.nstates > 0 && outside.state_bytes + blob->len > BS_PACK_STRING_BYTES;
+			if (full)
+				continue;
+			outside.state_bytes += blob->len;
+			outside.nstates++;
+		}
+	}
+	slice->end_state = slice->first_state + outside.nstates;
+	return outside;
+}
+
 /*
- * The row after the first part of it: its key with one part of its states, so that a message stays short
+ * The row after the first part of it: its key with some of the parts of its states, so that a message stays short
  * however long a row's states are.  Merged, it is the row again.
  */
 static BsPackStatus
-pack_state(BsPacker *packer, Slice *slice, int64_t window, BsPackPlace *place, uint32_t nstates,
-		   BsBytes *message)
+pack_states(BsPacker *packer, Slice *slice, int64_t window, BsPackPlace *place, uint32_t nstates,
+			BsBytes *message)
 {
 	const BsPackLayout *layout = slice->layout;
 	const BsProgram *program = layout->program;
+	Outside outside;
 
 	memcpy(packer->row, slice->rows, program->row_bytes);
 	memset(packer->row + program->key_bytes, 0, program->row_bytes - program->key_bytes);
@@ -438,15 +480,16 @@ pack_state(BsPacker *packer, Slice *slice, int64_t window, BsPackPlace *place, u
 			memcpy(packer->row + layout->fields[i].offset, slice->rows + layout->fields[i].offset,
 				   sizeof(BsHandle));
 	slice->rows = packer->row;
-	slice->state = place->state++;
+	slice->first_state = place->state;
+	outside = choose_states(slice);
+	place->state = slice->end_state;
 	place->within_row = place->state < nstates;
 	if (!place->within_row)
 	{
 		place->state = 0;
 		place->row++;
 	}
-	return pack_slice(packer, slice, place->table, window, row_outside(slice, packer->row),
-					  message);
+	return pack_slice(packer, slice, place->table, window, outside, message);
 }
 
 /* The table in hand, or the next one that has rows left; NULL: done. */
@@ -565,7 +608,7 @@ BsPackStatus
 bs_pack_rows(BsPacker *packer, BsArena *arena, BsTable *table, int64_t window, BsPackPlace *place,
 			 BsBytes *message)
 {
-	Slice slice = {.arena = arena, .whole = true, .state = BS_PACK_NO_STATE};
+	Slice slice = {.arena = arena, .whole = true};
 	BsPackStatus status = next_slice(packer, arena, table, place, &slice);
 	Outside outside;
 
@@ -577,8 +620,10 @@ bs_pack_rows(BsPacker *packer, BsArena *arena, BsTable *table, int64_t window, B
 	{
 		slice.whole = false;
 		if (place->within_row)
-			return pack_state(packer, &slice, window, place, outside.nstates, message);
+			return pack_states(packer, &slice, window, place, outside.nstates, message);
 		place->within_row = true;
+		outside.state_bytes = 0;
+		outside.nstates = 0;
 	}
 	else if (packer->chosen != NULL)
 		place->row = packer->origins[slice.nrows - 1] + 1;

@@ -347,13 +347,42 @@ bs_handle_release(BsArena *arena, BsTable *table, BsHandle *handle)
 	}
 }
 
+/* Take a blob whose block is as large as this one's must be out of a list; 0: there is none. */
+static uint64_t
+blob_take(BsArena *arena, BsHandle *handle, uint32_t len)
+{
+	size_t bytes = bs_arena_block_bytes(sizeof(BsBlob) + len);
+	uint64_t *link = &handle->offset;
+
+	while (*link != 0)
+	{
+		uint64_t offset = *link;
+		BsBlob *blob = bs_arena_at(arena, offset);
+
+		if (bs_arena_block_bytes(sizeof(BsBlob) + blob->len) == bytes)
+		{
+			*link = blob->next;
+			return offset;
+		}
+		link = &blob->next;
+	}
+	return 0;
+}
+
 bool
 bs_handle_replace(BsArena *arena, BsTable *table, BsHandle *handle, const uint8_t *data, uint32_t len)
 {
 	uint64_t offset = blob_make(arena, table, data, len);
 
+	/* Where memory is out it is made in the place of one that goes. */
 	if (offset == 0)
-		return false;
+	{
+		offset = blob_take(arena, handle, len);
+		if (offset == 0)
+			return false;
+		*(BsBlob *) bs_arena_at(arena, offset) = (BsBlob){.len = len, .nblobs = 1};
+		memcpy(((BsBlob *) bs_arena_at(arena, offset))->data, data, len);
+	}
 	bs_handle_release(arena, table, handle);
 	handle->offset = offset;
 	return true;

@@ -623,6 +623,46 @@ small_windows_are_small(void **state)
 	bs_arena_free_private(arena);
 }
 
+/* ---- states outside the rows -------------------------------------------------------------------- */
+
+/* A list of states becomes one also when memory is out: in the place of one of them. */
+static void
+states_are_replaced_without_memory(void **state)
+{
+	BsArena *arena = bs_arena_create(bs_arena_size_for(64u << 10));
+	BsProgram program = {.naggregates = 1, .aggregates = calloc(1, sizeof(BsAggregate))};
+	uint8_t data[200] = {0};
+	BsHandle handle = {0};
+	BsTable *table;
+	const BsBlob *blob;
+	uint64_t bytes;
+
+	(void) state;
+	program.aggregates[0] = (BsAggregate){.kind = BS_AGG_FOREIGN};
+	assert_null(bs_program_finish(&program, 16));
+	table = bs_arena_at(arena, bs_table_create(arena, &program, 0));
+	bytes = table->bytes;
+	while (bs_handle_append(arena, table, &handle, data, 48))
+		data[0]++;
+	blob = bs_arena_at(arena, handle.offset);
+	assert_true(blob->nblobs > 100);
+	/* None of them is as large. */
+	assert_false(bs_handle_replace(arena, table, &handle, data, sizeof(data)));
+	assert_int_equal(((const BsBlob *) bs_arena_at(arena, handle.offset))->nblobs, blob->nblobs);
+	data[0] = 77;
+	assert_true(bs_handle_replace(arena, table, &handle, data, 47));
+	blob = bs_arena_at(arena, handle.offset);
+	assert_int_equal(blob->nblobs, 1);
+	assert_int_equal(blob->next, 0);
+	assert_int_equal(blob->len, 47);
+	assert_int_equal(blob->data[0], 77);
+	assert_int_equal(table->bytes, bytes + bs_arena_block_bytes(sizeof(BsBlob) + 47));
+	bs_handle_release(arena, table, &handle);
+	assert_int_equal(table->bytes, bytes);
+	bs_program_free(&program);
+	bs_arena_free_private(arena);
+}
+
 int
 main(void)
 {
@@ -631,6 +671,7 @@ main(void)
 		cmocka_unit_test(many_groups),         cmocka_unit_test(bounds_hold),
 		cmocka_unit_test(closed_windows_stay), cmocka_unit_test(untimed_and_future),
 		cmocka_unit_test(small_windows_are_small),
+		cmocka_unit_test(states_are_replaced_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,8 @@ mkdir "$work/source" && tar -xzf build/dist/backstream-*.tar.gz -C "$work/source
 [ -z "$(files)" ]
 check "the root has nothing of it" $?
 mkdir "$root/packages"
-cp build/dist/postgresql-15-backstream_*.deb build/dist/backstream-tools_*.deb "$root/packages/" 2>/dev/null
+cp build/dist/postgresql-15-backstream_*.deb build/dist/backstream-tools_*.deb build/dist/backstream-grafana_*.deb \
+	"$root/packages/" 2>/dev/null
 in_root_online 600 'apt-get update; apt-get install -y --no-install-recommends /packages/*.deb'
 check "apt installs them, with what they depend on" $?
 before=$(files | wc -l)
@@ -91,6 +92,13 @@ before=$(files | wc -l)
 check "their files are there" $?
 in_root 60 'for t in bs-generate bs-replay bs-receive; do $t --help | grep -q Usage; done; ! ldd /usr/bin/bs-* | grep "not found"'
 check "the tools run" $?
+
+grafana=$root/usr/share/backstream/grafana
+cd "$work"/source/*/ && for part in dashboards provisioning grants.sql; do
+	diff -r "grafana/$part" "$grafana/$part"
+done >"$work/log" 2>&1
+cd "$here" && [ ! -s "$work/log" ] && [ "$(find "$grafana/dashboards" -name '*.json' | wc -l)" -ge 6 ]
+check "the dashboards are those of the source" $?
 
 # A next version: the same with another number, and the scripts that t/004_upgrade.pl updates by.
 mkdir "$root/packages/next" && dpkg-deb -R "$root"/packages/postgresql-15-backstream_*.deb "$work/next" &&
@@ -123,7 +131,14 @@ counted() {
 }
 counted 10000
 [ -z "${next:-}" ] || . /packages/upgrade
-sql -c 'DROP EXTENSION backstream CASCADE'
+# What the dashboards read, by the role that they log in as.
+sql -c "SELECT backstream.install_pack('overview', schema => 'overview')"
+sql -q -f /usr/share/postgresql/15/extension/backstream_detectors.sql
+for schema in overview detectors; do sql -q -v schema=$schema -f /usr/share/backstream/grafana/grants.sql; done
+[ "$(sql -c 'SET ROLE grafana; SELECT count(*) FROM detectors.thresholds' | tail -n 1)" -gt 10 ]
+sql -q -c 'SET ROLE grafana; SELECT count(*) FROM overview.sources_as; SELECT count(*) FROM detectors.alerts'
+sql -q -c 'DROP SCHEMA overview, detectors CASCADE'
+sql -q -c 'DROP EXTENSION backstream CASCADE; DROP OWNED BY grafana; DROP ROLE grafana'
 pg_ctlcluster 15 main stop
 END
 # The new package comes while the old library is at work, and is loaded by the restart.
@@ -174,7 +189,7 @@ check "the regression scripts pass on the installed package" $?
 grep -cE '^test .* ok ' "$work/log" | sed 's/^/# scripts that passed: /'
 
 sed -i '/backstream/d' "$root/etc/postgresql/15/main/postgresql.conf"
-in_root 120 'apt-get purge -y postgresql-15-backstream backstream-tools'
+in_root 120 'apt-get purge -y postgresql-15-backstream backstream-tools backstream-grafana'
 check "apt removes them" $?
 [ -z "$(files)" ]
 check "nothing of them is left" $?

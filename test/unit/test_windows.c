@@ -441,35 +441,65 @@ make_records(Record *records)
 	}
 }
 
-static void
-any_order_within_lateness(void **state)
+/* Records in some order, into a view. */
+typedef struct Order
+{
+	BsWindowing windowing;
+	bool spread;
+	int64_t disorder; /* a record may come so much later than one after it */
+	int64_t longest;  /* a flow lasts so long, or less */
+	int64_t lateness;
+	int64_t retain;
+} Order;
+
+/* Closed windows are what the oracle says of those that were in time.  Returns how many were not. */
+static uint64_t
+check_order(const Order *order)
 {
 	Record *records = calloc(NRECORDS, sizeof(Record));
 	Closed *closed = calloc(MAX_WINDOWS, sizeof(Closed));
+	uint64_t late = 0;
+	uint32_t nclosed;
+	View view;
 
-	(void) state;
-	for (size_t s = 0; s < NSHAPES; s++)
-	{
-		make_records(records);
-		for (int round = 0; round < 12; round++)
-		{
-			int64_t lateness = random_below(60);
-			int64_t retain = round % 2 ? 100000 : random_below(200);
-			View view;
-			uint32_t nclosed;
-
-			shuffle(records, lateness);
-			view_create(&view, &shapes[s], 1 + (uint32_t) random_below(MAX_WRITERS), lateness);
-			/* A batch is added before it moves the watermark. */
-			nclosed = run(&view, records, retain, closed);
-			assert_true(nclosed > 10);
-			assert_int_equal(late_of(&view), 0);
-			check_closed(&view, records, closed, nclosed, retain);
-			view_free(&view);
-		}
-	}
+	make_records(records);
+	for (int i = 0; i < NRECORDS && order->longest > 0; i++)
+		records[i].lasted = random_below(order->longest + 1);
+	shuffle(records, order->disorder);
+	view_create_over(&view, &order->windowing, 1 + (uint32_t) random_below(MAX_WRITERS), order->lateness,
+					 order->spread);
+	/* A batch is added before it moves the watermark. */
+	nclosed = run(&view, records, order->retain, closed);
+	assert_true(nclosed > 10);
+	for (int i = 0; i < NRECORDS; i++)
+		late += records[i].late;
+	assert_int_equal(late_of(&view), late);
+	check_closed(&view, records, closed, nclosed, order->retain);
+	view_free(&view);
 	free(records);
 	free(closed);
+	return late;
+}
+
+/* For ever, or not for long. */
+static int64_t
+some_retain(bool long_time)
+{
+	return long_time ? 100000 : random_below(200);
+}
+
+static void
+any_order_within_lateness(void **state)
+{
+	(void) state;
+	for (size_t s = 0; s < NSHAPES; s++)
+		for (int round = 0; round < 12; round++)
+		{
+			Order order = {.windowing = shapes[s], .retain = some_retain(round % 2)};
+
+			order.disorder = order.lateness = random_below(60);
+			assert_int_equal(check_order(&order), 0);
+		}
 }
 
 /* A flow is in time when its first window is still open: lateness is for its length too. */
@@ -477,31 +507,33 @@ static void
 any_order_of_flows(void **state)
 {
 	const BsWindowing windowings[] = {{10, 10, 10, 0}, {7, 7, 7, 3}};
-	Record *records = calloc(NRECORDS, sizeof(Record));
-	Closed *closed = calloc(MAX_WINDOWS, sizeof(Closed));
 
 	(void) state;
 	for (int round = 0; round < 16; round++)
 	{
-		int64_t disorder = random_below(40);
-		int64_t longest = random_below(60);
-		int64_t retain = round % 4 < 2 ? 100000 : random_below(200);
-		View view;
-		uint32_t nclosed;
+		Order order = {.windowing = windowings[round % 2], .spread = true, .retain = some_retain(round % 4 < 2)};
 
-		make_records(records);
-		for (int i = 0; i < NRECORDS; i++)
-			records[i].lasted = random_below(longest + 1);
-		shuffle(records, disorder);
-		view_create_over(&view, &windowings[round % 2], 1 + (uint32_t) random_below(MAX_WRITERS), disorder + longest, true);
-		nclosed = run(&view, records, retain, closed);
-		assert_true(nclosed > 10);
-		assert_int_equal(late_of(&view), 0);
-		check_closed(&view, records, closed, nclosed, retain);
-		view_free(&view);
+		order.disorder = random_below(40);
+		order.longest = random_below(60);
+		order.lateness = order.disorder + order.longest;
+		assert_int_equal(check_order(&order), 0);
 	}
-	free(records);
-	free(closed);
+}
+
+/* What comes later than that is counted, and all windows are those of the others. */
+static void
+late_records_are_left_out(void **state)
+{
+	uint64_t late = 0;
+
+	(void) state;
+	for (size_t s = 0; s < NSHAPES; s++)
+		for (int round = 0; round < 8; round++)
+			late += check_order(&(Order){.windowing = shapes[s],
+										 .disorder = 80,
+										 .lateness = random_below(20),
+										 .retain = some_retain(round % 2)});
+	assert_true(late > 100);
 }
 
 /* As of the highest time b, taken down to the slide: of the first n records those in (b - size, b]. */
@@ -559,39 +591,6 @@ any_order_of_a_rolling_view(void **state)
 		view_free(&view);
 	}
 	free(records);
-}
-
-/* What comes later than that is counted, and all windows are those of the others. */
-static void
-late_records_are_left_out(void **state)
-{
-	Record *records = calloc(NRECORDS, sizeof(Record));
-	Closed *closed = calloc(MAX_WINDOWS, sizeof(Closed));
-	uint64_t late_in_all = 0;
-
-	(void) state;
-	for (size_t s = 0; s < NSHAPES; s++)
-		for (int round = 0; round < 8; round++)
-		{
-			int64_t retain = round % 2 ? 100000 : random_below(200);
-			uint64_t late = 0;
-			uint32_t nclosed;
-			View view;
-
-			make_records(records);
-			shuffle(records, 80);
-			view_create(&view, &shapes[s], 1 + (uint32_t) random_below(MAX_WRITERS), random_below(20));
-			nclosed = run(&view, records, retain, closed);
-			for (int i = 0; i < NRECORDS; i++)
-				late += records[i].late;
-			assert_int_equal(late_of(&view), late);
-			late_in_all += late;
-			check_closed(&view, records, closed, nclosed, retain);
-			view_free(&view);
-		}
-	assert_true(late_in_all > 100);
-	free(records);
-	free(closed);
 }
 
 /* A loss is noted at every pane that is open, and counted once in a window of several. */

@@ -1,33 +1,127 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * test_restore.c: several writers back into one partial, as when a server comes back with fewer receivers: what its
- * windows have lost is what those of the writers had.
+ * test_restore.c: partials put back are what they were; and several writers put back into one, as when a server comes
+ * back with fewer receivers: what its windows have lost is what those of the writers had.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "pack_tables.h"
 
-#include <cmocka.h>
+#define NPANES   40
+#define NWRITERS 3
 
-#include "../../src/engine/writer.h"
-#include "pack_fixture.h"
+/* ---- a partial ---- */
 
-#define ARENA_BYTES ((size_t) 16 << 20)
-#define NPANES      40
-#define NWRITERS    3
+static void
+restore_message(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+				BsUnpacker *unpacker, BsBytes message, BsRestoring *restoring)
+{
+	BsUnpacked unpacked;
 
-static uint64_t random_state = 0x9E3779B97F4A7C15u;
+	assert_int_equal(bs_unpack(unpacker, message.data, message.len, &unpacked), BS_PACK_OK);
+	bs_partial_restore(partial, arena, program, writer, unpacker, &unpacked, 1000, restoring);
+}
+
+/* Everything that a partial holds, through messages, into another one. */
+static void
+copy_partial(BsPartial *from, BsPartial *to, BsArena *arena, const BsProgram *program)
+{
+	BsPacker *packer = bs_packer_create(program, PACK_FINGERPRINT);
+	BsUnpacker *unpacker = bs_unpacker_create(program, PACK_FINGERPRINT, any_state, NULL);
+	BsWriter *writer = bs_writer_create(program);
+	BsRestoring restoring = {0};
+	BsPackPlace place = {0};
+	BsBytes message;
+
+	assert_int_equal(bs_pack_partial(packer, from, &message), BS_PACK_OK);
+	restore_message(to, arena, program, writer, unpacker, message, &restoring);
+	while (bs_pack_sources(packer, arena, from, &place, &message) == BS_PACK_OK && message.len > 0)
+		restore_message(to, arena, program, writer, unpacker, message, &restoring);
+	for (uint32_t i = 0; i < from->npanes; i++)
+	{
+		BsPane *pane = bs_partial_pane_at(from, arena, i);
+		BsPackedPane packed = bs_packed_pane(pane, arena);
+
+		assert_int_equal(bs_pack_pane(packer, &packed, &message), BS_PACK_OK);
+		restore_message(to, arena, program, writer, unpacker, message, &restoring);
+		place = (BsPackPlace){0};
+		while (pane->table != 0 &&
+			   bs_pack_rows(packer, arena, bs_arena_at(arena, pane->table), pane->start, &place,
+							&message) == BS_PACK_OK &&
+			   message.len > 0)
+			restore_message(to, arena, program, writer, unpacker, message, &restoring);
+	}
+	bs_partial_restored(to, arena, program, &restoring);
+	bs_packer_free(packer);
+	bs_unpacker_free(unpacker);
+	bs_writer_free(writer);
+}
+
+static void
+test_restore(void **state)
+{
+	BsArena *arena = bs_arena_create(ARENA_BYTES);
+	BsProgram program;
+	BsPartial partial;
+	BsPartial copy;
+	BsProgress progress;
+
+	(void) state;
+	assert_null(pack_make_program(&program, &pack_windows));
+	bs_partial_init(&partial, &program, 20);
+	bs_partial_close(&partial, 0);
+	add_random(&partial, arena, &program, 5000, 200, false);
+	assert_true(partial.npanes > 2 && partial.late > 0 && partial.overflowed > 0);
+	bs_partial_note_loss(&partial, arena, (BsLoss){.records = 7, .datagrams = 3, .dropped = 5});
+	bs_partial_close(&partial, 100);
+	bs_source_heard(&partial, arena, (BsSource){.source = 77, .highest = 1234, .last_heard = 5678, .largest_lateness = 9});
+	bs_partial_pane_at(&partial, arena, 1)->gap = 1;
+	bs_pane_note_nodes(bs_partial_pane_at(&partial, arena, 1), 8, 3);
+	/* The worst stands, and what is more than there is room for is the most. */
+	bs_pane_note_nodes(bs_partial_pane_at(&partial, arena, 1), 7, 1);
+	bs_pane_note_nodes(bs_partial_pane_at(&partial, arena, 0), 5000, 0);
+	assert_int_equal(bs_partial_pane_at(&partial, arena, 1)->nodes_expected, 8);
+	assert_int_equal(bs_partial_pane_at(&partial, arena, 1)->nodes_missing, 3);
+	assert_int_equal(bs_partial_pane_at(&partial, arena, 0)->nodes_expected, 1023);
+	bs_partial_init(&copy, &program, 20);
+	copy_partial(&partial, &copy, arena, &program);
+	assert_int_equal(copy.npanes, partial.npanes);
+	for (uint32_t i = 0; i < partial.npanes; i++)
+	{
+		BsPane a = *bs_partial_pane_at(&partial, arena, i);
+		BsPane b = *bs_partial_pane_at(&copy, arena, i);
+
+		assert_int_equal(a.table != 0, b.table != 0);
+		assert_int_equal(bs_pane_records(&a, arena), bs_pane_records(&b, arena));
+		assert_int_equal(a.datagrams_dropped, a.start < 0 ? 0 : 5);
+		if (a.table != 0)
+			assert_same_table(arena, bs_arena_at(arena, a.table), arena,
+							  bs_arena_at(arena, b.table), &program);
+		a.table = b.table = 0;
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+	assert_int_equal(copy.records, partial.records);
+	assert_int_equal(copy.overflowed, partial.overflowed);
+	assert_int_equal(copy.late, partial.late);
+	assert_int_equal(copy.closed_before, 100);
+	assert_int_equal(copy.records_lost, partial.records_lost);
+	assert_int_equal(copy.datagrams_dropped, 5);
+	bs_progress_begin(&progress);
+	bs_partial_progress(&copy, arena, &(BsWaiting){.now = 6678, .behind_usec = BS_TIME_INFINITY}, &progress);
+	assert_true(progress.any_alive);
+	assert_int_equal(progress.alive_lowest, 1234);
+	/* What was taken is given back. */
+	bs_partial_clear(&copy, arena);
+	bs_partial_clear(&partial, arena);
+	assert_int_equal(bs_arena_stats(arena).used_bytes, 0);
+	bs_program_free(&program);
+	bs_arena_free_private(arena);
+}
+
+/* ---- losses of several writers ---- */
 
 static int64_t
 random_below(int64_t n)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (int64_t) (random_state % (uint64_t) n);
+	return (int64_t) (next_random() % (uint64_t) n);
 }
 
 /* All that a partial holds but rows, which it has none of, through messages. */
@@ -199,6 +293,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_restore),
 		cmocka_unit_test(fewer_writers_lose_no_more),
 		cmocka_unit_test(writers_without_panes_add_nothing),
 	};

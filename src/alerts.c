@@ -40,6 +40,7 @@ typedef struct Alerts
 	MemoryContext window_context;
 	/* Of the window: */
 	char *time; /* as JSON */
+	uint32 nodes_missing; /* that have not told all of it */
 	List *payloads; /* char *, to be sent */
 	int in_batch;
 	uint64 nrows;
@@ -81,11 +82,21 @@ row_json(TupleTableSlot *slot)
 	return TextDatumGetCString(DirectFunctionCall1(row_to_json, ExecFetchSlotHeapTupleDatum(slot)));
 }
 
+/* How many nodes are not in it, of a window for which some are missing. */
+static const char *
+missing_json(const Alerts *alerts)
+{
+	return alerts->nodes_missing > 0 ? psprintf(",\"nodes_missing\":%u", alerts->nodes_missing)
+									 : "";
+}
+
 static char *
 payload(const Alerts *alerts, const char *kind, const char *row, bool cut)
 {
-	return psprintf("{\"kind\":\"%s\",\"view\":%s,\"time\":%s,\"n\":" UINT64_FORMAT ",\"row\":%s%s}", kind,
-					alerts->view_name, alerts->time, alerts->nsent, row, cut ? ",\"cut\":true" : "");
+	return psprintf("{\"kind\":\"%s\",\"view\":%s,\"time\":%s,\"n\":" UINT64_FORMAT
+					"%s,\"row\":%s%s}",
+					kind, alerts->view_name, alerts->time, alerts->nsent, missing_json(alerts), row,
+					cut ? ",\"cut\":true" : "");
 }
 
 /*
@@ -139,7 +150,7 @@ send_summary(Alerts *alerts)
 						 alerts->nentered, alerts->ncleared);
 	else
 		appendStringInfo(&text, ",\"rows\":" UINT64_FORMAT, alerts->nrows);
-	appendStringInfo(&text, ",\"sent\":" UINT64_FORMAT, alerts->nsent);
+	appendStringInfo(&text, ",\"sent\":" UINT64_FORMAT "%s", alerts->nsent, missing_json(alerts));
 	if (alerts->rows->nfailed > 0)
 		appendStringInfo(&text, ",\"failed\":" UINT64_FORMAT, alerts->rows->nfailed);
 	appendStringInfoChar(&text, '}');
@@ -266,17 +277,20 @@ begin_window(Alerts *alerts, int64 window)
 	alerts->time = as_json(time);
 	alerts->payloads = NIL;
 	alerts->nrows = alerts->nsent = alerts->nentered = alerts->ncleared = 0;
+	alerts->nodes_missing = 0;
 	alerts->rows->nfailed = 0;
 	if (alerts->options->notify_on == BS_NOTIFY_CHANGE)
 		alerts->now = bs_group_set_create(alerts->columns);
 }
 
 static void
-alert_window(Alerts *alerts, int64 window)
+alert_window(Alerts *alerts, const BsWindowInfo *info)
 {
 	bool change = alerts->options->notify_on == BS_NOTIFY_CHANGE;
+	int64 window = info->window;
 
 	begin_window(alerts, window);
+	alerts->nodes_missing = info->nodes_missing;
 	read_rows(alerts, window, change ? take_change : take_row);
 	if (change)
 		clear_others(alerts);
@@ -397,7 +411,7 @@ bs_alerts_run(BsOutputTask *task)
 		else
 		{
 			alert_silence(alerts, windows[i].window);
-			alert_window(alerts, windows[i].window);
+			alert_window(alerts, &windows[i]);
 		}
 	}
 	if (outcome == BS_OUTPUT_ALL)

@@ -13,6 +13,7 @@
  *   n     1, 2, ...: number of the notification of this window
  *   row   the row as row_to_json() has it; of what has cleared, or was too long, its group columns alone
  *   cut   true when the row was too long
+ *   nodes_missing  how many nodes have not told all of the window, where it comes from nodes and some have not
  *
  * and in a summary how many there would have been, how many were sent, how many rows failed.
  */

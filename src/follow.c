@@ -10,11 +10,15 @@
 
 #include "follow.h"
 #include "listening.h"
+#include "noderead.h"
 
 /* A view that nobody has taken up yet has nothing to wait at. */
 #define LOOK_MSEC 20
 /* Otherwise one is woken; this is for what cannot happen. */
 #define MAX_WAIT_MSEC 1000
+/* Nodes are asked: a twentieth of a window's width after the last time, ... */
+#define MIN_NODES_MSEC 100
+#define MAX_NODES_MSEC 1000
 
 BS_SQL_FUNCTION(bs_following);
 
@@ -34,23 +38,29 @@ view_of(const BsFollow *follow)
 	return bs_registry_find_any(follow->reader->def->relid);
 }
 
+/* Of nodes, as of the last time that they were asked for windows. */
 static int64
 closed_before(const BsFollow *follow)
 {
-	BsSharedView *view = view_of(follow);
+	BsSharedView *view;
 
+	if (follow->reader->def->on_nodes)
+		return follow->reader->nodes != NULL ? follow->reader->nodes->closed_before
+											 : BS_TIME_NEG_INFINITY;
+	view = view_of(follow);
 	return view != NULL ? (int64) pg_atomic_read_u64(&view->closed_before) : BS_TIME_NEG_INFINITY;
 }
 
 void
 bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since, const EState *estate)
 {
-	if (reader->def->on_nodes)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("following continuous view \"%s\", which nodes keep, is not supported yet",
-							   reader->def->name),
-						errhint("Follow it on a node, or read backstream.latest() from time to time.")));
 	follow->reader = reader;
+	if (since == NULL && reader->def->on_nodes)
+	{
+		int nwindows;
+
+		(void) bs_reader_windows(reader, &nwindows);
+	}
 	if (since == NULL)
 		follow->position = closed_before(follow);
 	else
@@ -70,15 +80,36 @@ bs_follow_lost(const BsFollow *follow, int64 before)
 					 errhint("Let the view retain windows for longer.")));
 }
 
+/* The last window that nobody can read any more, as far as that is known; BS_TIME_NEG_INFINITY: there is none. */
+static int64
+last_dropped(const BsFollow *follow)
+{
+	const BsNodeReading *nodes = follow->reader->nodes;
+
+	if (!follow->reader->def->on_nodes)
+		return bs_view_last_dropped(follow->reader->def->relid);
+	if (nodes == NULL || nodes->dropped_before == BS_TIME_NEG_INFINITY)
+		return BS_TIME_NEG_INFINITY;
+	return nodes->dropped_before - 1;
+}
+
 /* Those that are closed and have not been given. */
 static BsWindowInfo *
 new_windows(BsFollow *follow, int *nwindows)
 {
 	int64 closed = closed_before(follow);
-	int64 dropped = bs_view_last_dropped(follow->reader->def->relid);
+	int64 dropped = last_dropped(follow);
 	int nall;
-	BsWindowInfo *windows = bs_reader_windows(follow->reader, &nall);
+	BsWindowInfo *windows;
 
+	if (follow->reader->nodes != NULL)
+		follow->reader->nodes->from = follow->position;
+	windows = bs_reader_windows(follow->reader, &nall);
+	if (follow->reader->def->on_nodes)
+	{
+		closed = closed_before(follow);
+		dropped = last_dropped(follow);
+	}
 	*nwindows = 0;
 	for (int i = 0; i < nall; i++)
 		if (windows[i].closed && windows[i].window >= follow->position && windows[i].window < closed)
@@ -97,17 +128,28 @@ remaining_msec(const BsFollow *follow)
 	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), follow->until), MAX_WAIT_MSEC);
 }
 
+/* How long nobody is asked again whose windows nobody here sees closing. */
+static long
+look_msec(const BsFollow *follow)
+{
+	const BsWindowing *windowing = &follow->reader->view->program.windowing;
+
+	if (!follow->reader->def->on_nodes)
+		return LOOK_MSEC;
+	return Min(Max(windowing->slide_usec / 20000, MIN_NODES_MSEC), MAX_NODES_MSEC);
+}
+
 /* Until a window closes, or for a while; serves interrupts. */
 static void
 wait_for_window(BsFollow *follow)
 {
-	BsSharedView *view = view_of(follow);
+	BsSharedView *view = follow->reader->def->on_nodes ? NULL : view_of(follow);
 	long msec = remaining_msec(follow);
 
 	if (view == NULL)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(msec, LOOK_MSEC),
-						 PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(msec, look_msec(follow)), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		return;

@@ -36,6 +36,9 @@
 
 #include "archive.h"
 #include "history.h"
+#include "node.h"
+#include "noderead.h"
+#include "reader.h"
 #include "registry.h"
 #include "viewdef.h"
 #include "viewshape.h"
@@ -342,6 +345,27 @@ mark_of(Oid archive, Snapshot snapshot)
 	return mark;
 }
 
+/* The first window that a node has not dropped, of a view that nodes keep; of another, that is here. */
+static int64
+first_in_memory(Oid view)
+{
+	int64 first = bs_view_last_dropped(view);
+	Relation relation;
+	BsReader *reader;
+	int nwindows;
+
+	if (!bs_relation_is_remote(view))
+		return first != BS_TIME_NEG_INFINITY ? first + 1 : first;
+	relation = bs_viewdef_open(view);
+	reader = bs_reader_open(view, RelationGetDescr(relation), bms_make_singleton(0),
+							CurrentMemoryContext);
+	(void) bs_reader_all_windows(reader, &nwindows);
+	first = reader->nodes->dropped_before;
+	bs_reader_close(reader);
+	relation_close(relation, NoLock);
+	return first;
+}
+
 /*
  * archived_before(view, archive): windows that start before this are in the archive as the statement sees it.  An
  * error when some that it does not see there have left the memory already.
@@ -352,19 +376,16 @@ bs_archived_before(PG_FUNCTION_ARGS)
 	Oid view = PG_GETARG_OID(0);
 	Oid archive = PG_GETARG_OID(1);
 	TimestampTz mark = mark_of(archive, GetActiveSnapshot());
-	int64 dropped = bs_view_last_dropped(view);
+	Snapshot latest = RegisterSnapshot(GetLatestSnapshot());
+	TimestampTz now = mark_of(archive, latest);
 
-	if (dropped != BS_TIME_NEG_INFINITY && dropped >= mark)
-	{
-		Snapshot latest = RegisterSnapshot(GetLatestSnapshot());
-		TimestampTz now = mark_of(archive, latest);
-
-		UnregisterSnapshot(latest);
-		if (now > mark)
-			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-							errmsg("windows of continuous view \"%s\" have been archived and dropped since the snapshot was taken",
-								   get_rel_name(view)),
-							errhint("Run the transaction again, or let the view retain windows for longer than it takes.")));
-	}
+	UnregisterSnapshot(latest);
+	if (now > mark && first_in_memory(view) > mark)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("windows of continuous view \"%s\" have been archived and dropped "
+							   "since the snapshot was taken",
+							   get_rel_name(view)),
+						errhint("Run the transaction again, or let the view retain windows for "
+								"longer than it takes.")));
 	PG_RETURN_TIMESTAMPTZ(mark);
 }

@@ -27,6 +27,7 @@
 #include "checkpoint.h"
 #include "levels.h"
 #include "prefix.h"
+#include "node.h"
 #include "registry.h"
 #include "takeover.h"
 #include "viewdef.h"
@@ -52,6 +53,20 @@ slot_relid(int i)
 	relid = bs_registry_slot(i)->relid;
 	bs_registry_unlock();
 	return relid;
+}
+
+/* Of these views those of which something may be here: not those that nodes keep and that have no outputs any more. */
+static List *
+views_kept_here(List *views)
+{
+	List *kept = NIL;
+	ListCell *cell;
+
+	foreach (cell, views)
+		if (!bs_relation_is_remote(lfirst_oid(cell)) ||
+			bs_registry_find_any(lfirst_oid(cell)) != NULL)
+			kept = lappend_oid(kept, lfirst_oid(cell));
+	return kept;
 }
 
 /*
@@ -84,7 +99,7 @@ remove_dropped(void)
 			bs_registry_remove(relid);
 		UnlockRelationOid(relid, AccessShareLock);
 	}
-	bs_checkpoint_forget(views);
+	bs_checkpoint_forget(views_kept_here(views));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);

@@ -270,15 +270,19 @@ take_local(BsNodeReading *reading, BsNodePart *part)
 		bs_view_windows(reading->local_def->relid, fingerprint, reading->local, &part->nwindows);
 }
 
+/* Once, however often windows are listed. */
 static void
-warn_of_states(const BsNodeReading *reading)
+warn_of_states(BsNodeReading *reading)
 {
 	for (int i = 0; i < reading->nparts; i++)
 	{
-		const BsNodePart *part = &reading->parts[i];
+		BsNodePart *part = &reading->parts[i];
+		bool suspended = !part->left_out && strncmp(part->state, "suspended", 9) == 0;
+		bool warned = part->warned_of_state;
 
+		part->warned_of_state |= suspended;
 		/* Who has no client has nobody to warn. */
-		if (!part->left_out && !IsBackgroundWorker && strncmp(part->state, "suspended", 9) == 0)
+		if (suspended && !warned && !IsBackgroundWorker)
 			ereport(WARNING, (errmsg("continuous view \"%s.%s\" is suspended on node \"%s\"",
 									 reading->schema, reading->name, part->node->name),
 							  errdetail("It shows what was counted before."),

@@ -47,6 +47,7 @@ typedef struct BsNodePart
 	uint64 groups;
 	uint64 groups_before; /* a fetch that is done again */
 	bool warned;          /* of windows that it has counted in part only */
+	bool warned_of_state;
 } BsNodePart;
 
 /* A range of windows, merged; its table grows while nodes answer. */

@@ -57,10 +57,12 @@ sub brief
 
 # ---------- the records ----------
 
-# Each group is on several nodes, each node has a part of its values.
-sql_all('CREATE FOREIGN TABLE s (t timestamptz, k int, v bigint, name text) SERVER backstream', @nodes);
+# Each group is on several nodes, each node has a part of its values.  In another group of nodes this server is the third.
+sql_all('CREATE FOREIGN TABLE s (t timestamptz, k int, v bigint, name text) SERVER backstream', @nodes, $reader);
 query(q{CREATE SCHEMA plain; CREATE TABLE plain.s (t timestamptz, k int, v bigint, name text);
-	IMPORT FOREIGN SCHEMA public FROM SERVER backbone INTO backbone});
+	IMPORT FOREIGN SCHEMA public FROM SERVER backbone INTO backbone;
+	CREATE SERVER with_local FOREIGN DATA WRAPPER backstream OPTIONS (nodes 'node_1, node_2, local', schema 'kept');
+	CREATE SCHEMA with_local; IMPORT FOREIGN SCHEMA public FROM SERVER with_local INTO with_local});
 
 # Minute number m of some nodes.  A record at the end, of a group that HAVING leaves out, closes it.
 sub minute
@@ -71,8 +73,11 @@ sub minute
 	{
 		my $records = qq{SELECT timestamptz '2026-01-01 00:00Z' + $m * interval '1 min' + i % 60 * interval '1 s' AS t, (i * $n + $m) % 20 AS k, (i * 7 + $m + $n)::bigint AS v, CASE WHEN i % 5 > 0 THEN 'n' || (i + $n) % 9 END AS name FROM generate_series(1, 200) i};
 
-		on_node($n, "INSERT INTO s $records");
-		on_node($n, "INSERT INTO s VALUES (timestamptz '2026-01-01 00:00Z' + ($m + 1) * interval '1 min', -1, 0)");
+		for my $server ($nodes[$n - 1], $n == 3 ? $reader : ())
+		{
+			$server->safe_psql('postgres', "INSERT INTO s $records");
+			$server->safe_psql('postgres', "INSERT INTO s VALUES (timestamptz '2026-01-01 00:00Z' + ($m + 1) * interval '1 min', -1, 0)");
+		}
 		query("INSERT INTO plain.s $records");
 	}
 }
@@ -115,6 +120,7 @@ query('CREATE SCHEMA history');
 query("CREATE VIEW backbone.v WITH ($options, retain = '20 min', notify = 'rows', notify_limit = '3', archive = 'history.v') AS " . sprintf($select{v}, 'backbone.s'));
 query("CREATE VIEW backbone.h WITH ($options, retain = '20 min', notify = 'hops', notify_limit = '0', archive = 'history.h') AS " . sprintf($select{h}, 'backbone.s'));
 query("CREATE VIEW backbone.c WITH ($options, retain = '20 min', notify = 'changes', notify_on = 'change') AS SELECT tumble(t, '1 min') AS time, k FROM backbone.s WHERE k >= 0 GROUP BY 1, 2 HAVING sum(v) > 21000");
+query("CREATE VIEW with_local.l WITH ($options, retain = '20 min', archive = 'history.l') AS " . sprintf($select{h}, 'with_local.s'));
 is(join(' ', sql_all(q{SELECT count(*) FROM pg_foreign_table WHERE array_to_string(ftoptions, ' ') ~ 'notify|archive'}, @nodes)), '0 0 0', 'nodes know nothing of outputs');
 is(query(q{SELECT string_agg(DISTINCT found, ' ') FROM backstream.sync('backbone') WHERE view LIKE 'backbone._'}), 'same', 'and are in step');
 listen_again();
@@ -172,6 +178,9 @@ is($told, changes(0 .. 2), 'well: what enters and clears');
 cmp_ok($told =~ tr/\n//, '>', 40, 'well: that is much');
 is(scalar @{ $heard->{hops} }, query('SELECT count(DISTINCT time) FROM history.h'), 'well: hopping windows are told, too');
 is(join(' ', sql_all(q{SELECT count(*) FROM backbone.v}, @nodes)), '0 0 0', 'no node has a row by itself');
+is(differ_rows('TABLE history.l', 'TABLE history.h'), 0, 'well: the same where this server is one of the nodes');
+is(query(q{SELECT count(*) > 0 FROM history.l}), 't', 'well: and that is something');
+query('DROP VIEW with_local.l');
 is(query(q{SELECT state, windows_missed, windows_incomplete, overflowed, late FROM backstream.views WHERE view = 'backbone.v'::regclass}), 'active|0|0|0|0', 'backstream.views has it');
 is(query(q{SELECT string_agg(output || ' ' || coalesce(last_error, 'fine'), ', ' ORDER BY output) FROM backstream.outputs WHERE view = 'backbone.v'::regclass}), 'archive fine, notify fine', 'so has backstream.outputs');
 
@@ -199,6 +208,9 @@ ok(soon(q{SELECT archived_before FROM backstream.archived WHERE archive = 'histo
 node_timeout('120 s');
 is(query(q{SELECT count(*) FROM history.v WHERE time >= '2026-01-01 00:05Z'}), 0, 'as they are without it');
 like(query(q{SELECT windows_incomplete || ' ' || windows_missed FROM backstream.views WHERE view = 'backbone.v'::regclass}), qr/^2 0$/, 'which is counted');
+ok(soon(q{SELECT count(*) FROM backstream.outputs WHERE view IN ('backbone.v'::regclass, 'backbone.c'::regclass) AND done_before = '2026-01-01 00:07Z'}, 3), 'by both outputs');
+my $without = heard();
+like(join(' ', map { $_->{nodes_missing} // 0 } @{ $without->{changes} }), qr/^1( 1)+$/, 'and said in what is told');
 $nodes[1]->start;
 minute($_, 2) for 5 .. 6;
 minute(7, 1 .. 3);
@@ -207,8 +219,8 @@ is(archive_differs('v', 1), 0, 'back late: history.v is the SELECT but for what 
 is(query(q{SELECT count(*) FROM history.v WHERE time IN ('2026-01-01 00:05Z', '2026-01-01 00:06Z')}), 0, 'back late: that stays as it was handed on');
 is(differ_rows(q{SELECT time, k, n FROM backbone.v}, 'SELECT time, k, n FROM (' . sprintf($select{v}, 'plain.s') . ') v'), 0, 'back late: who reads the view sees all nodes');
 $heard = heard();
-is(join(' ', map { substr($_->{time}, 11, 5) } grep { $_->{kind} eq 'summary' } @{ $heard->{rows} }), '00:07', 'back late: each window is told once');
-is((grep { $_->{time} =~ /00:05/ && $_->{kind} eq 'cleared' } @{ $heard->{changes} }) + 0, (() = changes(4) =~ /entered/g) + 0, 'back late: without it all had cleared');
+is(join(' ', map { substr($_->{time}, 11, 5) } grep { $_->{kind} eq 'summary' } @{ $without->{rows} }, @{ $heard->{rows} }), '00:07', 'back late: each window is told once');
+is((grep { $_->{time} =~ /00:05/ && $_->{kind} eq 'cleared' } @{ $without->{changes} }) + 0, (() = changes(4) =~ /entered/g) + 0, 'back late: without it all had cleared');
 
 # ---------- restarts and crashes ----------
 
@@ -285,7 +297,24 @@ settled('rights');
 is(query(q{SELECT archived_before >= '2026-01-01 00:21Z' FROM backstream.archived WHERE archive = 'history.h'::regclass}), 't', 'it goes on');
 is(query(q{SELECT string_agg(DISTINCT found, ' ') FROM backstream.sync('backbone') WHERE view LIKE 'backbone._'}), 'same', 'nodes are in step all the time');
 
-query('DROP VIEW backbone.v, backbone.h, backbone.c');
+# ---------- a dump, and what is noticed ----------
+
+query('DROP VIEW backbone.c');
+my $dump = $reader->basedir . '/backbone.sql';
+my $archived = query('SELECT count(*) FROM history.v');
+$reader->command_ok([ 'pg_dump', '-p', $reader->port, '-h', $reader->host, '-f', $dump, '-t', 'backbone.v', 'postgres' ], 'the view is dumped');
+query('DROP VIEW backbone.v');
+is(join(' ', sql_all(q{SELECT count(*) FROM pg_class WHERE relname = 'v'}, @nodes)), '0 0 0', 'dropped on the nodes, too');
+$reader->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-p', $reader->port, '-h', $reader->host, '-f', $dump, 'postgres' ], 'and restored');
+is(join(' ', sql_all(q{SELECT count(*) FROM pg_foreign_table WHERE ftrelid = 'backbone.v'::regclass AND array_to_string(ftoptions, ' ') !~ 'notify|archive'}, @nodes)), '1 1 1', 'with outputs here, and without on the nodes');
+minute(22, 1 .. 3);
+settled('restored');
+is(differ_rows(q{SELECT * FROM history.v WHERE time = '2026-01-01 00:22Z'}, 'SELECT * FROM (' . sprintf($more, 'plain.s') . q{) v WHERE time = '2026-01-01 00:22Z'}), 0, 'restored: the table goes on');
+is(query(q{SELECT count(*) - count(DISTINCT (time, k)), count(*) > } . $archived . ' FROM history.v'), '0|t', 'restored: nothing is there twice');
+query(q{DELETE FROM plain.s WHERE ctid = (SELECT min(ctid) FROM plain.s WHERE k = (SELECT min(k) FROM history.v WHERE time = '2026-01-01 00:22Z') AND t >= '2026-01-01 00:22Z')});
+cmp_ok(differ_rows(q{SELECT time, k, n FROM history.v WHERE time = '2026-01-01 00:22Z'}, 'SELECT time, k, n FROM (' . sprintf($more, 'plain.s') . q{) v WHERE time = '2026-01-01 00:22Z'}), '>', 0, 'one record less would be noticed');
+
+query('DROP VIEW backbone.v, backbone.h');
 is(join(' ', sql_all('SELECT count(*) FROM backstream.views', $reader, @nodes)), '0 0 0 0', 'dropped, all is gone');
 is(query('SELECT count(*) > 0 FROM history.v'), 't', 'but for the table');
 

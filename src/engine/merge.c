@@ -88,11 +88,11 @@ stands_alone(const BsProgram *program)
 	return true;
 }
 
-/* The number of the row after the first n of a table. */
-static uint32_t
-row_number(uint32_t n, uint32_t per_chunk)
+/* The number of the row after this one. */
+static inline uint32_t
+next_number(uint32_t number, uint32_t per_chunk)
 {
-	return n / per_chunk << BS_ROW_SHIFT | n % per_chunk;
+	return (number & BS_ROW_MASK) + 1 < per_chunk ? number + 1 : ((number >> BS_ROW_SHIFT) + 1) << BS_ROW_SHIFT;
 }
 
 uint64_t
@@ -101,11 +101,11 @@ bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsW
 {
 	uint32_t value_bytes = program->row_bytes - program->key_bytes;
 	uint32_t per_chunk = bs_rows_per_chunk(&program->layout);
-	uint32_t nknown = into->nrows;
-	bool alone = program->nkeys > 0 && stands_alone(program);
-	uint32_t fresh = alone ? row_number(nknown, per_chunk) : BS_NO_ROW - 1;
+	uint32_t fresh = BS_NO_ROW - 1; /* which is none */
 	uint64_t overflowed = 0;
 
+	if (program->nkeys > 0 && stands_alone(program))
+		fresh = into->nrows / per_chunk << BS_ROW_SHIFT | into->nrows % per_chunk;
 	bs_keys_pack_rows(writer->keys, program, from_arena, rows, nrows);
 	bs_table_find(arena, into, program, writer->keys, max_rows, writer->numbers);
 	for (uint32_t i = 0; i < nrows; i++, rows += program->row_bytes)
@@ -125,7 +125,7 @@ bs_table_merge_rows(BsArena *arena, BsTable *into, const BsProgram *program, BsW
 		{
 			memcpy(bs_table_row(arena, into, program, number) + program->key_bytes,
 				   rows + program->key_bytes, value_bytes);
-			fresh = row_number(++nknown, per_chunk);
+			fresh = next_number(fresh, per_chunk);
 		}
 		else
 			merge_row(arena, into, program, bs_table_row(arena, into, program, number), from_arena,

@@ -11,6 +11,7 @@
 #define MAX_INDEX_SLOTS (1u << 31)
 #define NEAR_SLOTS (1u << 14) /* an index up to here is in the caches, and so are its rows */
 #define SLICE_ROWS 64u
+#define ROWS_AHEAD_BYTES 512
 #define MAX_KEY_BYTES 8192u /* a row is no longer */
 
 _Static_assert(BS_ARENA_MAX_BLOCK == INDEX_BLOCK * sizeof(uint64_t), "an index block is a largest block");
@@ -582,8 +583,11 @@ row_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t 
 
 	if (!rows_reserve(arena, table, program))
 		return BS_NO_ROW;
-	number = ((table->nrows / per_chunk) << BS_ROW_SHIFT) | (table->nrows % per_chunk);
+	/* There is room in the last chunk alone. */
+	number = ((table->nchunks - 1) << BS_ROW_SHIFT) | (table->nrows - (table->nchunks - 1) * per_chunk);
 	row = bs_table_row(arena, table, program, number);
+	/* Rows are made one after the other: ask for the lines that come next. */
+	__builtin_prefetch(row + ROWS_AHEAD_BYTES, 1);
 	memcpy(row, cells, program->key_bytes);
 	memset(row + program->key_bytes, 0, program->row_bytes - program->key_bytes);
 	if (program->has_bytes_keys && !row_take_bytes(arena, table, program, row))
@@ -592,12 +596,13 @@ row_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t 
 	return number;
 }
 
+/* slot: the empty one that was come to when the group was looked for. */
 static uint32_t
 group_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t *cells,
-		  uint32_t hash, uint64_t max_rows)
+		  uint32_t hash, uint32_t slot, uint64_t max_rows)
 {
 	bool other = !program->is_set && bs_row_is_other(program, cells);
-	uint32_t slot;
+	uint32_t nslots = table->index_slots;
 	uint32_t number;
 
 	if (bs_table_ngroups(table) >= max_rows && !other)
@@ -609,7 +614,8 @@ group_add(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_
 		return BS_NO_ROW;
 	if (other)
 		table->other = number + 1;
-	slot = hash & (table->index_slots - 1);
+	if (table->index_slots != nslots)
+		slot = hash & (table->index_slots - 1);
 	while (*index_slot(arena, table, slot) != 0)
 		slot = (slot + 1) & (table->index_slots - 1);
 	*index_slot(arena, table, slot) = ((uint64_t) hash << 32) | (number + 1);
@@ -644,7 +650,7 @@ find_one(BsArena *arena, BsTable *table, const BsProgram *program, const uint8_t
 			return (uint32_t) entry - 1;
 		slot = (slot + 1) & mask;
 	}
-	return group_add(arena, table, program, cells, hash, max_rows);
+	return group_add(arena, table, program, cells, hash, slot, max_rows);
 }
 
 /*
@@ -771,7 +777,7 @@ bs_table_other(BsArena *arena, BsTable *table, const BsProgram *program)
 	if (program->nkeys == 0)
 		return BS_NO_ROW;
 	bs_keys_make_other(&key, program, 0);
-	return group_add(arena, table, program, cells, hash, 0);
+	return group_add(arena, table, program, cells, hash, hash & (table->index_slots - 1), 0);
 }
 
 uint64_t

@@ -335,7 +335,7 @@ next_range(Serving *serving, Datum *message)
 	if (serving->filter == NULL &&
 		bs_window_table_find(serving->def->relid, serving->view, pane.window, serving->lasts[serving->range],
 							 &serving->table))
-		pane.ngroups = serving->table.ngroups;
+		pane.ngroups = serving->table.nrows;
 	else
 	{
 		serving->table.partial = NULL;

@@ -640,9 +640,11 @@ typedef struct BsWindowTable
 {
 	BsSharedPartial *partial;
 	uint64 fingerprint;
-	int64 start;   /* of the pane */
-	uint32 serial; /* of the table */
-	uint32 ngroups;
+	int64 start; /* of the pane */
+	/* Of the table, at the last look: */
+	uint32 serial;
+	uint32 nrows;
+	uint32 other;
 } BsWindowTable;
 
 /*
@@ -653,7 +655,7 @@ extern bool bs_window_table_find(Oid relid, const struct BsViewProgram *compiled
 								 BsWindowTable *found);
 
 /* The table, in bs_shared_arena(), under its partial's lock until it is unlocked; NULL, without a lock: it is gone. */
-extern BsTable *bs_window_table_lock(const BsWindowTable *found);
+extern BsTable *bs_window_table_lock(BsWindowTable *found);
 extern void bs_window_table_unlock(const BsWindowTable *found);
 
 /* Add what is known of a window, but its start and whether it is closed. */

@@ -41,7 +41,8 @@ note_tables(BsWindowTable *noted, BsSharedPartial *shared, uint64 fingerprint, i
 								 .fingerprint = fingerprint,
 								 .start = pane->start,
 								 .serial = table->serial,
-								 .ngroups = table->nrows};
+								 .nrows = table->nrows,
+								 .other = table->other};
 	}
 	bs_partial_unlock(shared);
 	return ntables <= 1;
@@ -65,23 +66,39 @@ bs_window_table_find(Oid relid, const BsViewProgram *compiled, int64 first, int6
 	return found->partial != NULL;
 }
 
+/*
+ * Whoever adds to one of several partials that have the table copies it before, row by row in their order.  The other
+ * group is the one row that a copy may have elsewhere.
+ */
+static bool
+goes_on(const BsTable *table, const BsWindowTable *found)
+{
+	return table->serial == found->serial || (table->nrows >= found->nrows && table->other == found->other);
+}
+
 BsTable *
-bs_window_table_lock(const BsWindowTable *found)
+bs_window_table_lock(BsWindowTable *found)
 {
 	BsArena *arena = bs_shared_arena();
 	BsPartial *partial = &found->partial->partial;
-	BsTable *table = NULL;
+	const BsPane *pane;
+	BsTable *table;
 
 	bs_partial_lock_read(found->partial);
-	if (partial->fingerprint == found->fingerprint)
+	pane = partial->fingerprint == found->fingerprint ? bs_partial_pane(partial, arena, found->start) : NULL;
+	table = pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
+	if (table != NULL && goes_on(table, found))
 	{
-		const BsPane *pane = bs_partial_pane(partial, arena, found->start);
-
-		table = pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
-	}
-	if (table != NULL && table->serial == found->serial)
+		found->serial = table->serial;
+		found->nrows = table->nrows;
+		found->other = table->other;
 		return table;
+	}
 	bs_partial_unlock(found->partial);
+	if (table != NULL)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("the groups of a window were put elsewhere while they were read"),
+						errhint("Read it again.")));
 	return NULL;
 }
 

@@ -3,7 +3,6 @@
 # standby; after a restart.
 use strict;
 use warnings;
-use IPC::Run;
 use Test::More;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -57,33 +56,15 @@ END
 $$;
 SQL
 
-# Start psql with a statement; the handle to finish, and where its output goes.
-sub start_psql
-{
-	my ($sql) = @_;
-	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
-	return { run => $run, out => \$out, err => \$err };
-}
-
-sub finish_psql
-{
-	my ($psql) = @_;
-	$psql->{run}->finish;
-	chomp(${ $psql->{out} });
-	return ${ $psql->{err} };
-}
-
 # ---- windows are whole
-my @readers = map { start_psql('SELECT check_windows()') } 1 .. 2;
-my $writer = start_psql('CALL write_windows(120)');
-is(finish_psql($writer), '', 'the writer went on');
+my @readers = map { start_psql($node, 'SELECT check_windows()') } 1 .. 2;
+my $writer = start_psql($node, 'CALL write_windows(120)');
+is(errors_of_psql($writer), '', 'the writer went on');
 my $seen = 0;
 for my $reader (@readers)
 {
-	is(finish_psql($reader), '', 'a reader saw whole windows only');
-	$seen += ${ $reader->{out} };
+	is(errors_of_psql($reader), '', 'a reader saw whole windows only');
+	$seen += $reader->{out};
 }
 cmp_ok($seen, '>', 20, "they read $seen windows meanwhile");
 is($node->safe_psql('postgres', 'SELECT records FROM total'), 120 * 40000, 'all records were counted');
@@ -91,7 +72,7 @@ cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM v'), '<=', 4 * 20000, 
 
 # ---- definitions change under readers with prepared statements
 my $replace = join ';', map { "CREATE OR REPLACE VIEW total WITH (continuous) AS SELECT count(*) + $_ AS records FROM s" } 1 .. 40;
-my $prepared = start_psql(<<'SQL');
+my $prepared = start_psql($node, <<'SQL');
 DO $$
 DECLARE
 	n bigint;
@@ -106,16 +87,16 @@ END
 $$;
 SQL
 $node->safe_psql('postgres', $replace);
-is(finish_psql($prepared), '', 'a view that is replaced can be read all the while');
+is(errors_of_psql($prepared), '', 'a view that is replaced can be read all the while');
 is($node->safe_psql('postgres', 'SELECT records FROM total'), 120 * 40000 + 40, 'all of them show what has been counted');
 
 # ---- a reader is killed in the middle of a scan
 my $used = $node->safe_psql('postgres', 'SELECT used FROM backstream.memory');
 $node->safe_psql('postgres', "CREATE FUNCTION slow(int) RETURNS bool STABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN false; END'");
-my $victim = start_psql('SELECT count(*) FROM v WHERE slow(k)');
+my $victim = start_psql($node, 'SELECT count(*) FROM v WHERE slow(k)');
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%slow(k)' AND wait_event = 'PgSleep'");
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE query LIKE '%slow(k)'");
-like(finish_psql($victim), qr/terminating connection/, 'a reader is killed');
+like(errors_of_psql($victim), qr/terminating connection/, 'a reader is killed');
 is($node->safe_psql('postgres', 'SELECT used FROM backstream.memory'), $used, 'and leaves nothing behind');
 $node->safe_psql('postgres', 'CALL write_windows(5)');
 is($node->safe_psql('postgres', 'SELECT count(DISTINCT records) FROM v'), 1, 'windows go on');

@@ -7,7 +7,6 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$ENV{BACKSTREAM_SOURCE}";
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use BackStreamTest;
@@ -16,23 +15,6 @@ my $node = backstream_node('replace', conf => "backstream.workers = 2\n");
 $node->start;
 
 sub query { return $node->safe_psql('postgres', "SET TimeZone = 'UTC'; SET client_min_messages = warning; $_[0]") }
-
-sub start_psql
-{
-	my ($sql) = @_;
-	my ($out, $err) = ('', '');
-	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(120));
-	return { run => $run, out => \$out, err => \$err };
-}
-
-sub finish_psql
-{
-	my ($psql) = @_;
-	$psql->{run}->finish;
-	chomp(${ $psql->{out} });
-	return ${ $psql->{err} };
-}
 
 query(<<'SQL');
 CREATE EXTENSION backstream;
@@ -84,9 +66,9 @@ ALTER VIEW more SET (lateness = '500 ms');
 CREATE VIEW up WITH (continuous) AS SELECT time, sum(n) AS n FROM more GROUP BY 1;
 SQL
 
-my @writers = map { start_psql("CALL write($_)") } 1 .. 3;
+my @writers = map { start_psql($node, "CALL write($_)") } 1 .. 3;
 $node->poll_query_until('postgres', 'SELECT (SELECT count(*) FROM more) > 0 AND (SELECT count(*) FROM other) > 0');
-my @watchers = (start_psql("CALL watch('more', true, NULL)"), start_psql("CALL watch('other', false, NULL)"));
+my @watchers = (start_psql($node, "CALL watch('more', true, NULL)"), start_psql($node, "CALL watch('other', false, NULL)"));
 my $with = "WITH (continuous, show = 'closed', lateness = '500 ms')";
 my $columns = 'backstream.tumble(t, \'200 ms\') AS time, k, sum(n) AS n';
 
@@ -110,11 +92,11 @@ $node->poll_query_until('postgres', "SELECT next_query IS NULL FROM backstream.v
 my $from = query('SELECT min(time) FROM other');
 select(undef, undef, undef, 0.5);
 query('INSERT INTO stop VALUES (true)');
-is(finish_psql($_), '', 'a writer went on') for @writers;
+is(errors_of_psql($_), '', 'a writer went on') for @writers;
 for my $watcher (@watchers)
 {
-	is(finish_psql($watcher), '', 'a reader never saw less than before');
-	cmp_ok(${ $watcher->{out} }, '>', 20, "it looked ${ $watcher->{out} } times");
+	is(errors_of_psql($watcher), '', 'a reader never saw less than before');
+	cmp_ok($watcher->{out}, '>', 20, 'it looked often');
 }
 $node->poll_query_until('postgres', "SELECT closed_before > (SELECT max(t) FROM r) FROM backstream.views WHERE view = 'more'::regclass");
 $node->poll_query_until('postgres', "SELECT closed_before > (SELECT max(t) FROM r) FROM backstream.views WHERE view = 'other'::regclass");

@@ -4,14 +4,11 @@ use strict;
 use warnings;
 use BackStreamTest;
 use BackStreamTraffic;
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $port = free_port();
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $nruns = 0;
 my $node = backstream_node('tail', conf => <<"EOF_CONF");
 backstream.listen = '127.0.0.1:$port'
 backstream.max_tails = 24
@@ -21,28 +18,8 @@ $node->start;
 
 sub query { return $node->safe_psql('postgres', $_[0]) }
 
-# A statement in a session of its own; its output comes in $run->{out} as it is sent.
-sub start
-{
-	my ($sql, %options) = @_;
-	my %run = (out => '', err => '', began => time);
-	my $file = "$dir/" . ++$nruns . '.sql';
-	# Lines as they come, also into a pipe.
-	my @command = ('stdbuf', '-oL', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('postgres'),
-		($options{user} ? ('-U', $options{user}) : ()));
-
-	append_to_file($file, $sql);
-	$run{handle} = IPC::Run::start(\@command, '<', \'', '>', \$run{out}, '2>', \$run{err}, IPC::Run::timeout(60));
-	return \%run;
-}
-
-sub finish
-{
-	my ($run) = @_;
-	$run->{handle}->finish;
-	$run->{seconds} = time - $run->{began};
-	return $run->{out};
-}
+# A statement in a session of its own; its output comes in {out} as it is sent.
+sub start { return start_psql($node, @_) }
 
 # Wait until so many statements listen.
 sub listening
@@ -69,7 +46,7 @@ query(q{INSERT INTO sensors VALUES (1, '2026-01-02 03:04:05+00', 'a', 1.50, 'bad
 query(q{BEGIN; INSERT INTO sensors VALUES (9); ROLLBACK;
 	BEGIN; INSERT INTO sensors VALUES (2, NULL, repeat('x', 300)); SAVEPOINT s; INSERT INTO sensors VALUES (9);
 	ROLLBACK TO s; INSERT INTO sensors VALUES (3); COMMIT});
-is(finish($run), "1|2026-01-02 03:04:05+00|a|1.50|bad|{1,2}|2001:db8::1/64\n2||" . ('x' x 300) . "||||\n3||||||\n",
+is(finish_psql($run), "1|2026-01-02 03:04:05+00|a|1.50|bad|{1,2}|2001:db8::1/64\n2||" . ('x' x 300) . "||||\n3||||||\n",
 	'every type, NULLs, and nothing that was rolled back');
 cmp_ok($run->{seconds}, '<', 8, 'at LIMIT, not at listen_for');
 ok(listening(0), 'and listens no more');
@@ -78,23 +55,23 @@ $run = start(q{PREPARE p(int, text) AS SELECT id FROM sensors WHERE id > $1 AND 
 	EXECUTE p(4, 'b%')});
 listening(1);
 query(q{INSERT INTO sensors (id, name) SELECT g, CASE WHEN g % 2 = 0 THEN 'b' || g END FROM generate_series(1, 10) g});
-is(finish($run), "6\n8\n", 'conditions with parameters');
+is(finish_psql($run), "6\n8\n", 'conditions with parameters');
 
 $run = start(q{SELECT s.id, r.room FROM sensors s JOIN rooms r USING (id) LIMIT 2});
 listening(1);
 query('INSERT INTO sensors (id) VALUES (3), (2), (1)');
-is(finish($run), "2|attic\n1|hall\n", 'a join with a table');
+is(finish_psql($run), "2|attic\n1|hall\n", 'a join with a table');
 
 $run = start(q{SET backstream.listen_for = '1 s'; SELECT id / (id - 5) FROM sensors WHERE 10 / (id - 5) > 0});
 listening(1);
 query('INSERT INTO sensors (id) VALUES (5)');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/division by zero/, 'an error in a condition is raised in the statement');
 
 # ---- ends
 
 $run = start(q{SET backstream.listen_for = '700 ms'; SELECT count(*) FROM sensors});
-is(finish($run), "0\n", 'nothing has come by listen_for');
+is(finish_psql($run), "0\n", 'nothing has come by listen_for');
 cmp_ok($run->{seconds}, '>=', 0.7, 'which is waited for');
 cmp_ok($run->{seconds}, '<', 5, 'and no longer');
 
@@ -104,7 +81,7 @@ is(query('SELECT backend_xmin IS NULL, wait_event_type FROM pg_stat_activity JOI
 	't|Extension', 'no snapshot is held back while it waits');
 my $cancelled = time;
 query('SELECT pg_cancel_backend(pid) FROM backstream.tails');
-finish($run);
+finish_psql($run);
 cmp_ok(time - $cancelled, '<', 2, 'cancelled');
 like($run->{err}, qr/canceling statement due to user request/, 'with the usual message');
 ok(listening(0), 'and the slot is free');
@@ -128,7 +105,7 @@ cmp_ok($best, '<', 300, "within 100 ms ($best - 200)");
 $run = start(q{SET backstream.listen_for = 0; SELECT * FROM sensors});
 listening(1);
 query('SELECT pg_terminate_backend(pid) FROM backstream.tails');
-finish($run);
+finish_psql($run);
 ok(listening(0), 'a terminated session leaves no slot behind');
 
 # ---- COPY, cursors, dumps
@@ -141,12 +118,12 @@ for my $i (1 .. 3)
 	ok(wait_until(5, sub { $run->{handle}->pump_nb; $run->{out} =~ /^$i$/m }), "COPY sends row $i at once");
 }
 query('SELECT pg_cancel_backend(pid) FROM backstream.tails');
-finish($run);
+finish_psql($run);
 
 $run = start(q{BEGIN; DECLARE c CURSOR FOR SELECT id FROM sensors; FETCH 1 FROM c; FETCH 1 FROM c; COMMIT});
 listening(1);
 query('INSERT INTO sensors (id) VALUES (1), (2), (3)');
-is(finish($run), "1\n2\n", 'a cursor');
+is(finish_psql($run), "1\n2\n", 'a cursor');
 
 my $began = time;
 {
@@ -162,16 +139,16 @@ cmp_ok(time - $began, '<', 8, 'does not wait for records, nor does ANALYZE');
 # ---- rights and bounds
 
 $run = start('SELECT * FROM sensors LIMIT 1', user => 'nobody');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/permission denied for foreign table sensors/, 'without SELECT nobody listens');
 
 my @many = map { start(q{SET backstream.listen_for = 0; SELECT id FROM sensors LIMIT 1}) } 1 .. 24;
 ok(listening(24), 'many listen');
 $run = start(q{SELECT id FROM sensors LIMIT 1});
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/too many statements are reading streams.*HINT.*backstream\.max_tails/s, 'one too many');
 query('INSERT INTO sensors (id) VALUES (77)');
-is(join('', map { finish($_) } @many), "77\n" x 24, 'all of them get the record');
+is(join('', map { finish_psql($_) } @many), "77\n" x 24, 'all of them get the record');
 
 # ---- what receivers take
 
@@ -185,9 +162,9 @@ my $part = start($measure =~ s/flow GROUP/flow WHERE dst_port IN (53, 443) AND b
 listening(2);
 my $sent = generate(target => "127.0.0.1:$port", version => 'v9', exporters => 3, rate => 20000, seconds => 2);
 my $expected = join("\n", sort split /\n/, sent($sent)) . "\n";
-is(finish($run), $expected, 'a measurement of its own is exact');
+is(finish_psql($run), $expected, 'a measurement of its own is exact');
 is($run->{err}, '', 'and lost nothing');
-isnt(finish($part), '', 'with conditions');
+isnt(finish_psql($part), '', 'with conditions');
 is($part->{err}, '', 'likewise');
 
 my $slow = start(q{SET backstream.listen_for = '5 s'; SET backstream.tail_buffer = '64kB';
@@ -197,7 +174,7 @@ my $before = query('SELECT sum(records) FROM every');
 $sent = generate(target => "127.0.0.1:$port", version => 'ipfix', rate => 20000, seconds => 2);
 ok(wait_until(10, sub { query('SELECT sum(records) FROM every') - $before == $sent->{records} }),
 	'a slow reader does not slow the receivers');
-my $returned = finish($slow);
+my $returned = finish_psql($slow);
 my ($lost) = $slow->{err} =~ /NOTICE:\s+(\d+) records of stream "flow" were not returned/;
 cmp_ok($lost, '>', 0, "it is told what it has not got ($lost of $sent->{records})");
 is($returned + $lost, $sent->{records}, 'to the record');
@@ -212,7 +189,7 @@ ok(wait_until(10, sub {
 	query("SELECT count(*) FROM backstream.receivers WHERE pid IS NOT NULL AND pid NOT IN ($old)") == 2 }),
 	'receivers have begun anew');
 generate(target => "127.0.0.1:$port", version => 'v5', rate => 1000, seconds => 1);
-is(scalar(split /\n/, finish($run)), 5, 'a statement that listened before gets records from them');
+is(scalar(split /\n/, finish_psql($run)), 5, 'a statement that listened before gets records from them');
 
 $node->stop;
 done_testing();

@@ -7,13 +7,10 @@ use BackStreamBackbone;
 use BackStreamTest;
 use BackStreamTraffic;
 use IO::Socket::INET;
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $dir = PostgreSQL::Test::Utils::tempdir();
-my $nruns = 0;
 my ($reader, @nodes) = start_backbone(
 	more_members => ['local'],
 	server => "schema 'kept'",
@@ -23,28 +20,8 @@ my @all = (@nodes, $reader);
 sub query { return $reader->safe_psql('postgres', $_[0]) }
 sub on_node { my ($n, $sql) = @_; return $all[$n - 1]->safe_psql('postgres', $sql) }
 
-# A statement in a session of its own; its output comes in $run->{out} as it is sent.
-sub start
-{
-	my ($sql, %options) = @_;
-	my %run = (out => '', err => '', began => time);
-	my $file = "$dir/" . ++$nruns . '.sql';
-	my @command = ('stdbuf', '-oL', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $reader->connstr('postgres'),
-		($options{user} ? ('-U', $options{user}) : ()));
-
-	append_to_file($file, $sql);
-	$run{handle} = IPC::Run::start(\@command, '<', \'', '>', \$run{out}, '2>', \$run{err}, IPC::Run::timeout(120));
-	return \%run;
-}
-
-sub finish
-{
-	my ($run) = @_;
-	$run->{handle}->finish;
-	$run->{seconds} = time - $run->{began};
-	return $run->{out};
-}
-
+# A statement in a session of its own; its output comes in {out} as it is sent.
+sub start { return start_psql($reader, @_) }
 sub lines { return join "\n", sort split /\n/, $_[0] }
 
 # Wait until so many statements listen on each of these servers (the last one of @all is the reader).
@@ -73,44 +50,44 @@ on_node(3, q{INSERT INTO sensors VALUES (3, '-infinity', E'tab\tline\nback\\\\sl
 on_node(4, q{INSERT INTO sensors (id, name) VALUES (5, '')});
 my $expected = lines("1|2026-01-02 03:04:05.678+00|a|1.50|bad|{1,2}|2001:db8::1/64|-1 days +02:00:00|t|0.1\n2||" . ('x' x 3000) . "|||||||\n"
 	  . "3|-infinity|tab\tline\nback\\slash|NaN|good|{}|10.0.0.0/8||f|Infinity\n4|||||||||\n5|||||||||\n");
-is(lines(finish($run)), $expected, 'every type, NULLs, nothing that was rolled back, from each node');
+is(lines(finish_psql($run)), $expected, 'every type, NULLs, nothing that was rolled back, from each node');
 ok(listening(0), 'and no node listens any more');
 is($run->{err}, '', 'without a word');
 
 $run = start(q{SET client_encoding = 'LATIN1'; SELECT name FROM backbone.sensors LIMIT 1});
 ok(listening(1), 'another client_encoding');
 on_node(2, qq{INSERT INTO sensors (name) VALUES ('caf\x{c3}\x{a9} \\\\ \\t')});
-is(finish($run), "caf\x{e9} \\\\ \\t\n", 'does not spoil texts');
+is(finish_psql($run), "caf\x{e9} \\\\ \\t\n", 'does not spoil texts');
 
 $run = start(q{SELECT * FROM backbone.pairs LIMIT 3});
 listening(1);
 on_node(1, q{INSERT INTO pairs VALUES (1, ROW(7, 'a "quoted", text'), E'tab\t'), (2, NULL, NULL), (3, ROW(NULL, ''), '\N')});
-is(lines(finish($run)), lines(qq{1|(7,"a ""quoted"", text")|tab\t\n2||\n3|(,"")|\\N\n}), 'row types of one\'s own travel as text');
+is(lines(finish_psql($run)), lines(qq{1|(7,"a ""quoted"", text")|tab\t\n2||\n3|(,"")|\\N\n}), 'row types of one\'s own travel as text');
 
 $run = start(q{SELECT count(*), count(name), sum(id) FROM (SELECT * FROM backbone.sensors LIMIT 40) s});
 listening(1);
 on_node($_, "INSERT INTO sensors (id, name) SELECT g, CASE WHEN g > 5 THEN 'n' END FROM generate_series(1, 10) g") for 1 .. 4;
-is(finish($run), "40|20|220\n", 'aggregates');
+is(finish_psql($run), "40|20|220\n", 'aggregates');
 
 # ---- conditions
 
 $run = start(q{PREPARE p(int, text) AS SELECT id FROM backbone.sensors WHERE id > $1 AND name LIKE $2 LIMIT 8; EXECUTE p(4, 'b%')});
 listening(1);
 on_node($_, q{INSERT INTO sensors (id, name) SELECT g, CASE WHEN g % 2 = 0 THEN 'b' || g END FROM generate_series(1, 10) g WHERE g <> 10}) for 1 .. 4;
-is(lines(finish($run)), lines("6\n8\n" x 4), 'conditions with parameters');
+is(lines(finish_psql($run)), lines("6\n8\n" x 4), 'conditions with parameters');
 
 $run = start(q{SELECT s.id, r.room FROM backbone.sensors s JOIN rooms r USING (id) LIMIT 2});
 listening(1);
 on_node(1, 'INSERT INTO sensors (id) VALUES (3), (2)');
 on_node(3, 'INSERT INTO sensors (id) VALUES (1)');
-is(lines(finish($run)), "1|hall\n2|attic", 'a join with a table');
+is(lines(finish_psql($run)), "1|hall\n2|attic", 'a join with a table');
 
 $run = start(q{SELECT a.id, b.id FROM backbone.sensors a JOIN backbone.sensors b ON b.id = a.id + 1 WHERE a.id = 10 AND b.id = 11 LIMIT 1});
 ok(wait_until(60, sub { on_node(1, 'SELECT count(*) FROM backstream.tails') >= 1 }), 'a tail joined with another');
 my $feeding = 1;
 ok(wait_until(60, sub { on_node(1, 'INSERT INTO sensors (id) VALUES (10)'); on_node(2, 'INSERT INTO sensors (id) VALUES (11)');
 	$run->{handle}->pump_nb; return $run->{out} ne '' || !$run->{handle}->pumpable }), 'ends');
-finish($run);
+finish_psql($run);
 is($run->{err}, '', 'each has connections of its own');
 
 my $explain = query(q{EXPLAIN (VERBOSE, COSTS OFF) SELECT id, lower(name) FROM backbone.sensors
@@ -120,13 +97,13 @@ like($explain, qr/Remote SQL: SELECT id::integer, at::timestamp with time zone, 
 $run = start(q{SET backstream.listen_for = '20 s'; EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM backbone.sensors WHERE id % 10 = 0 LIMIT 9});
 listening(1);
 on_node($_, 'INSERT INTO sensors (id) SELECT generate_series(1, 30)') for 1 .. 3;
-finish($run);
+finish_psql($run);
 like($run->{out}, qr/Records Received: 9\n\s*Records Dropped: 0\n\s*Node node_1: records=3 bytes=\d+ dropped=0\n\s*Node node_2: records=3 .*\n\s*Node node_3: records=3 /, 'nodes send what is asked for alone') or diag($run->{out});
 
 # ---- ends
 
 $run = start(q{SET backstream.listen_for = '700 ms'; SELECT count(*) FROM backbone.sensors});
-is(finish($run), "0\n", 'nothing has come by listen_for');
+is(finish_psql($run), "0\n", 'nothing has come by listen_for');
 cmp_ok($run->{seconds}, '>=', 0.7, 'which is waited for');
 ok(listening(0), 'on no node');
 
@@ -135,7 +112,7 @@ listening(1);
 my $waiting = 'SELECT backend_xmin IS NULL FROM pg_stat_activity JOIN backstream.tails USING (pid)';
 ok(wait_until(30, sub { !grep { $_->safe_psql('postgres', $waiting) ne 't' } @all }), 'no snapshot is held back, here or on the nodes');
 query('SELECT pg_cancel_backend(pid) FROM backstream.tails');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/canceling statement due to user request/, 'cancelled, with the usual message');
 ok(listening(0), 'and the nodes\' statements end');
 
@@ -152,7 +129,7 @@ for (1 .. 20)
 	kill INT => $pid;
 	$watch->query(q{DO $$ BEGIN WHILE (SELECT count(*) FROM backstream.tails) > 0 LOOP PERFORM pg_sleep(0.002); END LOOP; END $$});
 	my $nodes_msec = (time - $began) * 1000;
-	finish($run);
+	finish_psql($run);
 	$best_nodes = $nodes_msec if $nodes_msec < $best_nodes;
 	$watch->quit;
 	my ($ret, $out) = $reader->psql('postgres', <<'SQL', extra_params => ['-v', 'ON_ERROR_STOP=0']);
@@ -178,42 +155,42 @@ for my $i (1 .. 4)
 	ok(wait_until(30, sub { $run->{handle}->pump_nb; $run->{out} =~ /^$i$/m }), "COPY sends row $i at once, before there is another");
 }
 query('SELECT pg_cancel_backend(pid) FROM backstream.tails');
-finish($run);
+finish_psql($run);
 ok(listening(0), 'and ends');
 
 $run = start(q{BEGIN; DECLARE c CURSOR FOR SELECT id FROM backbone.sensors WHERE id < 10; FETCH 1 FROM c; SAVEPOINT s; SELECT count(*) FROM backbone.pairs WHERE id = (SELECT 1 / 0);
 	ROLLBACK TO s; FETCH 1 FROM c; COMMIT} =~ s/count\(\*\) FROM backbone\.pairs WHERE id = \(SELECT 1 \/ 0\)/1 \/ 0/r =~ s/SAVEPOINT s;/\\set ON_ERROR_STOP 0\nSAVEPOINT s;/r);
 listening(1);
 on_node(2, 'INSERT INTO sensors (id) VALUES (1), (2), (30)');
-is(finish($run), "1\n2\n", 'a cursor, over a savepoint that is rolled back');
+is(finish_psql($run), "1\n2\n", 'a cursor, over a savepoint that is rolled back');
 ok(listening(0), 'ends with its transaction');
 
 $run = start(q{DO $$ DECLARE r record; n int := 0; BEGIN FOR r IN SELECT id FROM backbone.sensors LOOP
 	BEGIN n := n + 100 / r.id; EXCEPTION WHEN division_by_zero THEN n := n + 1000; END; EXIT WHEN r.id = 10; END LOOP; RAISE NOTICE 'n is %', n; END $$});
 listening(1);
 on_node(3, 'INSERT INTO sensors (id) VALUES (1), (0), (10)');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/n is 1110/, 'a loop with errors that are caught');
 ok(listening(0), 'is left in the middle');
 
 # ---- rights
 
 $run = start('SELECT * FROM backbone.sensors LIMIT 1', user => 'nobody');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/permission denied/, 'without SELECT nobody listens');
 query('GRANT USAGE ON SCHEMA backbone TO nobody; GRANT SELECT ON backbone.sensors TO nobody');
 $run = start('SELECT * FROM backbone.sensors LIMIT 1', user => 'nobody');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/ERROR:  permission denied for foreign table sensors/, 'nor without it on this server as a node');
 query('GRANT SELECT ON sensors TO nobody');
 $run = start('SELECT * FROM backbone.sensors LIMIT 1', user => 'nobody');
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/ERROR:  (node "node_1": .*nobody|password is required for node "node_1")/, 'nor without a way to the nodes');
 query('CREATE VIEW through AS SELECT id FROM backbone.sensors; GRANT SELECT ON through TO nobody');
 $run = start('SELECT * FROM through LIMIT 1', user => 'nobody');
 ok(listening(1), 'through a view it is its owner\'s');
 on_node(1, 'INSERT INTO sensors (id) VALUES (6)');
-is(finish($run), "6\n", 'way');
+is(finish_psql($run), "6\n", 'way');
 
 # ---- a slow reader
 
@@ -250,7 +227,7 @@ is($kept + $dropped, $sent, 'which count every record');
 cmp_ok($dropped, '>', $sent / 3, 'and keep few for it');
 query("INSERT INTO wanted VALUES ($kept)");
 $brake->quit;
-finish($slow);
+finish_psql($slow);
 my ($lost) = $slow->{err} =~ /NOTICE:\s+(\d+) records of stream "sensors" were not returned/;
 is($lost, $dropped, 'it has got the others, and is told how many it has not, of all nodes together') or diag($slow->{err});
 
@@ -273,7 +250,7 @@ sub end_of
 	wait_until(60, sub { $tail->{handle}->pump_nb; $tail->{err} =~ /node "node_1"/ || !$tail->{handle}->pumpable });
 	on_node(2, 'INSERT INTO sensors (id) VALUES (2)');
 	on_node(4, 'INSERT INTO sensors (id) VALUES (3)');
-	finish($tail);
+	finish_psql($tail);
 	return $tail;
 }
 
@@ -307,18 +284,18 @@ fails_well(sub { $nodes[0]->stop('fast') }, sub { $nodes[0]->start }, '(terminat
 
 $nodes[0]->stop;
 $run = start(q{SELECT id FROM backbone.sensors LIMIT 1});
-finish($run);
+finish_psql($run);
 like($run->{err}, qr/ERROR:  node "node_1": /, 'a node that is not there: an error');
 $run = start(q{SELECT id FROM others.sensors LIMIT 1});
 ok(listening(1, @all[1, 3]), 'or the others listen');
 on_node(2, 'INSERT INTO sensors (id) VALUES (5)');
-is(finish($run), "5\n", 'and have their records');
+is(finish_psql($run), "5\n", 'and have their records');
 like($run->{err}, qr/WARNING:  from now on the records of stream "sensors" lack those of node "node_1"/, 'with a warning');
 $nodes[0]->start;
 
 # A stream may be silent for longer than a node.
 $run = start("SET backstream.node_timeout = '400ms'; SET backstream.listen_for = '3 s'; SELECT count(*) FROM backbone.sensors");
-is(finish($run), "0\n", 'a silent stream is no silent node');
+is(finish_psql($run), "0\n", 'a silent stream is no silent node');
 is($run->{err}, '', 'nobody is taken to be away');
 
 # ---- nothing leaks

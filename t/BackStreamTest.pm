@@ -8,8 +8,12 @@ use Exporter 'import';
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(time);
 
-our @EXPORT = qw(backstream_node crash_node pqscript);
+our @EXPORT = qw(backstream_node crash_node pqscript start_psql finish_psql errors_of_psql);
+
+my $scripts;
+my $nscripts = 0;
 
 # Kill a server's postmaster and start it again.  What it leaves behind ends by itself, soon; until then it does not start.
 sub crash_node
@@ -56,6 +60,41 @@ sub pqscript
 	IPC::Run::run([ "$ENV{BACKSTREAM_CLIENTS}/pqscript", $conninfo ], '<', \$script, '>', \$out,
 		'2>', \$err) or die "pqscript: $err";
 	return split /\n/, $out;
+}
+
+# A script in a session of its own, beside the test: what it says comes in {out} and {err} as it is sent, line by line.  Options:
+# user; seconds until it is given up.
+sub start_psql
+{
+	my ($node, $sql, %options) = @_;
+	my %psql = (out => '', err => '', began => time);
+	my $file = ($scripts //= PostgreSQL::Test::Utils::tempdir()) . '/' . ++$nscripts . '.sql';
+	# Into a pipe, too.
+	my @command = ('stdbuf', '-oL', 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $node->connstr('postgres'),
+		($options{user} ? ('-U', $options{user}) : ()));
+
+	append_to_file($file, $sql);
+	$psql{handle} = IPC::Run::start(\@command, '<', \'', '>', \$psql{out}, '2>', \$psql{err}, IPC::Run::timeout($options{seconds} // 180));
+	return \%psql;
+}
+
+# Wait until it ends; returns what it has said, and leaves {seconds}.
+sub finish_psql
+{
+	my ($psql) = @_;
+
+	$psql->{handle}->finish;
+	$psql->{seconds} = time - $psql->{began};
+	return $psql->{out};
+}
+
+# The same; returns what was wrong.
+sub errors_of_psql
+{
+	my ($psql) = @_;
+
+	finish_psql($psql);
+	return $psql->{err};
 }
 
 1;

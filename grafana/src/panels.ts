@@ -32,14 +32,23 @@ export const legend = () =>
 const tooltip = () =>
 	new common.VizTooltipOptionsBuilder().mode(common.TooltipDisplayMode.Multi).sort(common.SortOrder.Descending);
 
+// What all builders of panels have.
+interface PanelBuilder extends cog.Builder<dashboard.Panel> {
+	id(id: number): this;
+	gridPos(gridPos: dashboard.GridPos): this;
+	title(title: string): this;
+	description(description: string): this;
+	datasource(datasource: typeof DATASOURCE): this;
+	span(width: number): this;
+	height(height: number): this;
+}
+
+const begin = <Builder extends PanelBuilder>(panel: Builder, look: Look): Builder =>
+	panel.title(look.title).description(look.description).datasource(DATASOURCE).span(look.width).height(look.height);
+
 // Lines over time, above and below zero.
 export function mirrored(look: Look, unit: string, interval: string, sql: string): timeseries.PanelBuilder {
-	return new timeseries.PanelBuilder()
-		.title(look.title)
-		.description(look.description)
-		.datasource(DATASOURCE)
-		.span(look.width)
-		.height(look.height)
+	return begin(new timeseries.PanelBuilder(), look)
 		.interval(interval)
 		.maxDataPoints(500)
 		.unit(unit)
@@ -63,12 +72,7 @@ export function stack(look: Look, unit: string, interval: string, sql: string): 
 
 // Numbers of this moment; the last value where there is a time.
 export function numbers(look: Look, sql: string, format: 'table' | 'time_series' = 'table'): stat.PanelBuilder {
-	return new stat.PanelBuilder()
-		.title(look.title)
-		.description(look.description)
-		.datasource(DATASOURCE)
-		.span(look.width)
-		.height(look.height)
+	return begin(new stat.PanelBuilder(), look)
 		.interval('10s')
 		.maxDataPoints(200)
 		.reduceOptions(new common.ReduceDataOptionsBuilder().values(false).calcs(['lastNotNull']).fields(''))
@@ -80,12 +84,7 @@ export function numbers(look: Look, sql: string, format: 'table' | 'time_series'
 }
 
 export function rows(look: Look, sql: string): table.PanelBuilder {
-	return new table.PanelBuilder()
-		.title(look.title)
-		.description(look.description)
-		.datasource(DATASOURCE)
-		.span(look.width)
-		.height(look.height)
+	return begin(new table.PanelBuilder(), look)
 		.showHeader(true)
 		.cellHeight(common.TableCellHeight.Sm)
 		.align(common.FieldTextAlignment.Auto)
@@ -94,12 +93,7 @@ export function rows(look: Look, sql: string): table.PanelBuilder {
 }
 
 export function states(look: Look, interval: string, sql: string): statetimeline.PanelBuilder {
-	return new statetimeline.PanelBuilder()
-		.title(look.title)
-		.description(look.description)
-		.datasource(DATASOURCE)
-		.span(look.width)
-		.height(look.height)
+	return begin(new statetimeline.PanelBuilder(), look)
 		.interval(interval)
 		.maxDataPoints(200)
 		.mergeValues(true)
@@ -113,12 +107,7 @@ export function states(look: Look, interval: string, sql: string): statetimeline
 }
 
 export function bars(look: Look, unit: string, sql: string): bargauge.PanelBuilder {
-	return new bargauge.PanelBuilder()
-		.title(look.title)
-		.description(look.description)
-		.datasource(DATASOURCE)
-		.span(look.width)
-		.height(look.height)
+	return begin(new bargauge.PanelBuilder(), look)
 		.unit(unit)
 		.min(0)
 		.orientation(common.VizOrientation.Horizontal)
@@ -179,12 +168,6 @@ function place(skyline: number[], w: number, h: number): dashboard.GridPos {
 
 	skyline.fill(y + h, x, x + w);
 	return { x, y, w, h };
-}
-
-// What all builders of panels have.
-interface PanelBuilder extends cog.Builder<dashboard.Panel> {
-	id(id: number): this;
-	gridPos(gridPos: dashboard.GridPos): this;
 }
 
 export interface Page {

@@ -930,11 +930,17 @@ CREATE FUNCTION backstream.node_windows(schema_name text, view_name text, finger
 	OUT errors bigint, OUT left_out bigint, OUT records_lost bigint, OUT datagrams_lost bigint,
 	OUT groups bigint, OUT bytes bigint, OUT other bigint, OUT datagrams_dropped bigint, OUT gap bigint,
 	OUT since bigint, OUT closed_before bigint, OUT dropped_before bigint, OUT watermark bigint,
-	OUT down_since bigint, OUT up_since bigint, OUT state text)
+	OUT down_since bigint, OUT up_since bigint, OUT idle bigint, OUT state text)
 	RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'bs_node_windows' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION backstream.node_windows(text, text, bigint) IS
 'What a server that reads from this one as a node is told of the windows of a continuous view here: first a row that says how far they reach, then one for each; times in microseconds since 2000-01-01 UTC. For who may read the view.';
+
+CREATE FUNCTION backstream.node_advance(schema_name text, view_name text, fingerprint bigint, watermark bigint)
+	RETURNS void
+	AS 'MODULE_PATHNAME', 'bs_node_advance' LANGUAGE C STRICT VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION backstream.node_advance(text, text, bigint, bigint) IS
+'What a server that reads from this one as a node tells a continuous view here that has had no record for its idle time: how far the other nodes have come, in microseconds since 2000-01-01 UTC. It closes its windows up to there, but none that end after this server''s clock. For who may read the view.';
 
 CREATE FUNCTION backstream.partials(schema_name text, view_name text, fingerprint bigint,
 									first_windows bigint[], last_windows bigint[])

@@ -15,6 +15,7 @@
 
 #include "backstream.h"
 #include "rolling.h"
+#include "utils/timestamp.h"
 
 int64
 bs_view_now(BsSharedView *view)
@@ -49,9 +50,9 @@ bs_view_waiting(BsSharedView *view)
 					   .behind_usec = view->timing.max_behind_usec};
 }
 
-/* The time that all sources that are waited for have reached. */
-static int64
-event_front(BsSharedView *view)
+/* How far its sources have come. */
+static BsProgress
+progress_of(BsSharedView *view)
 {
 	BsWaiting waiting = bs_view_waiting(view);
 	BsProgress progress;
@@ -63,6 +64,15 @@ event_front(BsSharedView *view)
 		bs_partial_progress(&view->partials[w].partial, bs_shared_arena(), &waiting, &progress);
 		bs_partial_unlock(&view->partials[w]);
 	}
+	return progress;
+}
+
+/* The time that all sources that are waited for have reached. */
+static int64
+event_front(BsSharedView *view)
+{
+	BsProgress progress = progress_of(view);
+
 	return bs_progress_front(&progress);
 }
 
@@ -187,14 +197,33 @@ advance_rolling(BsSharedView *view)
 	pg_atomic_write_u64(&view->closed_before, (uint64) first);
 }
 
+/* Its sources have come that far.  The registry lock and the view's advance lock are held. */
+static void
+move_front(BsSharedView *view, int64 front)
+{
+	int64 closed_before;
+	int64 needed;
+
+	if (front > (int64) pg_atomic_read_u64(&view->front))
+		pg_atomic_write_u64(&view->front, (uint64) front);
+	closed_before = bs_window_first_after(&view->timing.windowing, bs_view_watermark(view));
+	if (closed_before <= (int64) pg_atomic_read_u64(&view->closed_before))
+		return;
+	close_and_drop(view, &view->timing, closed_before);
+	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
+	ConditionVariableBroadcast(&view->window_closed);
+	if (needed_still(view, &needed))
+		bs_keeper_wake();
+	if (bs_view_has_output(view, BS_OUTPUT_ARCHIVE))
+		bs_archiver_wake();
+}
+
 /* The registry lock is held: the slot stays this view's. */
 static void
 advance_locked(BsSharedView *view)
 {
 	const BsViewTiming *timing = &view->timing;
 	int64 front;
-	int64 closed_before;
-	int64 needed;
 
 	if (timing->rolling)
 	{
@@ -207,20 +236,8 @@ advance_locked(BsSharedView *view)
 		front = arrival_front(timing);
 	else
 		front = event_front(view);
-	if (front == BS_TIME_NEG_INFINITY)
-		return;
-	if (front > (int64) pg_atomic_read_u64(&view->front))
-		pg_atomic_write_u64(&view->front, (uint64) front);
-	closed_before = bs_window_first_after(&timing->windowing, bs_view_watermark(view));
-	if (closed_before <= (int64) pg_atomic_read_u64(&view->closed_before))
-		return;
-	close_and_drop(view, timing, closed_before);
-	pg_atomic_write_u64(&view->closed_before, (uint64) closed_before);
-	ConditionVariableBroadcast(&view->window_closed);
-	if (needed_still(view, &needed))
-		bs_keeper_wake();
-	if (bs_view_has_output(view, BS_OUTPUT_ARCHIVE))
-		bs_archiver_wake();
+	if (front != BS_TIME_NEG_INFINITY)
+		move_front(view, front);
 }
 
 void
@@ -234,6 +251,35 @@ bs_view_advance(BsSharedView *view)
 	{
 		LWLockAcquire(&view->advance_lock, LW_EXCLUSIVE);
 		advance_locked(view);
+		LWLockRelease(&view->advance_lock);
+	}
+	bs_registry_unlock();
+}
+
+bool
+bs_view_is_idle(BsSharedView *view)
+{
+	const BsViewTiming *timing = &view->timing;
+	TimestampTz since = Max(view->since, PgStartTime);
+
+	if (!timing->windowed || timing->rolling || timing->arrival || timing->clock != BS_CLOCK_WALL ||
+		bs_timing_is_fed(timing) || timing->idle_usec >= GetCurrentTimestamp() - since)
+		return false;
+	return !progress_of(view).any_alive;
+}
+
+void
+bs_view_advance_idle(Oid relid, uint64 fingerprint, int64 watermark)
+{
+	BsSharedView *view;
+
+	bs_registry_lock_shared();
+	view = bs_registry_slot_of(relid);
+	if (view != NULL && view->fingerprint == fingerprint)
+	{
+		LWLockAcquire(&view->advance_lock, LW_EXCLUSIVE);
+		if (bs_view_is_idle(view))
+			move_front(view, Min(bs_time_plus(watermark, view->timing.lateness_usec), GetCurrentTimestamp()));
 		LWLockRelease(&view->advance_lock);
 	}
 	bs_registry_unlock();

@@ -14,6 +14,7 @@
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "guard.h"
 #include "levels.h"
@@ -219,6 +220,49 @@ look_how_far(Task *task)
 	task->expired_before = marks_expired(task->memory, timeout_of(reading));
 }
 
+/*
+ * How far nodes are together that wait for somebody; when none does, the one that is furthest.  As of the sources of one
+ * server: who is idle holds nothing up.
+ */
+static const BsViewExtent *
+common_extent(const BsNodeReading *reading)
+{
+	const BsViewExtent *lowest = NULL;
+	const BsViewExtent *furthest = NULL;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsViewExtent *extent = &reading->parts[i].extent;
+
+		if (reading->parts[i].left_out)
+			continue;
+		if (!extent->idle && (lowest == NULL || extent->closed_before < lowest->closed_before))
+			lowest = extent;
+		if (furthest == NULL || extent->closed_before > furthest->closed_before)
+			furthest = extent;
+	}
+	return lowest != NULL ? lowest : furthest;
+}
+
+/*
+ * A node to which nothing comes does not know how far time is elsewhere, and closes nothing, or by the clock of who sent
+ * last: it is told.  What it has closed then is seen at the next look.
+ */
+static void
+take_idle_along(Task *task, const BsWindowInfo *windows, int nwindows)
+{
+	const BsViewExtent *common = common_extent(task->reading);
+	int64 from = Max(fed_before(task), task->closed_by_all);
+
+	if (common == NULL || common->closed_before == BS_TIME_NEG_INFINITY ||
+		bs_node_reading_advance(task->reading, common) == 0)
+		return;
+	/* What lies in the future they do not close yet. */
+	for (int i = 0; i < nwindows; i++)
+		task->behind |= windows[i].window >= from && windows[i].window < common->closed_before &&
+						bs_window_end(windowing_of(task), windows[i].window) <= GetCurrentTimestamp();
+}
+
 /* ---------- one window ---------- */
 
 /* The nodes that have told all of a window.  *wait: for others one may still hope. */
@@ -372,6 +416,15 @@ count_starts(const BsWindowing *windowing, int64 from, int64 before)
 						 : 0;
 }
 
+/* The first window from there on that some node can have counted. */
+static int64
+first_counted(const Task *task, int64 from)
+{
+	int64 since = task->reading->first_since;
+
+	return since == BS_TIME_INFINITY ? from : Max(from, bs_window_first_after(windowing_of(task), since));
+}
+
 /*
  * What some node has dropped already cannot be read.  By the clock on the wall there was a window in each step of
  * it; else those are counted that other nodes still have.
@@ -387,7 +440,7 @@ pass_dropped(Task *task)
 	if (before <= from || from == BS_TIME_NEG_INFINITY)
 		return;
 	if (reading->def->options.clock == BS_CLOCK_WALL)
-		nmissed = count_starts(windowing_of(task), from, before);
+		nmissed = count_starts(windowing_of(task), first_counted(task, from), before);
 	for (int i = 0; i < reading->nparts && reading->def->options.clock == BS_CLOCK_DATA; i++)
 	{
 		const BsNodePart *part = &reading->parts[i];
@@ -412,7 +465,7 @@ pass_rest(Task *task, int64 from, int64 before)
 	if (before <= (int64) pg_atomic_read_u64(&task->view->fed_before))
 		return;
 	if (task->reading->def->options.clock == BS_CLOCK_WALL && from != BS_TIME_NEG_INFINITY)
-		nsteps = count_starts(windowing_of(task), Max(from, task->closed_by_all), before);
+		nsteps = count_starts(windowing_of(task), Max(first_counted(task, from), task->closed_by_all), before);
 	pass(task, before, 0, nsteps > task->nincomplete ? nsteps - task->nincomplete : 0);
 }
 
@@ -546,6 +599,7 @@ run_task(void *argument)
 	bs_nodes_leave_out_away(task->reading);
 	windows = bs_owner_rows_windows(task->rows, &nwindows);
 	look_how_far(task);
+	take_idle_along(task, windows, nwindows);
 	begin_outputs(task);
 	pass_dropped(task);
 	feed_windows(task, windows, nwindows);

@@ -28,9 +28,9 @@ typedef enum BsPartialsKind
 
 /*
  * Columns of node_windows(): first those of a window, NULL in the first row; then, in that row alone, since,
- * closed_before, dropped_before, watermark, down_since, up_since and state.  All but the last are bigint.
+ * closed_before, dropped_before, watermark, down_since, up_since, idle and state.  All but the last are bigint.
  */
 #define BS_NODE_WINDOW_COLUMNS 14
-#define BS_NODE_EXTENT_COLUMNS 7
+#define BS_NODE_EXTENT_COLUMNS 8
 
 #endif

@@ -231,7 +231,8 @@ take_window(BsNodeRequest *request, const PGresult *row)
 		part->extent.watermark = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 3);
 		part->extent.down_since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 4);
 		part->extent.up_since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 5);
-		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 6));
+		part->extent.idle = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 6) != 0;
+		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 7));
 		return true;
 	}
 	info = (BsWindowInfo){
@@ -355,6 +356,36 @@ ask_windows(BsNodeReading *reading)
 		requests[part - reading->parts] = asked[i];
 	}
 	(void) bs_node_reading_failures(reading, requests);
+}
+
+int
+bs_node_reading_advance(const BsNodeReading *reading, const BsViewExtent *to)
+{
+	BsNodeRequest *requests = palloc0(sizeof(BsNodeRequest) * (Size) reading->nparts);
+	const char *values[] = {reading->schema, reading->name,
+							psprintf(INT64_FORMAT, (int64) reading->portable),
+							psprintf(INT64_FORMAT, to->watermark)};
+	int nrequests = 0;
+	int ntold = 0;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsNodePart *part = &reading->parts[i];
+
+		if (part->left_out || !part->extent.idle || part->extent.closed_before >= to->closed_before)
+			continue;
+		ntold++;
+		if (!OidIsValid(part->node->server))
+			bs_view_advance_idle(reading->local_def->relid, reading->local->program.fingerprint, to->watermark);
+		else
+			requests[nrequests++] = (BsNodeRequest){.node = part->node,
+													.sql = "SELECT backstream.node_advance($1, $2, $3, $4)",
+													.nparams = 4,
+													.values = values};
+	}
+	if (nrequests > 0)
+		bs_nodes_ask(requests, nrequests, 0);
+	return ntold;
 }
 
 static int

@@ -106,6 +106,12 @@ extern BsNodeReading *bs_node_reading_open(const BsViewDef *def, BsViewProgram *
 										   BsWriter *writer, Oid user, bool tolerant,
 										   MemoryContext context);
 
+/*
+ * Tell nodes that are idle, and have closed less than this, how far that is.  Returns how many were told; their extents are
+ * as they were until windows are asked for again.  Who cannot be told is not told: it will not answer the next question.
+ */
+extern int bs_node_reading_advance(const BsNodeReading *reading, const BsViewExtent *to);
+
 /* This node is not to be asked, for a reason that the caller knows. */
 extern void bs_node_reading_leave_out(BsNodeReading *reading, BsNodePart *part, const char *trouble);
 

@@ -3,6 +3,7 @@
  * nodeserve.c: what a node sends of a continuous view to who reads several: its windows, and what they hold.
  *
  *   node_windows()  which windows there are, and how far they reach
+ *   node_advance()  how far the others are, where there is nothing to count
  *   partials()      the groups of some of them, packed
  *
  * A window is taken out of shared memory as for any reader, and packed chunk by chunk as the executor asks for rows:
@@ -29,6 +30,7 @@
 #include "viewshape.h"
 
 BS_SQL_FUNCTION(bs_node_windows);
+BS_SQL_FUNCTION(bs_node_advance);
 BS_SQL_FUNCTION(bs_partials);
 
 #define SERVE_CAPACITY 1024
@@ -156,6 +158,7 @@ bs_node_windows(PG_FUNCTION_ARGS)
 	values[BS_NODE_WINDOW_COLUMNS + 3] = extent.watermark;
 	values[BS_NODE_WINDOW_COLUMNS + 4] = extent.down_since;
 	values[BS_NODE_WINDOW_COLUMNS + 5] = extent.up_since;
+	values[BS_NODE_WINDOW_COLUMNS + 6] = extent.idle;
 	put_values(result, values, true, counted ? state_names[extent.state] : "not counted");
 	for (int i = 0; i < nwindows; i++)
 	{
@@ -183,6 +186,19 @@ bs_node_windows(PG_FUNCTION_ARGS)
 	}
 	bs_query_free(serving.view);
 	return (Datum) 0;
+}
+
+/* ---------- node_advance() ---------- */
+
+Datum
+bs_node_advance(PG_FUNCTION_ARGS)
+{
+	Serving serving = {0};
+
+	open_view(&serving, fcinfo);
+	bs_view_advance_idle(serving.def->relid, serving.view->program.fingerprint, PG_GETARG_INT64(3));
+	bs_query_free(serving.view);
+	PG_RETURN_VOID();
 }
 
 /* ---------- partials() ---------- */

@@ -519,6 +519,18 @@ extern void bs_view_advance(BsSharedView *view);
 /* The same for all views. */
 extern void bs_views_advance(void);
 
+/*
+ * By the clock on the wall: has it waited for nobody for its idle time?  Such a view does not know how far time has come
+ * elsewhere; one that has had no record closes nothing.
+ */
+extern bool bs_view_is_idle(BsSharedView *view);
+
+/*
+ * Others that count a part of the same have come so far (their watermark): a view that is idle comes with them, but
+ * no further than the clock.  What comes later for what that closes is late.  Cannot fail; nothing happens where it does not fit.
+ */
+extern void bs_view_advance_idle(Oid relid, uint64 fingerprint, int64 watermark);
+
 /* Drop windows past retention that were kept only for views over this one, or for its outputs.  Cannot fail. */
 extern void bs_view_release(BsSharedView *view);
 
@@ -582,6 +594,7 @@ typedef struct BsViewExtent
 	int64 closed_before;  /* windows that start before this are closed */
 	int64 watermark;      /* bs_view_watermark(); no closed window ends after it */
 	int64 dropped_before; /* of those that start before this a part has gone, at least */
+	bool idle;            /* bs_view_is_idle() */
 	/* Meanwhile the server was down, the last time so long; 0: it was not. */
 	TimestampTz down_since;
 	TimestampTz up_since;

@@ -385,6 +385,7 @@ bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 	/* Second: what is closed by then is before it. */
 	extent->watermark = Max(bs_view_watermark(view), closed_until(view, extent->closed_before));
 	extent->dropped_before = BS_TIME_NEG_INFINITY;
+	extent->idle = bs_view_is_idle(view);
 	note_down(extent);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{

@@ -121,6 +121,8 @@ query("CREATE VIEW backbone.v WITH ($options, retain = '20 min', notify = 'rows'
 query("CREATE VIEW backbone.h WITH ($options, retain = '20 min', notify = 'hops', notify_limit = '0', archive = 'history.h') AS " . sprintf($select{h}, 'backbone.s'));
 query("CREATE VIEW backbone.c WITH ($options, retain = '20 min', notify = 'changes', notify_on = 'change') AS SELECT tumble(t, '1 min') AS time, k FROM backbone.s WHERE k >= 0 GROUP BY 1, 2 HAVING sum(v) > 21000");
 query("CREATE VIEW with_local.l WITH ($options, retain = '20 min', archive = 'history.l') AS " . sprintf($select{h}, 'with_local.s'));
+# Groups beyond max_groups of each node, states of PostgreSQL's own aggregates, sketches: what readers get.
+query("CREATE VIEW backbone.o WITH ($options, retain = '20 min', max_groups = '6', overflow = 'other', archive = 'history.o') AS SELECT tumble(t, '1 min') AS time, k, count(*) AS n, stddev(v::numeric) AS dev, max(name) AS name, backstream.approx_count_distinct(v) AS about FROM backbone.s GROUP BY 1, 2");
 is(join(' ', sql_all(q{SELECT count(*) FROM pg_foreign_table WHERE array_to_string(ftoptions, ' ') ~ 'notify|archive'}, @nodes)), '0 0 0', 'nodes know nothing of outputs');
 is(query(q{SELECT string_agg(DISTINCT found, ' ') FROM backstream.sync('backbone') WHERE view LIKE 'backbone._'}), 'same', 'and are in step');
 listen_again();
@@ -181,6 +183,9 @@ is(join(' ', sql_all(q{SELECT count(*) FROM backbone.v}, @nodes)), '0 0 0', 'no 
 is(differ_rows('TABLE history.l', 'TABLE history.h'), 0, 'well: the same where this server is one of the nodes');
 is(query(q{SELECT count(*) > 0 FROM history.l}), 't', 'well: and that is something');
 query('DROP VIEW with_local.l');
+is(differ_rows('TABLE history.o', q{SELECT * FROM backbone.o WHERE time < '2026-01-01 00:03Z'}), 0, 'well: whatever states there are');
+is(query(q{SELECT count(DISTINCT time), count(DISTINCT k) > 6, sum(n) FROM history.o}), query(q{SELECT 3, true, count(*) + 6 FROM plain.s WHERE t < '2026-01-01 00:03Z'}), 'well: all records of all groups are there');
+query('DROP VIEW backbone.o');
 is(query(q{SELECT state, windows_missed, windows_incomplete, overflowed, late FROM backstream.views WHERE view = 'backbone.v'::regclass}), 'active|0|0|0|0', 'backstream.views has it');
 is(query(q{SELECT string_agg(output || ' ' || coalesce(last_error, 'fine'), ', ' ORDER BY output) FROM backstream.outputs WHERE view = 'backbone.v'::regclass}), 'archive fine, notify fine', 'so has backstream.outputs');
 
@@ -286,6 +291,12 @@ minute(19, 1 .. 3);
 settled('reset');
 is(scalar @{ heard()->{changes} }, 0, 'and tells nothing');
 
+# Switched on for a view that nodes have counted for long: what closes from then on is told, compared with what was there.
+ok(wait_until(90, sub { join(' ', sql_all(q{SELECT since < now() - interval '40 s' FROM backstream.views WHERE view = 'backbone.c'::regclass}, @nodes)) eq 't t t' }), 'nodes have counted a view for a while');
+query(q{ALTER VIEW backbone.c SET (notify = 'changes', notify_on = 'change')});
+settled('switched on');
+is(scalar @{ heard()->{changes} }, 0, 'switched on: nothing is told of what had closed');
+
 # Who may not read the stream any more gets nothing; it is counted, and goes on when he may again.
 query(q{CREATE ROLE owner SUPERUSER; GRANT USAGE ON SCHEMA backbone, history TO owner; GRANT SELECT ON backbone.s TO owner; GRANT USAGE ON FOREIGN SERVER backbone, node_1, node_2, node_3 TO owner;
 	ALTER VIEW backbone.h OWNER TO owner; ALTER TABLE history.h OWNER TO owner; ALTER ROLE owner NOSUPERUSER; REVOKE SELECT ON backbone.s FROM owner});
@@ -294,6 +305,7 @@ query('GRANT SELECT ON backbone.s TO owner; ALTER ROLE owner SUPERUSER');
 ok(soon(q{SELECT state FROM backstream.views WHERE view = 'backbone.h'::regclass}, 'active'), 'and no more when he has them');
 minute($_, 1 .. 3) for 20 .. 21;
 settled('rights');
+is(told(@{ heard()->{changes} }), changes(19 .. 21) =~ s/^00:19.*\n//gmr, 'switched on: changes from then on are');
 is(query(q{SELECT archived_before >= '2026-01-01 00:21Z' FROM backstream.archived WHERE archive = 'history.h'::regclass}), 't', 'it goes on');
 is(query(q{SELECT string_agg(DISTINCT found, ' ') FROM backstream.sync('backbone') WHERE view LIKE 'backbone._'}), 'same', 'nodes are in step all the time');
 

@@ -95,7 +95,7 @@ same_panes(const View *views, uint32_t nviews)
 {
 	uint32_t n = 1;
 
-	while (n < nviews && n < BS_MAX_SHARERS && bs_share_same_panes(&views[0].program, &views[n].program))
+	while (n < nviews && n < BS_MAX_SHARERS && bs_share_same_panes(&views[0].program, &views[n].program, false))
 		n++;
 	return n;
 }

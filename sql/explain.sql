@@ -111,5 +111,18 @@ CREATE FUNCTION pg_temp.panes(query text) RETURNS TABLE (part text, evaluated te
 SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, src_addr, sum(bytes) AS bytes FROM backstream.flow GROUP BY 1, 2 $$);
 SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, src_addr, sum(packets) AS packets FROM backstream.flow GROUP BY 1, 2 $$);
 SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, src_addr, sum(bytes) AS bytes, max(flow_type) FROM backstream.flow GROUP BY 1, 2 $$);
+-- nor what PostgreSQL computes for another owner, by another function or of something else
+CREATE VIEW explained.kinds WITH (continuous) AS
+  SELECT hop(time_flow_end, '10 s', '1 min') AS time, upper(flow_type) AS kind, max(lower(flow_type)) AS m, stddev(bytes) AS s FROM backstream.flow GROUP BY 1, 2;
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, upper(flow_type) AS kind, max(lower(flow_type)) AS m, stddev(bytes) AS s FROM backstream.flow GROUP BY 1, 2 $$);
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, upper(flow_type) AS kind, min(lower(flow_type)) AS m, stddev(bytes) AS s FROM backstream.flow GROUP BY 1, 2 $$);
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, upper(flow_type) AS kind, max(initcap(flow_type)) AS m, stddev(bytes) AS s FROM backstream.flow GROUP BY 1, 2 $$);
+CREATE ROLE regress_explain;
+GRANT SELECT ON backstream.flow TO regress_explain;
+SET ROLE regress_explain;
+SELECT * FROM pg_temp.panes($$ SELECT hop(time_flow_end, '10 s', '5 min') AS time, upper(flow_type) AS kind, max(lower(flow_type)) AS m, stddev(bytes) AS s FROM backstream.flow GROUP BY 1, 2 $$);
+RESET ROLE;
+REVOKE SELECT ON backstream.flow FROM regress_explain;
+DROP ROLE regress_explain;
 SELECT view, group_bytes, computed, groups FROM backstream.views ORDER BY 1;
 DROP SCHEMA explained CASCADE;

@@ -128,10 +128,11 @@ extern void bs_active_add(BsActiveView *view, const BsBatch *batch, BsPartial *p
 
 /*
  * Combine what merging the last batch's states into a partial has put side by side, where it has become
- * long.  Between bs_computed_begin and bs_computed_end; tidy.c.
+ * long.  The partial is of this fingerprint: the view's, or that of one with the same panes.  Between
+ * bs_computed_begin and bs_computed_end; tidy.c.
  */
 extern void bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena,
-						   BsSharedPartial *lock);
+						   BsSharedPartial *lock, uint64 fingerprint);
 
 /* After an error: this process tidies nothing any more. */
 extern void bs_active_end_tidying(void);

@@ -173,22 +173,23 @@ bs_active_end_tidying(void)
 static void
 tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lock)
 {
+	uint64 fingerprint = view->compiled->program.fingerprint;
 	uint32 idle = 0;
 
-	bs_active_tidy(view, partial, arena, lock);
+	bs_active_tidy(view, partial, arena, lock, fingerprint);
 	if (lock != NULL || view->pending != NULL)
 		return;
 	if (view->over_view)
 	{
 		lock = &view->shared->partials[bs_keeper_writer()];
-		bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock);
+		bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock, fingerprint);
 		return;
 	}
 	lock = &view->shared->partials[bs_backend_writer()];
 	if (!pg_atomic_compare_exchange_u32(&lock->tidying, &idle, 1))
 		return;
 	tidying = lock;
-	bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock);
+	bs_active_tidy(view, &lock->partial, bs_shared_arena(), lock, fingerprint);
 	bs_active_end_tidying();
 }
 
@@ -291,39 +292,92 @@ feed_alone(BsActiveView *view, const BsBatch *batch, int writer, const char **er
 		bs_view_suspend(view->shared, BS_SUSPENDED_CODE, reason);
 }
 
+/* A view's times, by the clock of the one that a batch was evaluated for. */
+static BsViewTimes
+times_of(BsActiveView *view, const BsBatch *batch, int64 future_limit)
+{
+	BsViewTimes times = times_with(view, batch);
+
+	times.future_limit = future_limit;
+	return times;
+}
+
 /*
- * Views with the same panes: evaluated once, and added to under all of their locks.  Nobody else takes more than one
- * partial's lock at a time.
+ * Rows that were evaluated for the first of these views into the partials of all, under all of their locks.  Nobody
+ * else takes more than one partial's lock at a time.
  */
 static void
-feed_together(BsActiveView **views, uint32 nviews, const BsBatch *batch, int writer, const char **error)
+add_to_all(BsActiveView **views, uint32 nviews, const BsBatch *batch, const BsEvaluated *evaluated, int writer,
+		   int64 future_limit)
 {
-	BsActiveView *first = views[0];
-	BsProgram *program = &first->compiled->program;
-	int64 future_limit = bs_view_future_limit(first->shared);
 	BsSharer sharers[BS_MAX_SHARERS];
 	uint32 nsharers = 0;
-	const BsEvaluated *evaluated;
 
-	evaluated = bs_program_evaluate(program, batch, future_limit, NULL, NULL);
 	for (uint32 i = 0; i < nviews; i++)
 	{
 		BsSharedPartial *shared = &views[i]->shared->partials[writer];
-		const BsProgram *own = &views[i]->compiled->program;
-		BsViewTimes times = times_with(views[i], batch);
+		const BsProgram *program = &views[i]->compiled->program;
+		BsViewTimes times = times_of(views[i], batch, future_limit);
 
-		times.future_limit = future_limit;
 		bs_partial_lock_write(shared);
-		if (shared->partial.fingerprint != own->fingerprint)
+		if (shared->partial.fingerprint != program->fingerprint)
 			continue;
-		bs_partial_follow(&shared->partial, bs_shared_arena(), own, batch, &times);
-		sharers[nsharers++] = (BsSharer){&shared->partial, own, views[i]->writer};
+		bs_partial_follow(&shared->partial, bs_shared_arena(), program, batch, &times);
+		sharers[nsharers++] = (BsSharer){&shared->partial, program, views[i]->writer};
 	}
 	if (nsharers > 0)
 		bs_partial_add_shared(sharers, nsharers, bs_shared_arena(), batch, evaluated);
 	for (uint32 i = 0; i < nviews; i++)
 		bs_partial_unlock(&views[i]->shared->partials[writer]);
-	take_error(first, evaluated, error);
+}
+
+/* The same with states that PostgreSQL's functions make: once, and merged into each. */
+static void
+merge_into_each(BsActiveView **views, uint32 nviews, const BsBatch *batch, const BsEvaluated *evaluated, int writer,
+				int64 future_limit)
+{
+	BsActiveView *first = views[0];
+
+	add_to_scratch(first, batch, evaluated);
+	for (uint32 i = 0; i < nviews; i++)
+	{
+		BsSharedPartial *shared = &views[i]->shared->partials[writer];
+		const BsProgram *program = &views[i]->compiled->program;
+		BsViewTimes times = times_of(views[i], batch, future_limit);
+
+		bs_partial_lock_write(shared);
+		if (shared->partial.fingerprint == program->fingerprint)
+		{
+			bs_partial_follow(&shared->partial, bs_shared_arena(), program, batch, &times);
+			bs_partial_merge(&shared->partial, bs_shared_arena(), program, views[i]->writer, &first->scratch,
+							 first->scratch_arena, times.now);
+		}
+		bs_partial_unlock(shared);
+		bs_active_tidy(first, &shared->partial, bs_shared_arena(), shared, program->fingerprint);
+	}
+}
+
+/* Views with the same panes are evaluated once. */
+static void
+feed_together(BsActiveView **views, uint32 nviews, const BsBatch *batch, int writer, const char **error)
+{
+	BsViewProgram *compiled = views[0]->compiled;
+	int64 future_limit = bs_view_future_limit(views[0]->shared);
+	const BsEvaluated *evaluated;
+	const char *reason;
+
+	bs_computed_begin(compiled->computed);
+	evaluated =
+		bs_program_evaluate(&compiled->program, batch, future_limit, bs_computed_evaluate, compiled->computed);
+	if (compiled->nforeign > 0)
+		merge_into_each(views, nviews, batch, evaluated, writer, future_limit);
+	else
+		add_to_all(views, nviews, batch, evaluated, writer, future_limit);
+	take_error(views[0], evaluated, error);
+	bs_computed_end(compiled->computed);
+	reason = bs_computed_suspended(compiled->computed);
+	for (uint32 i = 0; reason != NULL && i < nviews; i++)
+		bs_view_suspend(views[i]->shared, BS_SUSPENDED_CODE, reason);
 }
 
 /* The views that this one leads, itself first, as far as they count now; returns their number. */

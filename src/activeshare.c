@@ -49,6 +49,18 @@ of_panes(BsViewTiming timing)
 	return timing;
 }
 
+/* Does PostgreSQL compute the same for both, in the name of the same owner? */
+static bool
+same_foreign(const BsViewProgram *a, const BsViewProgram *b)
+{
+	if (a->nforeign != b->nforeign || !bs_computed_equal(a->computed, b->computed))
+		return false;
+	for (int i = 0; i < a->nforeign; i++)
+		if (!bs_foreignagg_equal(a->foreign[i], b->foreign[i]))
+			return false;
+	return true;
+}
+
 bool
 bs_active_same_panes(const BsViewProgram *a, const BsViewTiming *timing_a, const BsViewProgram *b,
 					 const BsViewTiming *timing_b)
@@ -56,9 +68,9 @@ bs_active_same_panes(const BsViewProgram *a, const BsViewTiming *timing_a, const
 	BsViewTiming x = of_panes(*timing_a);
 	BsViewTiming y = of_panes(*timing_b);
 
-	/* Slices are made for each view; states of ring 2's, and records over a view, come by way of another partial. */
+	/* Slices are made for each view, and rows of a view read for each. */
 	return a->spread == NULL && b->spread == NULL && !a->over_view && !b->over_view &&
-		   memcmp(&x, &y, sizeof(x)) == 0 && bs_share_same_panes(&a->program, &b->program);
+		   memcmp(&x, &y, sizeof(x)) == 0 && bs_share_same_panes(&a->program, &b->program, same_foreign(a, b));
 }
 
 /* The first of the views before this one that it can share panes with becomes its leader. */

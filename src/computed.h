@@ -80,6 +80,9 @@ extern bool bs_computed_is_plain(const BsComputed *set, uint32_t number);
 /* Sets wanted[] for each column of the stream that is read. */
 extern void bs_computed_columns(const BsComputed *set, bool *wanted);
 
+/* Do two sets compute the same, under the same numbers, by the same rights and settings? */
+extern bool bs_computed_equal(const BsComputed *a, const BsComputed *b);
+
 extern void bs_computed_begin(BsComputed *set);
 extern void bs_computed_end(BsComputed *set);
 

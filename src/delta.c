@@ -102,13 +102,16 @@ find_delta(const BsActiveView *view)
 	return delta;
 }
 
-/* At the first records of the transaction the leader has got them already, if it counts. */
+/*
+ * At the first records of the transaction the leader has got them already, if it counts.  (States of PostgreSQL's
+ * functions are combined view by view: each has its own.)
+ */
 static void
 follow(Delta *delta)
 {
 	Delta *leader = delta->view->leader != NULL ? find_delta(delta->view->leader) : NULL;
 
-	if (leader == NULL || leader->arena == NULL || !counts_now(delta->view))
+	if (leader == NULL || leader->arena == NULL || !counts_now(delta->view) || delta->view->compiled->nforeign > 0)
 		return;
 	delta->of = leader;
 	leader->followed = true;

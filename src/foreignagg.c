@@ -718,6 +718,12 @@ bs_foreignagg_is_own(const BsForeignAgg *aggregate)
 	return aggregate->aggref->aggfnoid >= FirstNormalObjectId;
 }
 
+bool
+bs_foreignagg_equal(const BsForeignAgg *a, const BsForeignAgg *b)
+{
+	return equal(a->aggref, b->aggref);
+}
+
 uint64
 bs_foreignagg_fingerprint(const BsForeignAgg *aggregate)
 {

@@ -86,6 +86,9 @@ extern Datum bs_foreignagg_over(BsForeignAgg *aggregate, const Datum *values, ui
 /* Is it somebody's own, whose functions may do something else under other settings? */
 extern bool bs_foreignagg_is_own(const BsForeignAgg *aggregate);
 
+/* Are the states of two the same ones, of the same records? */
+extern bool bs_foreignagg_equal(const BsForeignAgg *a, const BsForeignAgg *b);
+
 /*
  * A number for what the bytes of its states mean: another one after CREATE OR REPLACE AGGREGATE has
  * changed the type of the state or a function.

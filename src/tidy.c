@@ -19,6 +19,7 @@ typedef struct Place
 	BsPartial *partial;
 	BsArena *arena;
 	BsSharedPartial *lock; /* NULL: private */
+	uint64 fingerprint;    /* the partial's, while it is there */
 	int64 pane;
 	uint32 row_number;
 	const BsAggregate *aggregate;
@@ -40,12 +41,13 @@ unlock_place(const BsSharedPartial *lock)
 
 /* The table of a pane, if it is still there.  The lock is held. */
 static BsTable *
-table_at(BsPartial *partial, BsArena *arena, const BsProgram *program, int64 start)
+table_at(const Place *place)
 {
-	BsPane *pane =
-		partial->fingerprint == program->fingerprint ? bs_partial_pane(partial, arena, start) : NULL;
+	BsPane *pane = place->partial->fingerprint == place->fingerprint
+					   ? bs_partial_pane(place->partial, place->arena, place->pane)
+					   : NULL;
 
-	return pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
+	return pane != NULL && pane->table != 0 ? bs_arena_at(place->arena, pane->table) : NULL;
 }
 
 static BsHandle *
@@ -96,7 +98,7 @@ tidy_list(BsActiveView *view, const Place *place)
 	uint32 nstates = 0;
 
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->pane);
+	table = table_at(place);
 	if (table != NULL)
 	{
 		seen = handle_at(place, table, program)->offset;
@@ -109,7 +111,7 @@ tidy_list(BsActiveView *view, const Place *place)
 		return;
 
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->pane);
+	table = table_at(place);
 	if (table != NULL && handle_at(place, table, program)->offset == seen)
 	{
 		uint64 bytes = table->bytes;
@@ -148,7 +150,7 @@ find_long(BsActiveView *view, Place *place, const BsTable *touched, BsArena *tou
 	bs_keys_pack_rows(writer->keys, program, touched_arena,
 					  bs_table_chunk(touched_arena, touched, chunk), *nrows);
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->pane);
+	table = table_at(place);
 	if (table == NULL)
 		*nrows = 0;
 	else
@@ -186,7 +188,7 @@ tidy_other(BsActiveView *view, Place *place)
 	BsTable *table;
 
 	lock_place(place->lock);
-	table = table_at(place->partial, place->arena, program, place->pane);
+	table = table_at(place);
 	if (table != NULL && table->other != 0)
 	{
 		place->row_number = table->other - 1;
@@ -213,7 +215,8 @@ tidy_chunk(BsActiveView *view, Place *place, const BsTable *touched, BsArena *to
 }
 
 void
-bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lock)
+bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedPartial *lock,
+			   uint64 fingerprint)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "backstream tidy", ALLOCSET_DEFAULT_SIZES);
@@ -222,7 +225,7 @@ bs_active_tidy(BsActiveView *view, BsPartial *partial, BsArena *arena, BsSharedP
 	for (uint32 p = 0; p < view->scratch.npanes; p++)
 	{
 		const BsPane *pane = bs_partial_pane_at(&view->scratch, view->scratch_arena, p);
-		Place place = {.partial = partial, .arena = arena, .lock = lock, .pane = pane->start};
+		Place place = {.partial = partial, .arena = arena, .lock = lock, .fingerprint = fingerprint, .pane = pane->start};
 		const BsTable *touched = pane->table != 0 ? bs_arena_at(view->scratch_arena, pane->table) : NULL;
 
 		for (uint32 chunk = 0; touched != NULL && chunk < touched->nchunks; chunk++)

@@ -36,6 +36,12 @@ my %views = (
 	stops => [ $patient, "SELECT backstream.hop(time_flow_end, '5 s', '30 s') AS time, $counted GROUP BY 1, 2, 3" ],
 	changes => [ $patient, "SELECT backstream.hop(time_flow_end, '5 s', '25 s') AS time, $counted GROUP BY 1, 2, 3" ],
 );
+# What PostgreSQL computes, and states that its functions make.
+for my $size (10, 20, 30)
+{
+	$views{"computed_$size"} = [ $patient, "SELECT backstream.hop(time_flow_end, '5 s', '$size s') AS time, upper(flow_type) AS kind, sum(length(host(src_addr))) AS length, count(*) AS n FROM STREAM GROUP BY 1, 2" ];
+	$views{"states_$size"} = [ $patient, "SELECT backstream.hop(time_flow_end, '5 s', '$size s') AS time, exporter, stddev(bytes) AS spread, max(upper(flow_type)) AS kind, count(DISTINCT dst_as) AS many FROM STREAM GROUP BY 1, 2" ];
+}
 for my $size (20, 60)
 {
 	my $b = "date_bin('5 s', (SELECT max(time_flow_end) FROM kept), '2000-01-01 00:00Z')";
@@ -65,8 +71,7 @@ ok(wait_until(30, sub { query("SELECT count(*) FROM backstream.views WHERE state
 query('SELECT pg_sleep(0.5)');
 
 my $like = $views{hops_60}[1] =~ s/STREAM/backstream.flow/r;
-is(query("SELECT evaluated FROM backstream.explain(\$\$$like\$\$) WHERE part = 'panes'"),
-	'', 'with another lateness panes are not shared');
+is(query("SELECT evaluated FROM backstream.explain(\$\$$like\$\$) WHERE part = 'panes'"), '', 'with another lateness panes are not shared');
 
 # A minute and a half of flows from twelve exporters, sent and decoded, in three parts.
 my $pcap = PostgreSQL::Test::Utils::tempdir() . '/flows.pcap';

@@ -444,9 +444,9 @@ find_keys(BsShare *share)
 /* ---- panes ------------------------------------------------------------------------------------ */
 
 static bool
-same_tree(const BsExpr *a, const BsExpr *b)
+same_tree(const BsExpr *a, const BsExpr *b, bool same_foreign)
 {
-	return bs_expr_equal(a, b) && (a == NULL || may_be_shared(a));
+	return bs_expr_equal(a, b) && (a == NULL || same_foreign || may_be_shared(a));
 }
 
 /* Are panes as wide, and do they begin at the same times? */
@@ -464,33 +464,35 @@ same_pane_times(const BsProgram *a, const BsProgram *b)
 }
 
 static bool
-same_aggregate(const BsAggregate *a, const BsAggregate *b)
+same_aggregate(const BsAggregate *a, const BsAggregate *b, bool same_foreign)
 {
-	return a->kind == b->kind && a->kind != BS_AGG_FOREIGN && a->type == b->type && a->set == b->set &&
-		   same_tree(a->argument, b->argument) && same_tree(a->filter, b->filter);
+	return a->kind == b->kind && (a->kind != BS_AGG_FOREIGN || (same_foreign && a->foreign == b->foreign)) &&
+		   a->type == b->type && a->set == b->set && same_tree(a->argument, b->argument, same_foreign) &&
+		   same_tree(a->filter, b->filter, same_foreign);
 }
 
 static bool
-same_set(const BsSet *a, const BsSet *b)
+same_set(const BsSet *a, const BsSet *b, bool same_foreign)
 {
-	return a->type == b->type && same_tree(a->argument, b->argument) && same_tree(a->filter, b->filter);
+	return a->type == b->type && same_tree(a->argument, b->argument, same_foreign) &&
+		   same_tree(a->filter, b->filter, same_foreign);
 }
 
 bool
-bs_share_same_panes(const BsProgram *a, const BsProgram *b)
+bs_share_same_panes(const BsProgram *a, const BsProgram *b, bool same_foreign)
 {
-	if (!same_pane_times(a, b) || !same_tree(a->where, b->where) || a->nkeys != b->nkeys ||
+	if (!same_pane_times(a, b) || !same_tree(a->where, b->where, same_foreign) || a->nkeys != b->nkeys ||
 		a->naggregates != b->naggregates || a->nsets != b->nsets || a->late_sum != b->late_sum ||
 		a->capacity != b->capacity || a->hash_seed != b->hash_seed)
 		return false;
 	for (uint32_t k = 0; k < a->nkeys; k++)
-		if (!same_tree(a->keys[k].expr, b->keys[k].expr))
+		if (!same_tree(a->keys[k].expr, b->keys[k].expr, same_foreign))
 			return false;
 	for (uint32_t i = 0; i < a->naggregates; i++)
-		if (!same_aggregate(&a->aggregates[i], &b->aggregates[i]))
+		if (!same_aggregate(&a->aggregates[i], &b->aggregates[i], same_foreign))
 			return false;
 	for (uint32_t i = 0; i < a->nsets; i++)
-		if (!same_set(&a->sets[i], &b->sets[i]))
+		if (!same_set(&a->sets[i], &b->sets[i], same_foreign))
 			return false;
 	return true;
 }

@@ -63,9 +63,10 @@ extern bool bs_share_same_keys(const BsProgram *a, const BsProgram *b);
 
 /*
  * Do two finished programs make the same panes: of every record the same row in the same pane, whatever windows lie
- * over the panes?  Their partials can then be added to together (bs_partial_add_shared).
+ * over the panes?  Their partials can then be added to together (bs_partial_add_shared), or, with states of ring 2,
+ * what one has come to can be merged into the other.  same_foreign: what ring 2 makes under equal numbers is the same.
  */
-extern bool bs_share_same_panes(const BsProgram *a, const BsProgram *b);
+extern bool bs_share_same_panes(const BsProgram *a, const BsProgram *b, bool same_foreign);
 
 /* ---- for expr.c: what several trees compute --------------------------------------------------- */
 

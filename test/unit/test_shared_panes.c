@@ -421,7 +421,7 @@ run_trial(Source *source, Seen *seen)
 	for (uint32_t i = 0; i < n; i++)
 		view_start(&shape, source, &views[i], shared);
 	for (uint32_t i = 1; i < n; i++)
-		assert_true(bs_share_same_panes(&views[0].program, &views[i].program));
+		assert_true(bs_share_same_panes(&views[0].program, &views[i].program, false));
 	for (int64_t b = 0; b < NBATCHES; b++)
 	{
 		uint64_t nshared = 0;
@@ -551,7 +551,7 @@ what_differs_is_not_shared(void **state)
 	Shape shape = {.windowed = true, .nkeys = 1, .max_groups = UINT64_MAX, .distinct = true};
 
 	(void) state;
-	for (int change = 0; change < 9; change++)
+	for (int change = 0; change < 10; change++)
 	{
 		Source source = {.state = 5};
 		BsProgram a;
@@ -559,7 +559,7 @@ what_differs_is_not_shared(void **state)
 
 		make_program(&shape, &source, &a);
 		make_program(&shape, &source, &b);
-		assert_true(bs_share_same_panes(&a, &b));
+		assert_true(bs_share_same_panes(&a, &b, true));
 		switch (change)
 		{
 			case 0:
@@ -586,11 +586,15 @@ what_differs_is_not_shared(void **state)
 			case 7:
 				b.sets[0].filter = below(3);
 				break;
+			case 8:
+				b.aggregates[1].kind = BS_AGG_FOREIGN;
+				b.aggregates[1].foreign = 1;
+				break;
 			default:
 				b.nkeys = 0;
 				break;
 		}
-		assert_false(bs_share_same_panes(&a, &b));
+		assert_false(bs_share_same_panes(&a, &b, true));
 		b.nkeys = 1;
 		bs_program_free(&a);
 		bs_program_free(&b);

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Server, cpu_nsec
+from harness import Server, cpu_nsec, waited_nsec
 from rows import SCALED
 
 NODES = 8
@@ -158,23 +158,29 @@ def read_beside_packing(nodes, n, report):
     reader = start_timed(nodes.reader, statement, [first + (2 * i + 1) * SLOT_SECS for i in range(ROUNDS)], end + 1)
     time.sleep(WAKE_SECS / 4)
     packing_pids = sessions(used, "psql")
-    reading_pids = sessions(used, "backstream") + sessions([nodes.reader], "psql")
+    [reader_pid] = sessions([nodes.reader], "psql")
+    reading_pids = sessions(used, "backstream") + [reader_pid]
     if len(packing_pids) != n or len(reading_pids) != n + 1:
         raise RuntimeError(f"{len(packing_pids)} sessions pack and {len(reading_pids)} read")
     sleep_until(first - 0.2)
     before = cpu_msec(packing_pids), cpu_msec(reading_pids)
+    waited = waited_nsec(reader_pid)
     sleep_until(end)
     packed_cpu, read_cpu = [(cpu_msec(pids) - then) / ROUNDS
                             for pids, then in zip((packing_pids, reading_pids), before)]
+    waited = (waited_nsec(reader_pid) - waited) / ROUNDS / 1e6
     packed = [max(times) for times in zip(*[finish_timed(process) for process in packers])]
     read = finish_timed(reader)
     report.facts[f"backbone_{n}"] = {"packed_msec": packed, "read_msec": read,
-                                     "packed_cpu_msec": packed_cpu, "read_cpu_msec": read_cpu}
+                                     "packed_cpu_msec": packed_cpu, "read_cpu_msec": read_cpu,
+                                     "reader_waited_msec": waited}
     what = f"a window of 65,536 groups merged from {n} node{'s' if n > 1 else ''}"
     for clock, alone, together in (("by the clock", statistics.median(packed), statistics.median(read)),
                                    ("CPU time of all", packed_cpu, read_cpu)):
         report.bar(f"{what}, {clock} (packed without a reader: {alone:.1f} ms)", together,
                    round(1.5 * alone + GROUPS * n * MERGE_NSEC / 1e6, 1), unit=" ms")
+    report.note(f"{what}, the fastest of {ROUNDS} by the clock (packed: {min(packed):.1f} ms)", min(read), " ms")
+    report.note(f"{what}: by the clock the session that reads was ready and had no CPU for", waited, " ms")
 
 
 def bytes_on_the_wire(nodes, report):

@@ -61,6 +61,15 @@ def cpu_nsec(pid):
     return (int(fields[11]) + int(fields[12])) * (10**9 // os.sysconf("SC_CLK_TCK"))
 
 
+def waited_nsec(pid):
+    """For how long a process has been ready to run so far, on a CPU that somebody else had."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as f:
+            return int(f.read().split()[1])
+    except OSError:
+        return 0
+
+
 def socket_state(port):
     """Of the UDP socket at this port of IPv4: (bytes that wait in it, datagrams that it had no room for)."""
     with open("/proc/net/udp") as f:

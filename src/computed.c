@@ -164,12 +164,6 @@ lane_of_form(BsComputedForm form, Oid type)
 	return form == BS_COMPUTED_PLAIN ? bs_type_of(type) : BS_BYTES;
 }
 
-static bool
-text_equal(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
 bool
 bs_computed_equal(const BsComputed *a, const BsComputed *b)
 {
@@ -177,9 +171,7 @@ bs_computed_equal(const BsComputed *a, const BsComputed *b)
 	ListCell *lb;
 
 	if (list_length(a->columns) != list_length(b->columns) || a->owner != b->owner ||
-		!text_equal(a->options.timezone, b->options.timezone) ||
-		!text_equal(a->options.datestyle, b->options.datestyle) ||
-		!text_equal(a->options.intervalstyle, b->options.intervalstyle))
+		!bs_pinned_equal(&a->options, &b->options))
 		return false;
 	forboth (la, a->columns, lb, b->columns)
 		if (((Column *) lfirst(la))->form != ((Column *) lfirst(lb))->form ||

@@ -71,20 +71,33 @@ bs_pinned_text_statements(void)
 	return statements.data;
 }
 
+/* The value for evaluation under these options. */
+static const char *
+value_of(const Pin *pin_of, const BsViewOptions *options)
+{
+	const char *value = pin_of->evaluation;
+
+	if (value == NULL)
+		value = *(const char *const *) ((const char *) options + pin_of->offset);
+	return value != NULL ? value : pin_of->text;
+}
+
+bool
+bs_pinned_equal(const BsViewOptions *a, const BsViewOptions *b)
+{
+	for (size_t i = 0; i < lengthof(pins); i++)
+		if (strcmp(value_of(&pins[i], a), value_of(&pins[i], b)) != 0)
+			return false;
+	return true;
+}
+
 int
 bs_pinned_enter_evaluation(const BsViewOptions *options)
 {
 	int level = NewGUCNestLevel();
 
 	for (size_t i = 0; i < lengthof(pins); i++)
-	{
-		const Pin *p = &pins[i];
-		const char *value = p->evaluation;
-
-		if (value == NULL)
-			value = *(const char *const *) ((const char *) options + p->offset);
-		pin(p->setting, value ? value : p->text);
-	}
+		pin(pins[i].setting, value_of(&pins[i], options));
 	return level;
 }
 

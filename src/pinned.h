@@ -22,6 +22,9 @@ extern int bs_pinned_enter_text(void);
 extern int bs_pinned_enter_evaluation(const BsViewOptions *options);
 extern void bs_pinned_leave(int level);
 
+/* Are two views' settings for evaluation the same? */
+extern bool bs_pinned_equal(const BsViewOptions *a, const BsViewOptions *b);
+
 /* Statements that bring another server's session into the settings for text, palloc'ed. */
 extern char *bs_pinned_text_statements(void);
 

@@ -10,6 +10,7 @@ use lib "$ENV{BACKSTREAM_SOURCE}";
 use PostgreSQL::Test::Utils;
 use Test::More;
 use BackStreamTest;
+use BackStreamTraffic;
 
 my $node = backstream_node('replace', conf => "backstream.workers = 2\n");
 $node->start;
@@ -52,13 +53,6 @@ BEGIN
 		looks := looks + 1;
 		COMMIT;
 	END LOOP;
-END $$;
-CREATE FUNCTION differences(v text, reference text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-	n bigint;
-BEGIN
-	EXECUTE format('SELECT count(*) FROM ((%1$s EXCEPT ALL %2$s) UNION ALL (%2$s EXCEPT ALL %1$s)) d', '(' || v || ')', '(' || reference || ')') INTO n;
-	RETURN n;
 END $$;
 CREATE VIEW more WITH (continuous, show = 'closed') AS SELECT backstream.tumble(t, '200 ms') AS time, k, sum(n) AS n FROM s GROUP BY 1, 2;
 CREATE VIEW other WITH (continuous, show = 'closed', lateness = '500 ms') AS SELECT backstream.tumble(t, '200 ms') AS time, k, sum(n) AS n FROM s GROUP BY 1, 2;
@@ -103,13 +97,13 @@ $node->poll_query_until('postgres', "SELECT closed_before > (SELECT max(t) FROM 
 query('SELECT backstream.settle()');
 is(query("SELECT late, overflowed, errors, received = records AS all_in, records = (SELECT count(*) FROM r) FROM backstream.views WHERE view = 'more'::regclass"),
 	'0|0|0|t|t', 'every record was added, once');
-is(query("SELECT differences('SELECT time, k, n FROM more', 'SELECT backstream.tumble(t, ''200 ms''), k, sum(n) FROM r GROUP BY 1, 2')"),
+is(differences($node, 'SELECT time, k, n FROM more', q{SELECT backstream.tumble(t, '200 ms'), k, sum(n) FROM r GROUP BY 1, 2}),
 	0, 'windows of all definitions are those of the table');
-is(query("SELECT differences('SELECT * FROM more WHERE deviation IS NOT NULL', 'SELECT * FROM (SELECT $columns FROM r GROUP BY 1, 2) t WHERE time >= (SELECT min(time) FROM more WHERE deviation IS NOT NULL)')"
-		=~ s/tumble\(t, '200 ms'\)/tumble(t, ''200 ms'')/r), 0, 'the last definition alone is exact, too');
+is(differences($node, 'SELECT * FROM more WHERE deviation IS NOT NULL',
+	"SELECT * FROM (SELECT $columns FROM r GROUP BY 1, 2) t WHERE time >= (SELECT min(time) FROM more WHERE deviation IS NOT NULL)"), 0, 'the last definition alone is exact, too');
 is(query("SELECT count(*) > 0 FROM more WHERE deviation IS NOT NULL"), 't', 'it has windows of its own');
-is(query("SELECT differences('TABLE up', 'SELECT backstream.tumble(t, ''200 ms''), sum(n) FROM r GROUP BY 1')"), 0, 'a view over it has them all');
-is(query("SELECT differences('TABLE other', 'SELECT backstream.tumble(t, ''100 ms''), k, sum(n) FROM r WHERE k > 1 AND t >= ''$from'' GROUP BY 1, 2')"),
+is(differences($node, 'up', q{SELECT backstream.tumble(t, '200 ms'), sum(n) FROM r GROUP BY 1}), 0, 'a view over it has them all');
+is(differences($node, 'other', "SELECT backstream.tumble(t, '100 ms'), k, sum(n) FROM r WHERE k > 1 AND t >= '$from' GROUP BY 1, 2"),
 	0, 'what has taken over began with a full window, and no record was lost when it took over')
 	or diag("from $from:\n" . query("SELECT coalesce(o.time, r.time) AS time, count(*), sum(o.n), sum(r.n) FROM other o FULL JOIN"
 		. " (SELECT backstream.tumble(t, '100 ms') AS time, k, sum(n) AS n FROM r WHERE k > 1 AND t >= '$from' GROUP BY 1, 2) r USING (time, k)"

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use BackStreamTest;
+use BackStreamTraffic;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -28,13 +29,6 @@ BEGIN
 	         i * 7919 % 1000 AS n, i / 8.0 AS f, ('10.0.0.' || i % 11)::inet AS ip, i / 100.0 AS amount FROM generate_series(first, last) i;
 	INSERT INTO r SELECT * FROM fresh;
 	INSERT INTO s SELECT * FROM fresh;
-END $$;
-CREATE FUNCTION differences(v text, reference text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-	n bigint;
-BEGIN
-	EXECUTE format('SELECT count(*) FROM ((%1$s EXCEPT ALL %2$s) UNION ALL (%2$s EXCEPT ALL %1$s)) d', '(' || v || ')', '(' || reference || ')') INTO n;
-	RETURN n;
 END $$;
 SQL
 
@@ -73,17 +67,17 @@ sub oracle
 {
 	my ($what) = @_;
 	query('SELECT backstream.settle()');
-	is(query("SELECT differences('SELECT time, k, name, records, n FROM v', \$\$SELECT $window, k, name, count(*), sum(n) FROM r WHERE k <> 4 GROUP BY 1, 2, 3\$\$)"),
+	is(differences($node, 'SELECT time, k, name, records, n FROM v', "SELECT $window, k, name, count(*), sum(n) FROM r WHERE k <> 4 GROUP BY 1, 2, 3"),
 		0, "$what: the windows of all definitions are those of the table");
-	is(query("SELECT differences('TABLE up', \$\$SELECT $window, sum(n), count(*) FROM (SELECT $window AS w, k, name, sum(n) AS n, min(t) AS t FROM r WHERE k <> 4 GROUP BY 1, 2, 3) g
-		WHERE t < (SELECT closed_before FROM backstream.views WHERE view = 'v'::regclass) GROUP BY 1\$\$)"), 0, "$what: so is the view over it");
+	is(differences($node, 'up', "SELECT $window, sum(n), count(*) FROM (SELECT $window AS w, k, name, sum(n) AS n, min(t) AS t FROM r WHERE k <> 4 GROUP BY 1, 2, 3) g
+		WHERE t < (SELECT closed_before FROM backstream.views WHERE view = 'v'::regclass) GROUP BY 1"), 0, "$what: so is the view over it");
 }
 
 # What a definition has counted alone, from one window on.
 sub exact
 {
 	my ($what, $from) = @_;
-	is(query("SELECT differences('SELECT * FROM v WHERE time >= ''$from''', \$\$SELECT " . join(', ', @columns) . " FROM r WHERE k <> 4 AND t >= '$from' GROUP BY 1, k, name\$\$)"),
+	is(differences($node, "SELECT * FROM v WHERE time >= '$from'", 'SELECT ' . join(', ', @columns) . " FROM r WHERE k <> 4 AND t >= '$from' GROUP BY 1, k, name"),
 		0, "$what: the last definition alone is exact");
 }
 
@@ -192,9 +186,9 @@ ok((grep { /^\d+\.next\.state$/ } files()), 'it has files of its own');
 query('CALL feed(550, 699)');
 ok($node->poll_query_until('postgres', "SELECT next_query IS NULL AND next_since IS NULL FROM backstream.views WHERE view = 'w'::regclass"), 'it takes over');
 my $whole = "SELECT $window AS time, k, count(*) AS n, sum(n) AS sum, count(DISTINCT ip) AS ips FROM r WHERE k > 1 AND t >= '2026-01-01 00:00:50+00' GROUP BY 1, 2";
-is(query("SELECT differences('TABLE w', \$\$$whole\$\$)"), 0, 'with a full window, of which a part came before the restart');
+is(differences($node, 'w', $whole), 0, 'with a full window, of which a part came before the restart');
 $node->restart;
-is(query("SELECT differences('TABLE w', \$\$$whole\$\$)"), 0, 'and it stays after one more');
+is(differences($node, 'w', $whole), 0, 'and it stays after one more');
 is(join(' ', grep { /next/ } files()), '', 'under its own name');
 
 # One that has taken over, and was never written as what is shown.
@@ -207,9 +201,9 @@ is(query("SELECT next_query IS NOT NULL FROM backstream.views WHERE view = 'w'::
 query("SELECT backstream.take_over('w')");
 crash_node($node);
 my $taken = "SELECT $window AS time, k, count(*) AS n, sum(n) AS sum, count(DISTINCT ip) AS ips FROM r WHERE k > 2 AND t >= '2026-01-01 00:01:10+00' GROUP BY 1, 2";
-is(query("SELECT differences('TABLE w', \$\$$taken\$\$)"), 0, 'killed after it has taken over: what it had counted is there');
+is(differences($node, 'w', $taken), 0, 'killed after it has taken over: what it had counted is there');
 $node->restart;
-is(query("SELECT differences('TABLE w', \$\$$taken\$\$)"), 0, 'and is written as what is shown');
+is(differences($node, 'w', $taken), 0, 'and is written as what is shown');
 is(join(' ', grep { /next/ } files()), '', 'under that name');
 
 # Killed after it was replaced, and before it was written again.
@@ -254,7 +248,7 @@ query("CREATE OR REPLACE VIEW w $with AS SELECT $window AS time, k, count(*) AS 
 query('CALL feed(760, 779)');
 $node->restart;
 is(join(' ', grep { /next/ } files()), '', 'it is forgotten');
-is(query("SELECT differences('SELECT time, k, n, sum, ips FROM w', \$\$$taken\$\$)"), 0, 'and what is shown went on');
+is(differences($node, 'SELECT time, k, n, sum, ips FROM w', $taken), 0, 'and what is shown went on');
 is(query("SELECT time, count(*) FILTER (WHERE most IS NOT NULL) FROM w GROUP BY 1 ORDER BY 1"), '2026-01-01 00:01:10+00|0', 'NULL in the window of the change');
 
 # ---------- no room for what was there

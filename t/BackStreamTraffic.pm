@@ -105,13 +105,13 @@ sub received_all
 		});
 }
 
-# In how many rows do two relations differ?
+# In how many rows do two relations, or queries, differ?
 sub differences
 {
-	my ($node, $one, $other) = @_;
+	my ($node, @both) = @_;
+	my ($one, $other) = map { /\s/ ? "($_)" : "TABLE $_" } @both;
 
-	return $node->safe_psql('postgres',
-		"SELECT count(*) FROM ((TABLE $one EXCEPT ALL TABLE $other) UNION ALL (TABLE $other EXCEPT ALL TABLE $one)) d");
+	return $node->safe_psql('postgres', "SELECT count(*) FROM (($one EXCEPT ALL $other) UNION ALL ($other EXCEPT ALL $one)) d");
 }
 
 # The process id of a worker: 'backstream receiver', 'backstream keeper'; empty when it does not run.

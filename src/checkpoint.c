@@ -173,6 +173,8 @@ write_all(void (*breathe)(void))
 	}
 	if (error == 0)
 		error = write_exporters(&bytes);
+	if (error == 0)
+		error = bs_outages_write(true);
 	note_result(error, began, bytes);
 	written_at = GetCurrentTimestamp();
 	write_soon = false;
@@ -189,6 +191,9 @@ bs_checkpoint_turn(void)
 	if (bs_setting_checkpoint_interval_sec > 0 &&
 		(write_soon || now - written_at >= bs_setting_checkpoint_interval_sec * USECS_PER_SEC))
 		write_all(bs_levels_breathe);
+	/* Whoever ends now, and how: the next start is to know of it.  What fails is tried again with the windows. */
+	else
+		(void) bs_outages_write(false);
 }
 
 static void

@@ -9,6 +9,7 @@
  *   OID.next.state, OID.next.NUMBER
  *                   the same of the definition that waits to take over from the one that is shown
  *   exporters       what receivers know of exporters (exportermemo.h)
+ *   outages         when the server was down (outages.h)
  *   NAME.new        being written
  *   NAME.damaged    was found to be damaged, or another server's
  *
@@ -40,7 +41,8 @@ typedef enum BsCheckpointKind
 {
 	BS_CHECKPOINT_STATE = 1,
 	BS_CHECKPOINT_SEGMENT,
-	BS_CHECKPOINT_EXPORTERS
+	BS_CHECKPOINT_EXPORTERS,
+	BS_CHECKPOINT_OUTAGES
 } BsCheckpointKind;
 
 /* What stands before the messages.  All of it in words of 64 bits, as they are written. */
@@ -83,6 +85,7 @@ extern bool bs_checkpoint_is_ours(const BsCheckpointHead *head);
 extern void bs_checkpoint_state_path(char *path, Oid relid, bool waiting);
 extern void bs_checkpoint_segment_path(char *path, Oid relid, bool waiting, uint64 segment);
 #define BS_CHECKPOINT_EXPORTERS_PATH BS_CHECKPOINT_FOLDER "/exporters"
+#define BS_CHECKPOINT_OUTAGES_PATH BS_CHECKPOINT_FOLDER "/outages"
 
 /* ---------- what a state says besides ---------- */
 

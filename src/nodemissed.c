@@ -32,15 +32,20 @@ began_late(const BsNodeReading *reading, const BsNodePart *part, int64 window)
 	return part->extent.since > window && reading->first_since <= window;
 }
 
+/* When it was down while one of these windows was open there; NULL: it was not. */
+static const BsSpan *
+outage_in(const BsNodeReading *reading, const BsNodePart *part, int64 first, int64 last)
+{
+	return bs_spans_find(&part->extent.outages, first, bs_window_end(&reading->view->program.windowing, last));
+}
+
 /* It was down for a time while one of these windows was open there. */
 static bool
 was_down(const BsNodeReading *reading, const BsNodePart *part, int64 first, int64 last)
 {
-	const BsWindowing *windowing = &reading->view->program.windowing;
-
-	if (part->extent.down_since == 0)
+	if (part->extent.outages.n == 0)
 		return false;
-	if (bs_view_was_down(&part->extent, first, bs_window_end(windowing, last)))
+	if (outage_in(reading, part, first, last) != NULL)
 		return true;
 	for (int i = lower_bound(part, first); i < part->nwindows && part->windows[i].window <= last;
 		 i++)
@@ -74,13 +79,14 @@ bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected,
 			(*answered)++;
 }
 
-/* Once for each node. */
+/* Once for each node.  outage: when it was down; NULL: it began late. */
 static void
-report_missed(const BsNodeReading *reading, BsNodePart *part, bool late)
+report_missed(const BsNodeReading *reading, BsNodePart *part, const BsSpan *outage)
 {
 	bool partial = reading->failure == BS_NODE_FAILURE_PARTIAL;
-	char *since = pstrdup(timestamptz_to_str(late ? part->extent.since : part->extent.down_since));
-	const char *until = timestamptz_to_str(part->extent.up_since);
+	bool late = outage == NULL;
+	char *since = pstrdup(timestamptz_to_str(late ? part->extent.since : outage->since));
+	const char *until = late ? "" : timestamptz_to_str(outage->until);
 
 	part->warned = true;
 	ereport(
@@ -102,10 +108,18 @@ bs_node_reading_check_missed(BsNodeReading *reading, int64 first, int64 last)
 	for (int i = 0; i < reading->nparts; i++)
 	{
 		BsNodePart *part = &reading->parts[i];
+		const BsSpan *outage;
 
-		if (!part->warned && can_tell_missed(reading, part) &&
-			(began_late(reading, part, first) || was_down(reading, part, first, last)))
-			report_missed(reading, part, began_late(reading, part, first));
+		if (part->warned || !can_tell_missed(reading, part))
+			continue;
+		/* A window's own gap is of the last time. */
+		outage = outage_in(reading, part, first, last);
+		if (outage == NULL && part->extent.outages.n > 0)
+			outage = &part->extent.outages.of[part->extent.outages.n - 1];
+		if (began_late(reading, part, first))
+			report_missed(reading, part, NULL);
+		else if (was_down(reading, part, first, last))
+			report_missed(reading, part, outage);
 	}
 }
 
@@ -116,7 +130,7 @@ bs_node_reading_mark_gaps(BsNodeReading *reading)
 	{
 		const BsNodePart *part = &reading->parts[i];
 
-		if (!can_tell_missed(reading, part) || part->extent.down_since == 0)
+		if (!can_tell_missed(reading, part) || part->extent.outages.n == 0)
 			continue;
 		for (int w = 0; w < reading->nwindows; w++)
 			reading->windows[w].gap |=

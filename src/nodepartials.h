@@ -27,8 +27,9 @@ typedef enum BsPartialsKind
 #define BS_PARTIALS_HEADER_BYTES 5
 
 /*
- * Columns of node_windows(): first those of a window, NULL in the first row; then, in that row alone, since,
- * closed_before, dropped_before, watermark, down_since, up_since, idle and state.  All but the last are bigint.
+ * Columns of node_windows(): first those of a window, NULL in the first rows; then, in the first row alone, since,
+ * closed_before, dropped_before, watermark, down_since, up_since, idle and state.  All but the last are bigint.  In the first
+ * row down_since is 0; a row without state follows for each time that the server was down.
  */
 #define BS_NODE_WINDOW_COLUMNS 14
 #define BS_NODE_EXTENT_COLUMNS 8

@@ -211,6 +211,17 @@ bigint_at(const PGresult *row, int column)
 	return pg_strtoint64(PQgetvalue(row, 0, column));
 }
 
+/* Of what comes after those that this server can keep they become one. */
+static bool
+take_outage(BsNodeRequest *request, const PGresult *row)
+{
+	BsNodePart *part = request->context;
+
+	bs_spans_add(&part->extent.outages, (BsSpan){.since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 4),
+													 .until = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 5)});
+	return true;
+}
+
 static bool
 take_window(BsNodeRequest *request, const PGresult *row)
 {
@@ -225,12 +236,13 @@ take_window(BsNodeRequest *request, const PGresult *row)
 	}
 	if (PQgetisnull(row, 0, 0))
 	{
+		if (PQgetisnull(row, 0, BS_NODE_WINDOW_COLUMNS + 7))
+			return take_outage(request, row);
+		part->extent.outages.n = 0;
 		part->extent.since = bigint_at(row, BS_NODE_WINDOW_COLUMNS);
 		part->extent.closed_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 1);
 		part->extent.dropped_before = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 2);
 		part->extent.watermark = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 3);
-		part->extent.down_since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 4);
-		part->extent.up_since = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 5);
 		part->extent.idle = bigint_at(row, BS_NODE_WINDOW_COLUMNS + 6) != 0;
 		part->state = pstrdup(PQgetvalue(row, 0, BS_NODE_WINDOW_COLUMNS + 7));
 		return true;
@@ -266,7 +278,10 @@ take_local(BsNodeReading *reading, BsNodePart *part)
 								  .dropped_before = BS_TIME_NEG_INFINITY};
 	part->state = "not counted";
 	if (bs_view_extent(reading->local_def->relid, fingerprint, &part->extent))
+	{
+		part->extent.idle = bs_view_found_idle(reading->local_def->relid, fingerprint);
 		part->state = part->extent.state == BS_VIEW_ACTIVE ? "active" : "suspended";
+	}
 	part->windows =
 		bs_view_windows(reading->local_def->relid, fingerprint, reading->local, &part->nwindows);
 }

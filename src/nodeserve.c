@@ -121,7 +121,7 @@ put_values(ReturnSetInfo *result, const int64 *values, bool head, const char *st
 	Datum datums[NWINDOW_COLUMNS] = {0};
 	bool nulls[NWINDOW_COLUMNS];
 
-	/* The first row says how far they reach, the others have a window each. */
+	/* The first rows say how far they reach, the others have a window each. */
 	for (int i = 0; i < NWINDOW_COLUMNS - 1; i++)
 	{
 		nulls[i] = head != (i >= BS_NODE_WINDOW_COLUMNS);
@@ -156,10 +156,15 @@ bs_node_windows(PG_FUNCTION_ARGS)
 	values[BS_NODE_WINDOW_COLUMNS + 1] = extent.closed_before;
 	values[BS_NODE_WINDOW_COLUMNS + 2] = extent.dropped_before;
 	values[BS_NODE_WINDOW_COLUMNS + 3] = extent.watermark;
-	values[BS_NODE_WINDOW_COLUMNS + 4] = extent.down_since;
-	values[BS_NODE_WINDOW_COLUMNS + 5] = extent.up_since;
-	values[BS_NODE_WINDOW_COLUMNS + 6] = extent.idle;
+	values[BS_NODE_WINDOW_COLUMNS + 6] =
+		bs_view_found_idle(serving.def->relid, serving.view->program.fingerprint);
 	put_values(result, values, true, counted ? state_names[extent.state] : "not counted");
+	for (uint32 i = 0; i < extent.outages.n; i++)
+	{
+		values[BS_NODE_WINDOW_COLUMNS + 4] = extent.outages.of[i].since;
+		values[BS_NODE_WINDOW_COLUMNS + 5] = extent.outages.of[i].until;
+		put_values(result, values, true, NULL);
+	}
 	for (int i = 0; i < nwindows; i++)
 	{
 		const BsWindowInfo *window = &windows[i];

@@ -42,6 +42,7 @@
 #include "../receiver/loop.h"
 #include "engine/partial.h"
 #include "options.h"
+#include "outages.h"
 #include "sourcenames.h"
 
 #define BS_MAX_LISTENERS 64
@@ -276,6 +277,7 @@ typedef struct BsSharedCheckpoint
 	int64 restore_usec;
 	TimestampTz down_since; /* nothing of what was counted from then on ...  0: there was nothing */
 	TimestampTz up_since;   /* ... to then is there */
+	BsSpans outages;      /* those before that one */
 	/* Of writing: */
 	TimestampTz last_at; /* the last that succeeded; 0: none */
 	int64 last_usec;
@@ -594,17 +596,15 @@ typedef struct BsViewExtent
 	int64 closed_before;  /* windows that start before this are closed */
 	int64 watermark;      /* bs_view_watermark(); no closed window ends after it */
 	int64 dropped_before; /* of those that start before this a part has gone, at least */
-	bool idle;            /* bs_view_is_idle() */
-	/* Meanwhile the server was down, the last time so long; 0: it was not. */
-	TimestampTz down_since;
-	TimestampTz up_since;
+	bool idle;            /* bs_view_is_idle(), where somebody has looked */
+	BsSpans outages;    /* meanwhile the server was down */
 } BsViewExtent;
 
 /* False when the view is not counted under this fingerprint. */
 extern bool bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent);
 
-/* Was the server down for a part of [start, end), times by the clock on the wall? */
-extern bool bs_view_was_down(const BsViewExtent *extent, TimestampTz start, TimestampTz end);
+/* bs_view_is_idle() of the view; false, too, where it is not counted under this fingerprint. */
+extern bool bs_view_found_idle(Oid relid, uint64 fingerprint);
 
 /* The start of the newest pane with records that has left the memory; BS_TIME_NEG_INFINITY: none has. */
 extern int64 bs_view_last_dropped(Oid relid);

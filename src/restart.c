@@ -675,6 +675,17 @@ take_exporters(void)
 		set_aside(BS_CHECKPOINT_EXPORTERS_PATH, problem);
 }
 
+static BsSpans
+take_outages(void)
+{
+	BsSpans outages;
+	const char *problem;
+
+	if (!bs_outages_read(&outages, &problem))
+		set_aside(BS_CHECKPOINT_OUTAGES_PATH, problem);
+	return outages;
+}
+
 void
 bs_restart_note_up(void)
 {
@@ -704,6 +715,7 @@ bs_restart_run(void)
 {
 	BsSharedCheckpoint *shared = bs_shared_checkpoint();
 	TimestampTz began = GetCurrentTimestamp();
+	BsSpans outages;
 
 	if (pg_atomic_read_u32(&shared->state) == BS_RESTART_DONE)
 		return;
@@ -716,6 +728,7 @@ bs_restart_run(void)
 	take_all();
 	close_what_was_read();
 	take_exporters();
+	outages = take_outages();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_activity(STATE_IDLE, NULL);
@@ -723,6 +736,7 @@ bs_restart_run(void)
 	shared->views_restored = counts.nviews;
 	shared->set_aside = counts.nset_aside;
 	shared->restore_usec = GetCurrentTimestamp() - began;
+	shared->outages = outages;
 	shared->down_since = counts.down_since;
 	shared->up_since = GetCurrentTimestamp();
 	SpinLockRelease(&shared->mutex);

@@ -515,7 +515,7 @@ fell_into_gap(const BsReader *reader, int64 window)
 	return program->windowed && !reader->def->on_nodes &&
 		   reader->def->options.clock == BS_CLOCK_WALL &&
 		   bs_view_extent(reader->def->relid, reader->shape->fingerprint, &extent) &&
-		   bs_view_was_down(&extent, window, bs_window_end(&program->windowing, window));
+		   bs_spans_find(&extent.outages, window, bs_window_end(&program->windowing, window)) != NULL;
 }
 
 /* How many of the nodes that keep the view, or that it was fetched from, have told all of a window. */

@@ -353,23 +353,26 @@ closed_until(const BsSharedView *view, int64 closed_before)
 	return bs_panes_closed_before(&view->timing.windowing, closed_before);
 }
 
+/* What came before the view is not of it. */
 static void
 note_down(BsViewExtent *extent)
 {
-	BsSharedCheckpoint *checkpoint = bs_shared_checkpoint();
+	BsSpans *outages = &extent->outages;
+	uint32 nbefore = 0;
 
-	SpinLockAcquire(&checkpoint->mutex);
-	extent->down_since = checkpoint->down_since;
-	extent->up_since = checkpoint->up_since;
-	SpinLockRelease(&checkpoint->mutex);
-	if (extent->since >= extent->down_since)
-		extent->down_since = extent->up_since = 0;
+	bs_outages_known(outages);
+	while (nbefore < outages->n && extent->since >= outages->of[nbefore].since)
+		nbefore++;
+	outages->n -= nbefore;
+	memmove(outages->of, outages->of + nbefore, sizeof(BsSpan) * outages->n);
 }
 
 bool
-bs_view_was_down(const BsViewExtent *extent, TimestampTz start, TimestampTz end)
+bs_view_found_idle(Oid relid, uint64 fingerprint)
 {
-	return extent->down_since != 0 && start < extent->up_since && end > extent->down_since;
+	BsSharedView *view = bs_registry_find(relid, fingerprint);
+
+	return view != NULL && bs_view_is_idle(view);
 }
 
 bool
@@ -385,7 +388,7 @@ bs_view_extent(Oid relid, uint64 fingerprint, BsViewExtent *extent)
 	/* Second: what is closed by then is before it. */
 	extent->watermark = Max(bs_view_watermark(view), closed_until(view, extent->closed_before));
 	extent->dropped_before = BS_TIME_NEG_INFINITY;
-	extent->idle = bs_view_is_idle(view);
+	extent->idle = false;
 	note_down(extent);
 	for (int w = 0; w < bs_nwriters(); w++)
 	{

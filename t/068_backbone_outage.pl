@@ -79,6 +79,32 @@ for my $what ("partial WHERE time = '$meanwhile'", 'partial', 'rolling_partial',
 like(say_of("SELECT sum(n) FROM backstream.merged(NULL::backbone.partial, '$before', '$after'::timestamptz + interval '100 ms')"), qr/^\d+\n.*WARNING:  $lacks/s, 'also of several windows merged');
 unlike(say_of("SELECT sum(n) FROM backstream.merged(NULL::backbone.error, '$after', '$after'::timestamptz + interval '100 ms')"), qr/ERROR/, 'but not of those that are whole');
 
+# Another time, and a third, by a crash: none of them is forgotten.
+$nodes[1]->stop;
+my $second = fill('partial', @nodes[0, 2]);
+$nodes[1]->start;
+$nodes[1]->poll_query_until('postgres', $ready);
+my $between = fill('error', @nodes);
+sub remembers
+{
+	my ($times) = @_;
+
+	is(answered('backbone.partial', "window_start IN ('$meanwhile', '$second')"), '2 2', "$times: windows of both are not complete");
+	is(query("SELECT count(*) FROM backstream.windows('backbone.partial') WHERE gap AND window_start IN ('$meanwhile', '$second')"), 2, "$times: and have a gap");
+}
+for my $times ('down two times', 'down three times')
+{
+	remembers($times);
+	is(answered('backbone.partial', "window_start IN ('$before', '$after', '$between')"), '3 3', "$times: those before, between and after them are");
+	is(query("SELECT count(*) FROM backstream.windows('backbone.partial') WHERE gap AND window_start IN ('$before', '$after', '$between')"), 0, "$times: and have none");
+	# What is open when it stops has a gap.
+	wait_until(60, sub { sql_all($insert, @nodes); query("SELECT count(*) FROM backstream.windows('backbone.partial') WHERE window_start = '$between' AND state = 'closed'") == 1 });
+	$times eq 'down two times' ? $nodes[1]->restart : crash_node($nodes[1]);
+	$nodes[1]->poll_query_until('postgres', $ready);
+}
+remembers('after a crash');
+like(say_of("SELECT sum(n) FROM backbone.partial WHERE time = '$second'"), qr/^\d+\n.*WARNING:  $lacks/s, 'a read of the second says so');
+
 unlike(slurp_file($_->logfile), qr/PANIC|TRAP|signal 11|signal 6/, $_->name . ': nothing crashed') for $reader, @nodes;
 $_->stop for $reader, @nodes;
 done_testing();

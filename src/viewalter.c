@@ -287,7 +287,7 @@ has_command(AlterTableStmt *statement, AlterTableType type)
 	return false;
 }
 
-/* Does it change an option that nodes of the view have, too? */
+/* Does it change an option that nodes of the view have, too, or whether they get these? */
 static bool
 changes_nodes(AlterTableStmt *statement)
 {
@@ -301,8 +301,13 @@ changes_nodes(AlterTableStmt *statement)
 		if (command->subtype != AT_GenericOptions)
 			continue;
 		foreach (option, (List *) command->def)
-			if (!bs_node_option_stays_here(lfirst_node(DefElem, option)->defname))
+		{
+			const char *name = lfirst_node(DefElem, option)->defname;
+
+			/* Those that have not followed so far get what was changed meanwhile. */
+			if (!bs_node_option_stays_here(name) || strcmp(name, "nodes_follow") == 0)
 				return true;
+		}
 	}
 	return false;
 }

@@ -73,6 +73,15 @@ bs_active_same_panes(const BsViewProgram *a, const BsViewTiming *timing_a, const
 		   memcmp(&x, &y, sizeof(x)) == 0 && bs_share_same_panes(&a->program, &b->program, same_foreign(a, b));
 }
 
+/* Is this view's slot that of one of them?  (A slot given to another view: the first has not been taken up anew yet.) */
+static bool
+has_slot_of(const BsActiveView *view, const BsActiveView *sharer)
+{
+	while (sharer != NULL && sharer->shared != view->shared)
+		sharer = sharer->next_sharer;
+	return sharer != NULL;
+}
+
 /* The first of the views before this one that it can share panes with becomes its leader. */
 static void
 find_leader(BsActiveView *view)
@@ -82,7 +91,8 @@ find_leader(BsActiveView *view)
 		BsActiveView *last = other;
 		uint32 nsharers = 2;
 
-		if (other->leader != NULL || !bs_active_same_panes(other->compiled, &other->shared->timing, view->compiled,
+		if (other->leader != NULL || has_slot_of(view, other) ||
+			!bs_active_same_panes(other->compiled, &other->shared->timing, view->compiled,
 														   &view->shared->timing))
 			continue;
 		for (; last->next_sharer != NULL; last = last->next_sharer)

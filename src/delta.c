@@ -25,7 +25,7 @@ typedef struct Delta
 	BsArena *arena; /* private; NULL: nothing has been added */
 	BsPartial partial;
 	struct Delta *of; /* the leader's, which is this view's too; NULL: its own */
-	bool followed;    /* by such a one: whether the view counts was decided at the first record */
+	bool followed;    /* others publish this partial, too: it takes all records, also when its view is suspended meanwhile */
 	uint64 skipped; /* records that came while the view was suspended */
 	char error[BS_ERROR_TEXT]; /* of the last record that failed; empty: none */
 	struct Delta *next;

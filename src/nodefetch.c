@@ -160,7 +160,7 @@ most_groups(const BsNodeReading *reading, int64 first, int64 last)
 		const BsNodePart *part = &reading->parts[i];
 		uint64 groups = 0;
 
-		for (int w = 0; w < part->nwindows; w++)
+		for (int w = 0; w < part->nwindows && !part->left_out; w++)
 			if (part->windows[w].window >= first && part->windows[w].window <= last)
 				groups += part->windows[w].groups;
 		most = Max(most, groups);

@@ -73,7 +73,7 @@ bs_window_table_find(Oid relid, const BsViewProgram *compiled, int64 first, int6
 static bool
 goes_on(const BsTable *table, const BsWindowTable *found)
 {
-	return table->serial == found->serial || (table->nrows >= found->nrows && table->other == found->other);
+	return table->serial == found->serial || (table->nrows >= found->nrows && (found->other == 0 || table->other == found->other));
 }
 
 BsTable *

@@ -408,6 +408,9 @@ static bool
 all_states_valid(const BsProgram *program, const BsAggregate *aggregate, Bits flags, const uint8_t *rows,
 				 uint32_t nrows)
 {
+	/* A count has no flags, and any number is one. */
+	if (aggregate->set == 0 && aggregate->kind == BS_AGG_COUNT)
+		return true;
 	if (aggregate->set == 0 && (flags.all & aggregate->seen_mask) != 0 && takes_any_state(aggregate))
 		return true;
 	for (uint32_t i = 0; i < nrows; i++, rows += program->row_bytes)

@@ -141,28 +141,49 @@ make_table(const BsPartial *partial, BsArena *arena, const BsProgram *program, u
 									  : bs_table_create(arena, program, expected_rows);
 }
 
-/* Another table with all that is in this one; 0 when memory is out. */
+/* All that is in one table into an empty one, in the same order; false when memory is out. */
+static bool
+fill_copy(const BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
+		  BsTable *table, BsTable *from)
+{
+	/* Values that found no room are not always told otherwise. */
+	uint64_t failures = bs_arena_stats(arena).failures;
+	uint64_t left_out = 0;
+
+	writer->gather_other = false;
+	for (uint32_t chunk = 0; chunk < from->nchunks && left_out == 0; chunk++)
+		left_out = bs_table_merge_chunk(arena, table, program, writer, arena, from, chunk, UINT64_MAX);
+	if (left_out == 0)
+		bs_table_merge_sets(arena, table, program, writer, arena, from, UINT64_MAX);
+	/* Where there is none yet it comes last: the others keep their places. */
+	if (partial->gather_other != 0 && program->nkeys > 0 && bs_table_other(arena, table, program) == BS_NO_ROW)
+		return false;
+	bs_table_count_records(table, bs_table_records(from));
+	return left_out == 0 && bs_arena_stats(arena).failures == failures;
+}
+
+/*
+ * Another table with all that is in this one; 0 when memory is out.  Then it is not tried again before memory has
+ * come back: each time would take what others need.
+ */
 static uint64_t
-copy_table(const BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer,
-		   uint64_t handle)
+copy_table(BsPartial *partial, BsArena *arena, const BsProgram *program, BsWriter *writer, uint64_t handle)
 {
 	BsTable *from = bs_arena_at(arena, handle);
-	uint64_t copy = make_table(partial, arena, program, from->nrows);
-	uint64_t left_out = 0;
-	BsTable *table;
+	BsArenaStats stats = bs_arena_stats(arena);
+	uint64_t copy = 0;
 
-	if (copy == 0)
+	if (partial->copy_starved_at == bs_arena_releases(arena))
 		return 0;
-	table = bs_arena_at(arena, copy);
-	writer->gather_other = false;
-	for (uint32_t chunk = 0; chunk < from->nchunks; chunk++)
-		left_out += bs_table_merge_chunk(arena, table, program, writer, arena, from, chunk, UINT64_MAX);
-	bs_table_merge_sets(arena, table, program, writer, arena, from, UINT64_MAX);
-	bs_table_count_records(table, bs_table_records(from));
-	if (left_out == 0 && table->left_out == from->left_out)
-		return copy;
-	bs_table_free(arena, &program->layout, copy);
-	return 0;
+	if (stats.total_bytes - stats.used_bytes > from->bytes)
+		copy = bs_table_create(arena, program, from->nrows);
+	if (copy != 0 && !fill_copy(partial, arena, program, writer, bs_arena_at(arena, copy), from))
+	{
+		bs_table_free(arena, &program->layout, copy);
+		copy = 0;
+	}
+	partial->copy_starved_at = copy != 0 ? 0 : bs_arena_releases(arena);
+	return copy;
 }
 
 /* So many partials have it no longer.  Whoever is the last gives it back; the others may be at it under other locks. */

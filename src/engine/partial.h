@@ -13,7 +13,8 @@
  * Partials of one writer whose programs differ in nothing but the windows over their panes have the same records
  * in a pane.  They may have the same table then: bs_partial_add_shared() adds to it once.  The rule is that who
  * writes to a table holds the locks of all partials that have it; who does not copies it first.  Whoever reads
- * one partial, closes it or drops of it need know nothing.
+ * one partial, closes it or drops of it need know nothing: a copy has the rows in the same places, and further ones
+ * after them.
  */
 #ifndef BS_PARTIAL_H
 #define BS_PARTIAL_H
@@ -133,6 +134,7 @@ typedef struct BsPartial
 	uint32_t gather_other; /* records of groups without room go to the other group: it is reserved with a pane */
 	uint32_t has_late_bytes;
 	uint32_t datagrams_dropped;
+	uint64_t copy_starved_at; /* bs_arena_releases() when a table could not be copied; 0: it could */
 	BsLayout layout;       /* of the rows */
 } BsPartial;
 

@@ -456,7 +456,7 @@ add_to_pane(const Addition *addition, int64_t start, BsRows rows)
 
 		if (left[i].pane == NULL)
 			continue;
-		for (uint32_t j = addition->nsharers; j-- > i;)
+		for (uint32_t j = i; j < addition->nsharers; j++)
 			if (left[j].pane != NULL && same_table(&left[i], &left[j]))
 			{
 				together[n++] = left[j];

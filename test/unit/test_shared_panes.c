@@ -543,6 +543,65 @@ no_room_for_a_copy(void **state)
 	bs_batch_free(batch);
 }
 
+/* Who reads goes on in a copy where it was in the table: also when the other group is new there. */
+static void
+a_copy_keeps_places(void **state)
+{
+	Shape shape = {.windowed = true, .nkeys = 1, .max_groups = UINT64_MAX};
+	Source source = {.state = 1};
+	BsArena *shared = bs_arena_create(bs_arena_size_for(ARENA_BYTES));
+	BsBatch *batch = bs_batch_create(types, NCOLUMNS, NULL, CAPACITY);
+	View views[2];
+	BsSharer sharers[2];
+	BsTable *first;
+	BsTable *copy;
+	uint32_t nrows;
+
+	(void) state;
+	for (uint32_t i = 0; i < 2; i++)
+	{
+		view_start(&shape, &source, &views[i], shared);
+		sharers[i] = (BsSharer){&views[i].together, &views[i].program, views[i].writer};
+	}
+	for (int64_t b = 0; b < 100; b++)
+	{
+		bs_batch_reset(batch);
+		batch->nrows = CAPACITY;
+		for (uint32_t row = 0; row < CAPACITY; row++)
+		{
+			batch->columns[COL_TIME].i64[row] = 1000;
+			batch->columns[COL_NUMBER].i64[row] = (b * CAPACITY + row) * 7919 % 4001;
+			batch->columns[COL_VALUE].i64[row] = b;
+		}
+		bs_batch_add_run(batch, 0, CAPACITY, 1);
+		bs_partial_add_shared(sharers, 2, shared, batch,
+							  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+	}
+	views[0].together.gather_other = 1;
+	bs_partial_add_shared(sharers, 1, shared, batch,
+						  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+	copy = table_of(shared, bs_partial_pane_at(&views[0].together, shared, 0));
+	first = table_of(shared, bs_partial_pane_at(&views[1].together, shared, 0));
+	nrows = first->nrows;
+	assert_true(copy != first && first->nchunks > 1 && first->other == 0);
+	assert_int_equal(copy->nrows, nrows + 1);
+	for (uint32_t i = 0; i <= nrows; i++)
+	{
+		uint32_t per_chunk = bs_rows_per_chunk(&views[0].program.layout);
+		uint32_t number = i / per_chunk << BS_ROW_SHIFT | i % per_chunk;
+		const uint8_t *row = bs_table_row(shared, copy, &views[0].program, number);
+
+		assert_int_equal(copy->other == number + 1, i == nrows);
+		if (i < nrows)
+			assert_memory_equal(row, bs_table_row(shared, first, &views[1].program, number), views[0].program.key_bytes);
+	}
+	for (uint32_t i = 0; i < 2; i++)
+		view_stop(&views[i], shared);
+	assert_int_equal(bs_arena_stats(shared).used_bytes, 0);
+	bs_arena_free_private(shared);
+	bs_batch_free(batch);
+}
+
 /* ---- who may share ------------------------------------------------------------------------------ */
 
 static void
@@ -607,6 +666,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(together_as_alone),
 		cmocka_unit_test(no_room_for_a_copy),
+		cmocka_unit_test(a_copy_keeps_places),
 		cmocka_unit_test(what_differs_is_not_shared),
 	};
 

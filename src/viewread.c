@@ -353,18 +353,12 @@ closed_until(const BsSharedView *view, int64 closed_before)
 	return bs_panes_closed_before(&view->timing.windowing, closed_before);
 }
 
-/* What came before the view is not of it. */
+/* What came before the view is not of it; it may be of between two outages that became one. */
 static void
 note_down(BsViewExtent *extent)
 {
-	BsSpans *outages = &extent->outages;
-	uint32 nbefore = 0;
-
-	bs_outages_known(outages);
-	while (nbefore < outages->n && extent->since >= outages->of[nbefore].since)
-		nbefore++;
-	outages->n -= nbefore;
-	memmove(outages->of, outages->of + nbefore, sizeof(BsSpan) * outages->n);
+	bs_outages_known(&extent->outages);
+	bs_spans_begin(&extent->outages, extent->since);
 }
 
 bool

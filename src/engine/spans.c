@@ -38,6 +38,19 @@ bs_spans_add(BsSpans *spans, BsSpan span)
 	spans->of[spans->n++] = span;
 }
 
+void
+bs_spans_begin(BsSpans *spans, int64_t start)
+{
+	uint32_t nbefore = 0;
+
+	while (nbefore < spans->n && spans->of[nbefore].until <= start)
+		nbefore++;
+	spans->n -= nbefore;
+	memmove(spans->of, spans->of + nbefore, sizeof(BsSpan) * spans->n);
+	if (spans->n > 0 && spans->of[0].since < start)
+		spans->of[0].since = start;
+}
+
 const BsSpan *
 bs_spans_find(const BsSpans *spans, int64_t start, int64_t end)
 {

@@ -28,6 +28,9 @@ typedef struct BsSpans
 /* One that ends after all that are there: those that it touches become one with it. */
 extern void bs_spans_add(BsSpans *spans, BsSpan span);
 
+/* What is before this is forgotten, also of one that goes on after it. */
+extern void bs_spans_begin(BsSpans *spans, int64_t start);
+
 /* The first that falls into [start, end); NULL: none does. */
 extern const BsSpan *bs_spans_find(const BsSpans *spans, int64_t start, int64_t end);
 

@@ -59,6 +59,35 @@ test_nearest(void **state)
 	assert_int_equal(spans.of[BS_MAX_SPANS - 1].since, 100000);
 }
 
+static void
+test_begin(void **state)
+{
+	BsSpans spans = {0};
+
+	(void) state;
+	bs_spans_begin(&spans, 5);
+	assert_int_equal(spans.n, 0);
+	bs_spans_add(&spans, (BsSpan){10, 20});
+	bs_spans_add(&spans, (BsSpan){30, 40});
+	bs_spans_add(&spans, (BsSpan){50, 60});
+	bs_spans_begin(&spans, 10);
+	assert_int_equal(spans.n, 3);
+	assert_int_equal(spans.of[0].since, 10);
+	bs_spans_begin(&spans, 20);
+	assert_int_equal(spans.n, 2);
+	assert_int_equal(spans.of[0].since, 30);
+	/* Within one: its end is still missing, and its start is not. */
+	bs_spans_begin(&spans, 35);
+	assert_int_equal(spans.n, 2);
+	assert_null(bs_spans_find(&spans, 30, 35));
+	assert_int_equal(bs_spans_find(&spans, 0, 100)->since, 35);
+	assert_int_equal(spans.of[0].until, 40);
+	assert_int_equal(spans.of[1].since, 50);
+	assert_int_equal(spans.of[1].until, 60);
+	bs_spans_begin(&spans, 60);
+	assert_int_equal(spans.n, 0);
+}
+
 /* Whatever is merged, all that was added is found, and the order holds. */
 static void
 test_many(void **state)
@@ -96,6 +125,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_touching),
 		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_begin),
 		cmocka_unit_test(test_many),
 	};
 

@@ -694,7 +694,10 @@ COMMENT ON FUNCTION backstream.one_line(text) IS
 
 CREATE VIEW backstream.views AS
 SELECT c.oid::pg_catalog.regclass AS view,
-	COALESCE(s.state, CASE WHEN v.srvname OPERATOR(pg_catalog.=) 'backstream' THEN 'not counted' ELSE 'on nodes' END) AS state, s.records, s.late,
+	COALESCE(s.state, CASE WHEN v.srvname OPERATOR(pg_catalog.=) 'backstream' OR EXISTS (
+	                            SELECT FROM pg_catalog.pg_options_to_table(t.ftoptions) n
+	                             WHERE n.option_name OPERATOR(pg_catalog.=) ANY ('{notify,archive}'))
+	                       THEN 'not counted' ELSE 'on nodes' END) AS state, s.records, s.late,
 	s.overflowed, s.errors, s.groups, s.memory_bytes, s.last_error, s.received, s.filtered, s.future, s.untimed,
 	s.since, s.kept_since, s.next_since, s.next_until, s.skipped, s.unknown_rate, s.sources_refused, s.windows,
 	s.closed_before, s.fed_before, s.windows_missed, s.windows_incomplete, s.clamped, s.late_bytes, s.last_error_at, s.group_bytes, s.computed,
@@ -724,7 +727,7 @@ COMMENT ON COLUMN backstream.views.untimed IS 'whose time is NULL or infinite';
 COMMENT ON COLUMN backstream.views.overflowed IS 'of new groups for which there was no room (max_groups, backstream.memory)';
 COMMENT ON COLUMN backstream.views.errors IS 'on which the query failed';
 COMMENT ON COLUMN backstream.views.last_error IS 'why; shown to the owner and to pg_read_all_stats';
-COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views; on nodes: other servers keep it (backstream.nodes).  One that has outputs is active here, too: what nodes have closed is merged for these, and the columns tell of that';
+COMMENT ON COLUMN backstream.views.state IS 'active; suspended (last_error says why); not counted: no process has taken it up yet, or there are more than backstream.max_views; on nodes: other servers keep it (backstream.nodes).  One that has outputs is active here, too: what nodes have closed is merged for these, and the columns tell of that; or not counted, while nobody merges it';
 COMMENT ON COLUMN backstream.views.groups IS 'held in memory, of each writer';
 COMMENT ON COLUMN backstream.views.memory_bytes IS 'taken from backstream.memory; what views share is counted at each of them';
 COMMENT ON COLUMN backstream.views.since IS 'the definition began to count what it counts';

@@ -297,9 +297,17 @@ compile(BsActiveView *view, const BsViewDef *def)
 }
 
 /*
- * At the view where there is a slot for it, and in the log once: receivers try every view, so that
- * neither sessions nor the keeper need say it again.
+ * Receivers try every view but those that nodes keep, which the fetcher does: neither sessions nor the keeper need
+ * say it again.
  */
+static bool
+is_mine_to_say(const BsActiveView *view)
+{
+	return IsBackgroundWorker &&
+		   (kind == BS_ACTIVE_STREAMS || (kind == BS_ACTIVE_FETCHED && view->on_nodes));
+}
+
+/* At the view where there is a slot for it, and in the log once. */
 static void
 report_broken(BsActiveView *view, const ErrorData *error)
 {
@@ -308,7 +316,7 @@ report_broken(BsActiveView *view, const ErrorData *error)
 	/* Receivers will say it when it is certain. */
 	if (shared != NULL && !uncommitted)
 		bs_view_report_error(shared, error->message);
-	if (IsBackgroundWorker && kind == BS_ACTIVE_STREAMS && view->reported_code != error->sqlerrcode)
+	if (is_mine_to_say(view) && view->reported_code != error->sqlerrcode)
 		ereport(LOG, (errmsg("continuous view with OID %u is not counted: %s", view->relid, error->message),
 					  error->detail ? errdetail_internal("%s", error->detail) : 0,
 					  error->hint ? errhint("%s", error->hint) : 0));
@@ -324,6 +332,7 @@ is_mine(BsActiveView *view, const BsViewDef *def)
 {
 	view->stream = def->stream;
 	view->over_view = bs_relation_is_view(def->stream);
+	view->on_nodes = def->on_nodes;
 	if (kind == BS_ACTIVE_STREAMS)
 		view->left_out = def->on_nodes;
 	else if (kind == BS_ACTIVE_LEVELS)

@@ -20,6 +20,7 @@ typedef struct BsActiveView
 	bool over_view; /* stream is a continuous view: the keeper feeds this one (levels.h), or the fetcher (nodelevels.h) */
 	bool waiting;   /* the definition that waits to take over */
 	bool left_out;  /* not this process's: bs_active_take() */
+	bool on_nodes;  /* these count it */
 	bool current;   /* still in the catalog at the last look */
 	bool fresh;   /* nothing that it was compiled from has changed since */
 	int reported_code; /* SQLSTATE of why it does not compile; 0: it does, or was not tried */

@@ -80,7 +80,7 @@ note_trouble(const BsNodePart *part)
 	if (away->until == 0)
 		ereport(LOG,
 				(errmsg("%s", part->trouble),
-				 errdetail("Views over views that it keeps wait for it, and then go on without.")));
+				 errdetail("Views over views that it keeps, and outputs of these, wait for it, and then go on without.")));
 	away->until = bs_steady_now() + Max(part->usec * AWAY_FACTOR, LEAST_AWAY_USEC);
 	strlcpy(away->trouble, part->trouble, sizeof(away->trouble));
 }

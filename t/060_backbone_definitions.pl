@@ -5,11 +5,12 @@ use strict;
 use warnings;
 use BackStreamBackbone;
 use BackStreamTest;
+use BackStreamTraffic;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my ($reader, @nodes) = start_backbone(conf => "statement_timeout = '60s'\n");
+my ($reader, @nodes) = start_backbone(conf => "statement_timeout = '60s'\n", reader_conf => "backstream.max_views = 1\n");
 
 sub query { return $reader->safe_psql('postgres', $_[0]) }
 # Status, output and messages of something that may fail.
@@ -138,6 +139,18 @@ $second->start;
 $second->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $file, '-d', $second->connstr('postgres') ], 'it restores beside the first');
 is($second->safe_psql('postgres', q{SELECT count(*) FROM pg_foreign_table WHERE array_to_string(ftoptions, ' ') ~ 'query='}), query(q{SELECT count(*) FROM pg_foreign_table WHERE array_to_string(ftoptions, ' ') ~ 'query='}), 'with all views');
 is(kept('backbone'), join(' ', ('backbone.five,backbone.matrix') x 3), 'the nodes have them already');
+
+# ---------- outputs for which there is no room here ----------
+
+query('CREATE SCHEMA told');
+query("CREATE VIEW told.$_ WITH (continuous, notify = '$_') AS SELECT tumble(time_flow_end, '10 s') AS time, count(*) AS $_ FROM backbone.flow GROUP BY 1") for 'a', 'b';
+my $states = q{SELECT string_agg(state, ', ' ORDER BY state) FROM backstream.views WHERE view IN ('told.a'::regclass, 'told.b'::regclass)};
+ok($reader->poll_query_until('postgres', $states, 'active, not counted'), 'a view whose outputs have no slot is not counted');
+my ($without) = query(q{SELECT view::oid FROM backstream.views WHERE state = 'not counted'});
+ok(wait_until(60, sub { slurp_file($reader->logfile) =~ /continuous view with OID $without is not counted: too many continuous views.*HINT:  Raise backstream\.max_views/s }), 'and the log says why');
+query('ALTER VIEW ' . query("SELECT $without\::regclass") . ' RESET (notify)');
+ok($reader->poll_query_until('postgres', $states, 'active, on nodes'), 'without outputs it needs none');
+query('DROP SCHEMA told CASCADE');
 
 # ---------- a node that is away ----------
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 /*
- * fetcher.c: the background worker that fetches windows from nodes for views over views that they keep
- * (nodelevels.h).
+ * fetcher.c: the background worker that fetches windows from nodes, for views over views that they keep and for the
+ * outputs of these (nodelevels.h).
  *
  * It may wait for a node, for as long as node_timeout says; nobody waits for it.
  */

@@ -73,8 +73,8 @@ struct BsNodeReading
 	BsNodeFailure failure;
 	bool tolerant;   /* who reads looks himself which nodes have been left out: none is warned of, no window refused */
 	int64 from;      /* windows that start before this are not asked for */
-	int64
-		reach; /* what is read one by one ends with the window that starts so much later: 0, windows, or ... */
+	/* What is read one by one ends with the window that starts so much later: 0, windows, or panes (by_pane). */
+	int64 reach;
 	int nparts;
 	BsNodePart *parts;
 	BsViewDef *local_def; /* of the view that is kept here, when this server is one of them */

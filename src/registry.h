@@ -85,7 +85,7 @@ typedef enum BsViewFeeding
 	BS_FEED_WRITERS,    /* a stream: receivers, and backends that insert */
 	BS_FEED_LEVEL,      /* a view that is counted here: the keeper reads its windows (levels.h) */
 	BS_FEED_NODE_LEVEL, /* a view that nodes keep: the fetcher does (nodelevels.h) */
-	BS_FEED_NODES /* nodes keep this one: the fetcher merges what they have closed, for its outputs (nodemerge.h) */
+	BS_FEED_NODES /* nodes keep this one: the fetcher merges what they have closed, for its outputs (nodelevels.h) */
 } BsViewFeeding;
 
 /* What everybody must know of a view to close and drop its windows.  Set when attached. */
@@ -522,8 +522,9 @@ extern void bs_view_advance(BsSharedView *view);
 extern void bs_views_advance(void);
 
 /*
- * By the clock on the wall: has it waited for nobody for its idle time?  Such a view does not know how far time has come
- * elsewhere; one that has had no record closes nothing.
+ * By the clock on the wall, once it has been there for its idle time: does it wait for nobody?  All its sources are silent,
+ * or further behind than it waits for (max_behind), or it has none.  Such a view does not know how far time has come
+ * elsewhere; one that has had no record closes nothing.  What is behind is late, as beside a source on the same server.
  */
 extern bool bs_view_is_idle(BsSharedView *view);
 

@@ -216,7 +216,10 @@ free_chain(BsSharedView *view)
 	}
 }
 
-/* One that the view has not had: it begins with what is in memory, a notification with what closes from now on. */
+/*
+ * One that the view has not had: it begins with what is in memory, a notification with what closes from now on.  Of a view
+ * that nodes keep, what is in memory is yet to be fetched: its fetcher sees to what is passed over (nodelevels.c).
+ */
 static void
 start_output(BsSharedView *view, BsOutput number)
 {

@@ -51,6 +51,28 @@ closed_before(const BsFollow *follow)
 	return view != NULL ? (int64) pg_atomic_read_u64(&view->closed_before) : BS_TIME_NEG_INFINITY;
 }
 
+/*
+ * Nodes to which nothing comes close nothing, or by the clock of who sent last: they are told how far the others are.  What
+ * they have closed then is seen at the next look.
+ */
+static void
+take_idle_along(const BsNodeReading *nodes)
+{
+	if (nodes != NULL && nodes->common != NULL && nodes->common->closed_before != BS_TIME_NEG_INFINITY)
+		(void) bs_node_reading_advance(nodes, nodes->common);
+}
+
+/* What has closed by now.  Nodes that are idle have yet to close what the others have, which is no news. */
+static int64
+closed_by_now(const BsFollow *follow)
+{
+	const BsNodeReading *nodes = follow->reader->nodes;
+
+	if (!follow->reader->def->on_nodes || nodes == NULL || nodes->common == NULL)
+		return closed_before(follow);
+	return Max(nodes->closed_before, nodes->common->closed_before);
+}
+
 void
 bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since, const EState *estate)
 {
@@ -62,7 +84,7 @@ bs_follow_start(BsFollow *follow, BsReader *reader, const TimestampTz *since, co
 		(void) bs_reader_windows(reader, &nwindows);
 	}
 	if (since == NULL)
-		follow->position = closed_before(follow);
+		follow->position = closed_by_now(follow);
 	else
 		follow->position = TIMESTAMP_NOT_FINITE(*since) ? *since : *since + 1;
 	follow->reads_no_table =
@@ -109,6 +131,7 @@ new_windows(BsFollow *follow, int *nwindows)
 	{
 		closed = closed_before(follow);
 		dropped = last_dropped(follow);
+		take_idle_along(follow->reader->nodes);
 	}
 	*nwindows = 0;
 	for (int i = 0; i < nall; i++)

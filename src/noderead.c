@@ -412,6 +412,26 @@ window_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static const BsViewExtent *
+common_extent(const BsNodeReading *reading)
+{
+	const BsViewExtent *lowest = NULL;
+	const BsViewExtent *furthest = NULL;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsViewExtent *extent = &reading->parts[i].extent;
+
+		if (reading->parts[i].left_out)
+			continue;
+		if (!extent->idle && (lowest == NULL || extent->closed_before < lowest->closed_before))
+			lowest = extent;
+		if (furthest == NULL || extent->closed_before > furthest->closed_before)
+			furthest = extent;
+	}
+	return lowest != NULL ? lowest : furthest;
+}
+
 /* How far all of them reach together. */
 static void
 unite_extents(BsNodeReading *reading)
@@ -437,6 +457,7 @@ unite_extents(BsNodeReading *reading)
 	}
 	if (!any)
 		reading->closed_before = reading->watermark = BS_TIME_NEG_INFINITY;
+	reading->common = common_extent(reading);
 }
 
 /*

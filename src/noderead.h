@@ -87,6 +87,11 @@ struct BsNodeReading
 	int nwindows;
 	int64 closed_before;
 	int64 watermark; /* the lowest */
+	/*
+	 * How far nodes are together that wait for somebody; when none does, the one that is furthest.  As of the sources of
+	 * one server: who is idle holds nothing up.  NULL: there are no nodes.
+	 */
+	const BsViewExtent *common;
 	int64 dropped_before;
 	TimestampTz first_since; /* the first node began to count then */
 

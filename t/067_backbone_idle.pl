@@ -82,6 +82,16 @@ my $now = query('SELECT clock_timestamp()');
 ok(wait_until(100, sub { on_node(1, 'INSERT INTO s VALUES (clock_timestamp(), 1)'); query("SELECT count(*) FROM pair_upper WHERE time > '$now'") > 0 }), 'one that is idle and behind holds nothing up');
 is(query(q{SELECT sum(n) FROM pair_upper WHERE node = 4}), 1, 'what it had is read');
 
+# Who follows a view that has no second level takes idle nodes along, too.
+query(q{CREATE VIEW pair.followed WITH (continuous, lateness = '0', idle = '3 s', max_future = '1 day', retain = '2 hours') AS
+	SELECT tumble(t, '200 ms') AS time, node, count(*) AS n FROM pair.s GROUP BY 1, 2});
+my $active = q{SELECT state FROM backstream.views WHERE view = 'pair.followed'::regclass};
+ok(wait_until(60, sub { on_node(1, $active) eq 'active' && $late->safe_psql('postgres', $active) eq 'active' }), 'a view that nobody reads but by tail()');
+my $begun = query('SELECT clock_timestamp()');
+my $tail = start_psql($reader, "SET backstream.listen_for = '100 s'; SELECT bool_and(node = 1 AND time > timestamptz '$begun' - interval '200 ms'), count(*) FROM (SELECT * FROM backstream.tail(NULL::pair.followed) LIMIT 3) w");
+wait_until(100, sub { on_node(1, 'INSERT INTO s VALUES (clock_timestamp(), 1)'); $tail->{handle}->pump_nb; $tail->{out} =~ /\n/ });
+is(finish_psql($tail), "t|3\n", 'its windows come, without the node that has had no record');
+
 # When nothing comes to anybody the clock goes on, and the last window is read.
 my ($newest) = sort { $b cmp $a } map { on_node($_, q{SELECT max(time) FROM backbone.counts}) } 1, 3;
 ok(wait_until(100, sub { query("SELECT count(*) FROM upper WHERE time >= '$newest'") > 0 }), 'when all are idle what they have is read');

@@ -43,11 +43,13 @@ typedef struct Memory
 {
 	uint64 fingerprint; /* of the definition that this is about */
 	Oid relid;
+	uint64 generation; /* of the slot: another one may be of the same definition again */
 	int64 next_at; /* bs_steady_now() */
 	int failures;  /* in a row */
 	/* Of a view that nodes keep: windows before this that have not been merged are missed, so many to be counted yet. */
 	int64 passed_before;
 	uint64 nmissed;
+	bool begun; /* it is decided where its notifications begin */
 	int nmarks;
 	Mark marks[NMARKS]; /* both fields ascend */
 } Memory;
@@ -58,6 +60,7 @@ typedef struct Task
 	BsSharedView *view;
 	Oid relid;
 	uint64 fingerprint;
+	uint64 generation;
 	bool merges; /* nodes keep the view itself */
 	Memory *memory;
 	BsActiveView *active;
@@ -96,6 +99,7 @@ task_read(int i, Task *task)
 		task->view = view;
 		task->relid = view->relid;
 		task->fingerprint = view->fingerprint;
+		task->generation = view->generation;
 		task->merges = view->timing.feeding == BS_FEED_NODES;
 	}
 	bs_registry_unlock();
@@ -122,9 +126,11 @@ memory_of(int i, const Task *task)
 		memories =
 			MemoryContextAllocZero(TopMemoryContext, sizeof(Memory) * (Size) bs_registry_nslots());
 	memory = &memories[i];
-	if (memory->fingerprint != task->fingerprint || memory->relid != task->relid)
+	if (memory->fingerprint != task->fingerprint || memory->relid != task->relid ||
+		memory->generation != task->generation)
 		*memory = (Memory){.fingerprint = task->fingerprint,
 						   .relid = task->relid,
+						   .generation = task->generation,
 						   .passed_before = BS_TIME_NEG_INFINITY};
 	return memory;
 }
@@ -308,8 +314,8 @@ pass(const Task *task, int64 before, uint64 nmissed, uint64 nincomplete)
 }
 
 /*
- * What some node has dropped is missed.  Of a view that nodes keep nothing is closed by that: later windows may have panes
- * in common with those.
+ * What some node has dropped is missed, and so is what comes while the view is suspended.  Of a view that nodes keep nothing
+ * is closed by that: later windows may have panes in common with those.
  */
 static void
 miss(const Task *task, int64 before, uint64 nmissed)
@@ -372,7 +378,10 @@ add_rows(Task *task, int64 window)
 static bool
 add_states(Task *task, int64 window)
 {
-	BsNodeMerged merged = {.before = bs_window_next(windowing_of(task), window),
+	BsNodeMerged merged = {.window = window,
+						   .before = bs_window_next(windowing_of(task), window),
+						   .missed_before = task->memory->passed_before,
+						   .nmissed = task->memory->nmissed,
 						   .nodes_expected = (uint32) task->reading->nparts};
 	int answered;
 	Ripeness ripeness;
@@ -383,9 +392,8 @@ add_states(Task *task, int64 window)
 		miss(task, merged.before, 1);
 	else if (ripeness == RIPE)
 	{
-		merged.nodes_missing = merged.nodes_expected - (uint32) answered;
-		merged.nmissed = task->memory->nmissed;
-		task->nincomplete += window >= task->closed_by_all && merged.nodes_missing > 0;
+		task->nincomplete += window >= task->closed_by_all && answered < task->reading->nparts;
+		bs_node_merge_note_missing(task->merge, window);
 		bs_node_merge_publish(task->merge, &merged);
 		task->memory->nmissed = 0;
 	}
@@ -399,7 +407,7 @@ feed_window(Task *task, int64 window)
 {
 	if (pg_atomic_read_u32(&task->view->state) != BS_VIEW_ACTIVE)
 	{
-		pass(task, bs_window_next(windowing_of(task), window), 1, 0);
+		miss(task, bs_window_next(windowing_of(task), window), 1);
 		return true;
 	}
 	return task->merges ? add_states(task, window) : add_rows(task, window);
@@ -453,6 +461,25 @@ pass_dropped(Task *task)
 	miss(task, before, nmissed);
 }
 
+/* Windows of a view that nodes keep in which nobody has anything. */
+static void
+merge_nothing(Task *task, int64 before, uint64 nincomplete)
+{
+	const BsNodeReading *reading = task->reading;
+	BsNodeMerged merged = {.window = before,
+						   .before = before,
+						   .missed_before = task->memory->passed_before,
+						   .nmissed = task->memory->nmissed,
+						   .nincomplete = nincomplete,
+						   .nodes_expected = (uint32) reading->nparts};
+
+	for (int i = 0; i < reading->nparts; i++)
+		merged.nodes_missing += reading->parts[i].left_out || reading->parts[i].extent.closed_before < before;
+	bs_node_merge_end(task->merge);
+	bs_node_merge_publish(task->merge, &merged);
+	task->memory->nmissed = 0;
+}
+
 /*
  * All up to here has been read that somebody has told of.  By the clock on the wall there was a window in each step
  * that was not waited for any longer, if only of the node that does not answer.
@@ -461,12 +488,17 @@ static void
 pass_rest(Task *task, int64 from, int64 before)
 {
 	uint64 nsteps = 0;
+	uint64 nincomplete;
 
-	if (before <= (int64) pg_atomic_read_u64(&task->view->fed_before))
+	if (before <= fed_before(task) || (task->merges && !any_answers(task->reading)))
 		return;
 	if (task->reading->def->options.clock == BS_CLOCK_WALL && from != BS_TIME_NEG_INFINITY)
 		nsteps = count_starts(windowing_of(task), Max(first_counted(task, from), task->closed_by_all), before);
-	pass(task, before, 0, nsteps > task->nincomplete ? nsteps - task->nincomplete : 0);
+	nincomplete = nsteps > task->nincomplete ? nsteps - task->nincomplete : 0;
+	if (task->merges)
+		merge_nothing(task, before, nincomplete);
+	else
+		pass(task, before, 0, nincomplete);
 }
 
 /* In order of time, until there are no more, or time is over, or a node has failed. */
@@ -555,30 +587,30 @@ tell_trouble(const Task *task)
 }
 
 /*
- * Notifications begin with what closes from now on.  That is all of it where the view was made on the nodes when it was
- * made here; else what they closed before is passed over, unless a table is to have it.  Of a view with
- * notify_on = 'change' the last window of before is there to be compared with.
+ * Notifications begin with what closes from now on, as seen at the first look that some node answers.  That is all of it
+ * where the view was made on the nodes when it was made here; else what they closed before is passed over, unless a
+ * table is to have it.  Of a view with notify_on = 'change' the last window of before is there to be compared with.
  */
 static void
 begin_outputs(Task *task)
 {
 	BsSharedOutput *notify = &task->view->outputs[BS_OUTPUT_NOTIFY];
-	int64 closed = task->reading->closed_before;
-	bool old = false;
+	int64 closed;
 	bool archives;
 	bool notifies;
 
-	if (!task->merges || fed_before(task) != BS_TIME_NEG_INFINITY ||
-		closed == BS_TIME_NEG_INFINITY || !any_answers(task->reading))
+	if (!task->merges || task->memory->begun || !any_answers(task->reading))
 		return;
-	for (int i = 0; i < task->reading->nparts; i++)
-		old |= !task->reading->parts[i].left_out &&
-			   task->reading->parts[i].extent.since < task->view->since - NEW_USEC;
+	task->memory->begun = true;
+	closed = bs_node_merge_closed(task->merge);
+	if (fed_before(task) != BS_TIME_NEG_INFINITY || closed == BS_TIME_NEG_INFINITY ||
+		!bs_node_merge_counted_before(task->merge, task->view->since - NEW_USEC))
+		return;
 	bs_registry_lock_shared();
 	archives = bs_view_has_output(task->view, BS_OUTPUT_ARCHIVE);
 	notifies = bs_view_has_output(task->view, BS_OUTPUT_NOTIFY);
 	bs_registry_unlock();
-	if (!old || !notifies)
+	if (!notifies)
 		return;
 	pg_atomic_write_u64(&notify->done_before, (uint64) closed);
 	if (!archives)

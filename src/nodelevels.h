@@ -63,19 +63,37 @@ extern void bs_node_merge_close(BsNodeMerge *merge);
 /* These windows will be loaded, in this order: what they are made of may be fetched together. */
 extern void bs_node_merge_expect(BsNodeMerge *merge, const BsWindowInfo *windows, int nwindows);
 
-/* What is stored with a window. */
+/* What is stored with a window, or with empty ones that are passed over. */
 typedef struct BsNodeMerged
 {
-	int64 before;   /* windows that start before this are done with, ... */
-	uint64 nmissed; /* ... so many of them without having been merged */
+	int64 window; /* the first that is merged, or passed over: nothing has come of those before it that are not done with */
+	int64 before; /* windows that start before this are done with, ... */
+	int64 missed_before; /* ... also those before this that are not merged, ... */
+	uint64 nmissed;      /* ... so many */
+	uint64 nincomplete;  /* of those that are passed over */
 	uint32 nodes_expected;
-	uint32 nodes_missing; /* that have not told all of the window */
+	uint32 nodes_missing; /* that have not told all of those that are passed over */
 } BsNodeMerged;
 
-/* For each window: load what has not come with an earlier one, then publish it with how far at once; end, in any case. */
+/*
+ * For each window: load what has not come with an earlier one, note at its panes how many nodes are missing, then publish
+ * it with how far at once; end, in any case.  Without panes windows are passed over that are empty.
+ *
+ * Where windows that were missed have left panes out, windows over these are not listed.
+ */
 extern void bs_node_merge_load(BsNodeMerge *merge, int64 window);
+extern void bs_node_merge_note_missing(BsNodeMerge *merge, int64 window);
 extern void bs_node_merge_publish(BsNodeMerge *merge, const BsNodeMerged *merged);
 extern void bs_node_merge_end(BsNodeMerge *merge);
+
+/*
+ * Windows before this are closed on the nodes that wait for somebody, or on the one that is furthest; which have closed
+ * nothing do not count.  BS_TIME_NEG_INFINITY: none has.
+ */
+extern int64 bs_node_merge_closed(const BsNodeMerge *merge);
+
+/* Did some node count the view before this time, by this server's clock? */
+extern bool bs_node_merge_counted_before(const BsNodeMerge *merge, int64 time);
 
 /* ---- nodes that do not answer: nodeaway.c ------------------------------------------------------ */
 

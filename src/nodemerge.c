@@ -127,6 +127,65 @@ bs_node_merge_end(BsNodeMerge *merge)
 	merge->gone = false;
 }
 
+/* Nodes that have not told all of the pane, whatever they lack of the window. */
+void
+bs_node_merge_note_missing(BsNodeMerge *merge, int64 window)
+{
+	const BsNodeReading *reading = merge->reading;
+	ListCell *cell;
+
+	foreach (cell, merge->panes)
+	{
+		BsWindowInfo *pane = &((BsWindowData *) lfirst(cell))->info;
+		BsSpan span = {.since = pane->window, .until = pane->window + windowing_of(merge)->pane_usec};
+
+		pane->nodes_missing = 0;
+		for (int i = 0; i < reading->nparts; i++)
+		{
+			const BsNodePart *part = &reading->parts[i];
+
+			pane->nodes_missing += part->left_out || part->extent.closed_before <= window ||
+								   strcmp(part->state, "active") != 0 ||
+								   bs_node_reading_missed_span(reading, part, window, span);
+		}
+	}
+}
+
+/* ---------- how far nodes were ---------- */
+
+int64
+bs_node_merge_closed(const BsNodeMerge *merge)
+{
+	const BsNodeReading *reading = merge->reading;
+	int64 lowest = BS_TIME_INFINITY;
+	int64 furthest = BS_TIME_NEG_INFINITY;
+
+	for (int i = 0; i < reading->nparts; i++)
+	{
+		const BsViewExtent *extent = &reading->parts[i].extent;
+
+		if (reading->parts[i].left_out || extent->closed_before == BS_TIME_NEG_INFINITY)
+			continue;
+		furthest = Max(furthest, extent->closed_before);
+		if (!extent->idle)
+			lowest = Min(lowest, extent->closed_before);
+	}
+	return lowest != BS_TIME_INFINITY ? lowest : furthest;
+}
+
+bool
+bs_node_merge_counted_before(const BsNodeMerge *merge, int64 time)
+{
+	for (int i = 0; i < merge->reading->nparts; i++)
+	{
+		const BsNodePart *part = &merge->reading->parts[i];
+
+		if (!part->left_out && part->extent.since - part->clock_ahead_usec < time)
+			return true;
+	}
+	return false;
+}
+
 /* ---------- columns that some of it lacks ---------- */
 
 /* The slot of what was counted without these columns, that this view goes on from; made when there is none. */
@@ -224,6 +283,66 @@ make_partial(const BsNodeMerge *merge, const BsWindowData *data, BsPartial *part
 	partial->received = records;
 }
 
+/* The pane says so also when it is empty. */
+static void
+note_missing(BsPartial *partial, int64 start, const BsNodeMerged *merged, uint32 missing)
+{
+	BsPane *pane = missing > 0 ? bs_partial_make_pane(partial, bs_shared_arena(), start)
+							   : bs_partial_pane(partial, bs_shared_arena(), start);
+
+	if (pane != NULL)
+		bs_pane_note_nodes(pane, merged->nodes_expected, Min(missing, BS_PANE_HOLE - 1));
+}
+
+static bool
+note_hole(BsPartial *partial, int64 start)
+{
+	BsPane *pane = bs_partial_make_pane(partial, bs_shared_arena(), start);
+
+	if (pane != NULL)
+		bs_pane_note_nodes(pane, 0, BS_PANE_HOLE);
+	return pane != NULL;
+}
+
+/*
+ * Of windows that were missed some panes may be here, with earlier or later windows: they would be listed with those.
+ * In front of all that has come they are dropped; else the first and the last pane that was left out say so: each of
+ * these windows that has anything is over one of them.  Returns whether windows that were missed stay away; when all
+ * their panes have come with others after all, they are whole.
+ */
+static bool
+hide_missed(const BsNodeMerge *merge, BsPartial *partial, int64 fed_before, const BsNodeMerged *merged)
+{
+	const BsWindowing *windowing = windowing_of(merge);
+	int64 first = bs_panes_closed_before(windowing, fed_before);
+
+	if (fed_before == BS_TIME_NEG_INFINITY)
+	{
+		bs_partial_drop(partial, bs_shared_arena(), merged->window);
+		return true;
+	}
+	if (merged->missed_before <= fed_before)
+		return true;
+	if (merged->missed_before <= first)
+		return false;
+	if (!note_hole(partial, first) || !note_hole(partial, merged->missed_before - windowing->pane_usec))
+		bs_partial_drop(partial, bs_shared_arena(), merged->missed_before);
+	return true;
+}
+
+/* Some node is missing in a pane of the window, which may have come with an earlier one. */
+static bool
+is_incomplete(const BsNodeMerge *merge, const BsPartial *partial, int64 window)
+{
+	BsArena *arena = bs_shared_arena();
+	uint32 end = bs_partial_position(partial, arena, bs_window_end(windowing_of(merge), window));
+
+	for (uint32 i = bs_partial_position(partial, arena, window); i < end; i++)
+		if (bs_partial_pane_at(partial, arena, i)->nodes_missing > 0)
+			return true;
+	return false;
+}
+
 /* Into the slot, whose lock is held. */
 static void
 merge_pane(const BsNodeMerge *merge, BsPartial *partial, const BsWindowData *data,
@@ -231,37 +350,51 @@ merge_pane(const BsNodeMerge *merge, BsPartial *partial, const BsWindowData *dat
 {
 	const BsActiveView *view = merge->view;
 	BsSharedPartial *shared = &view->shared->partials[bs_keeper_writer()];
-	BsPane *pane;
 
 	if (partial->npanes > 0)
 		bs_partial_merge(&shared->partial, bs_shared_arena(), &view->compiled->program,
 						 view->writer, partial, data->arena, bs_view_steady_now(view->shared));
-	/* Where some node is missing that must be seen also when the others have nothing. */
-	if (merged->nodes_missing > 0)
-		pane = bs_partial_make_pane(&shared->partial, bs_shared_arena(), data->info.window);
-	else
-		pane = bs_partial_pane(&shared->partial, bs_shared_arena(), data->info.window);
-	if (pane != NULL)
-		bs_pane_note_nodes(pane, merged->nodes_expected, merged->nodes_missing);
+	note_missing(&shared->partial, data->info.window, merged, data->info.nodes_missing);
+}
+
+/*
+ * The windows before merged->before are empty, and so are their panes, which later windows have in common with them: but
+ * for what nodes that are missing may have, which the last of these panes says.
+ */
+static void
+pass_panes(const BsNodeMerge *merge, BsPartial *partial, const BsNodeMerged *merged)
+{
+	const BsWindowing *windowing = windowing_of(merge);
+
+	if (merged->nodes_missing > 0 && windowing->size_usec > windowing->slide_usec)
+		note_missing(partial, bs_panes_closed_before(windowing, merged->before) - windowing->pane_usec, merged,
+					 merged->nodes_missing);
 }
 
 static void
 merge_panes(const BsNodeMerge *merge, BsPartial *partials, const BsNodeMerged *merged)
 {
 	BsSharedView *view = merge->view->shared;
-	const BsPartial *shared = &view->partials[bs_keeper_writer()].partial;
+	BsPartial *shared = &view->partials[bs_keeper_writer()].partial;
 	bool no_room = false;
 
 	if (bs_progress_lock(view, merge->view->compiled->program.fingerprint, true))
 	{
 		uint64 overflowed = shared->overflowed;
+		int64 fed_before = (int64) pg_atomic_read_u64(&view->fed_before);
+		uint64 nincomplete = merged->nincomplete;
 
+		if (hide_missed(merge, shared, fed_before, merged))
+			pg_atomic_fetch_add_u64(&view->windows_missed, merged->nmissed);
 		for (int i = 0; i < list_length(merge->panes); i++)
 			merge_pane(merge, &partials[i], list_nth(merge->panes, i), merged);
 		no_room = shared->overflowed > overflowed;
+		if (merge->panes == NIL)
+			pass_panes(merge, shared, merged);
+		else
+			nincomplete += is_incomplete(merge, shared, merged->window);
 		pg_atomic_write_u64(&view->fed_before, (uint64) merged->before);
-		pg_atomic_fetch_add_u64(&view->windows_missed, merged->nmissed);
-		pg_atomic_fetch_add_u64(&view->windows_incomplete, merged->nodes_missing > 0);
+		pg_atomic_fetch_add_u64(&view->windows_incomplete, nincomplete);
 	}
 	bs_progress_unlock(view, true);
 	if (no_room)

@@ -69,6 +69,17 @@ bs_node_reading_missed(const BsNodeReading *reading, const BsNodePart *part, int
 		   (began_late(reading, part, window) || was_down(reading, part, window, window));
 }
 
+bool
+bs_node_reading_missed_span(const BsNodeReading *reading, const BsNodePart *part, int64 window, BsSpan span)
+{
+	if (!can_tell_missed(reading, part))
+		return false;
+	if (began_late(reading, part, span.since) || bs_spans_find(&part->extent.outages, span.since, span.until) != NULL)
+		return true;
+	/* A gap of the window that no outage explains may be anywhere in it. */
+	return outage_in(reading, part, window, window) == NULL && was_down(reading, part, window, window);
+}
+
 void
 bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected, int *answered)
 {

@@ -368,6 +368,8 @@ ask_windows(BsNodeReading *reading)
 
 		part->usec += asked[i].usec;
 		check_clock(reading, &asked[i]);
+		if (asked[i].trouble == BS_NODE_FINE)
+			part->clock_ahead_usec = asked[i].conn->hello.clock_ahead_usec;
 		requests[part - reading->parts] = asked[i];
 	}
 	(void) bs_node_reading_failures(reading, requests);

@@ -36,6 +36,7 @@ typedef struct BsNodePart
 	bool silent;         /* it was asked, and has not answered */
 	const char *trouble; /* why, in a tolerant reading */
 	BsViewExtent extent; /* as of the last list of windows */
+	int64 clock_ahead_usec; /* of this server's */
 	const char *state;   /* of the view there, as backstream.views says it */
 	BsWindowInfo *windows;
 	int nwindows;
@@ -145,6 +146,9 @@ extern bool bs_node_reading_gone(const BsNodeReading *reading, int64 window);
 
 /* Has this node begun to count after the window had begun, or was it down meanwhile, as far as that can be told? */
 extern bool bs_node_reading_missed(const BsNodeReading *reading, const BsNodePart *part, int64 window);
+
+/* The same of a pane, or any part of a window. */
+extern bool bs_node_reading_missed_span(const BsNodeReading *reading, const BsNodePart *part, int64 window, BsSpan span);
 
 /* How many nodes should have told of a window, and have told all of it. */
 extern void bs_node_reading_nodes(const BsNodeReading *reading, int64 window, int *expected,

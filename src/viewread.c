@@ -254,8 +254,8 @@ add_windows(const BsWindowing *windowing, const PaneCopy *panes, int npanes, Win
 }
 
 /*
- * Of windows that start before dropped_before a part has gone: they are no more.  Those that are only over
- * panes for late records of other windows have never been.
+ * Of windows that start before dropped_before a part has gone: they are no more.  Of those over a hole (nodemerge.c) a
+ * part has never come.  Those that are only over panes for late records of other windows have never been.
  */
 static int
 windows_keep(BsWindowInfo *windows, int nwindows, int64 dropped_before)
@@ -266,7 +266,7 @@ windows_keep(BsWindowInfo *windows, int nwindows, int64 dropped_before)
 	{
 		const BsWindowInfo *info = &windows[i];
 
-		if (info->window >= dropped_before &&
+		if (info->window >= dropped_before && info->nodes_missing != BS_PANE_HOLE &&
 			(info->groups > 0 || info->records > 0 || info->overflowed > 0 || info->errors > 0 ||
 			 info->nodes_missing > 0))
 			windows[kept++] = *info;

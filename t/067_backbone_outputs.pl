@@ -58,7 +58,7 @@ sub brief
 # ---------- the records ----------
 
 # Each group is on several nodes, each node has a part of its values.  In another group of nodes this server is the third.
-sql_all('CREATE FOREIGN TABLE s (t timestamptz, k int, v bigint, name text) SERVER backstream', @nodes, $reader);
+sql_all('CREATE FOREIGN TABLE s (t timestamptz, k int, v bigint, name text) SERVER backstream; CREATE FOREIGN TABLE s2 (t timestamptz, k int) SERVER backstream', @nodes, $reader);
 query(q{CREATE SCHEMA plain; CREATE TABLE plain.s (t timestamptz, k int, v bigint, name text);
 	IMPORT FOREIGN SCHEMA public FROM SERVER backbone INTO backbone;
 	CREATE SERVER with_local FOREIGN DATA WRAPPER backstream OPTIONS (nodes 'node_1, node_2, local', schema 'kept');
@@ -123,6 +123,10 @@ query("CREATE VIEW backbone.c WITH ($options, retain = '20 min', notify = 'chang
 query("CREATE VIEW with_local.l WITH ($options, retain = '20 min', archive = 'history.l') AS " . sprintf($select{h}, 'with_local.s'));
 # Groups beyond max_groups of each node, states of PostgreSQL's own aggregates, sketches: what readers get.
 query("CREATE VIEW backbone.o WITH ($options, retain = '20 min', max_groups = '6', overflow = 'other', archive = 'history.o') AS SELECT tumble(t, '1 min') AS time, k, count(*) AS n, stddev(v::numeric) AS dev, max(name) AS name, backstream.approx_count_distinct(v) AS about FROM backbone.s GROUP BY 1, 2");
+# Outputs come later: of one that nodes have counted for longer than they keep it, and one that a node never has a record of.
+my $hopping = q{SELECT hop(t, '20 s', '1 min') AS time, k, count(*) AS n, sum(v) AS v FROM %s WHERE k >= 0 GROUP BY 1, 2};
+query("CREATE VIEW backbone.g WITH ($options, retain = '5 min') AS " . sprintf($hopping, 'backbone.s'));
+query("CREATE VIEW backbone.q WITH ($options, retain = '20 min') AS SELECT tumble(t, '1 min') AS time, k, count(*) AS n FROM backbone.s2 GROUP BY 1, 2");
 is(join(' ', sql_all(q{SELECT count(*) FROM pg_foreign_table WHERE array_to_string(ftoptions, ' ') ~ 'notify|archive'}, @nodes)), '0 0 0', 'nodes know nothing of outputs');
 is(query(q{SELECT string_agg(DISTINCT found, ' ') FROM backstream.sync('backbone') WHERE view LIKE 'backbone._'}), 'same', 'and are in step');
 listen_again();
@@ -297,21 +301,60 @@ query(q{ALTER VIEW backbone.c SET (notify = 'changes', notify_on = 'change')});
 settled('switched on');
 is(scalar @{ heard()->{changes} }, 0, 'switched on: nothing is told of what had closed');
 
+# Of windows that hop only those are there of which nodes still had all.
+sub whole_windows
+{
+	my ($what) = @_;
+	my $plain = 'SELECT * FROM (' . sprintf($hopping, 'plain.s') . ') w';
+
+	is(query("SET search_path = plain, backstream, public; SELECT count(*) FROM (TABLE history.g EXCEPT ALL $plain) w"), 0, "$what: what is in the table is of whole windows");
+	return query("SET search_path = plain, backstream, public; SELECT count(DISTINCT time) FROM ($plain) w WHERE time >= (SELECT min(time) FROM history.g) AND time < (SELECT archived_before FROM backstream.archived WHERE archive = 'history.g'::regclass) AND time NOT IN (SELECT time FROM history.g)");
+}
+
+query(q{INSERT INTO plain.s SELECT timestamptz '2026-01-01 00:17:10Z', i % 20, i FROM generate_series(1, 600) i, generate_series(1, 3)});
+query(q{ALTER VIEW backbone.g SET (archive = 'history.g')});
+settled('a table that is switched on');
+is(whole_windows('a table that is switched on'), 0, 'a table that is switched on: windows from the first on are there');
+is(query(q{SELECT min(time) > '2026-01-01 00:10Z', count(DISTINCT time) BETWEEN 9 AND 18, max(time) FROM history.g}), 't|t|' . query(q{SELECT timestamptz '2026-01-01 00:19Z'}), 'a table that is switched on: what the nodes had not dropped');
+
 # Who may not read the stream any more gets nothing; it is counted, and goes on when he may again.
 query(q{CREATE ROLE owner SUPERUSER; GRANT USAGE ON SCHEMA backbone, history TO owner; GRANT SELECT ON backbone.s TO owner; GRANT USAGE ON FOREIGN SERVER backbone, node_1, node_2, node_3 TO owner;
-	ALTER VIEW backbone.h OWNER TO owner; ALTER TABLE history.h OWNER TO owner; ALTER ROLE owner NOSUPERUSER; REVOKE SELECT ON backbone.s FROM owner});
-ok(soon(q{SELECT state FROM backstream.views WHERE view = 'backbone.h'::regclass}, 'suspended: rights'), 'an owner without rights: suspended');
+	ALTER VIEW backbone.h OWNER TO owner; ALTER TABLE history.h OWNER TO owner;
+	ALTER VIEW backbone.g OWNER TO owner; ALTER TABLE history.g OWNER TO owner; ALTER ROLE owner NOSUPERUSER; REVOKE SELECT ON backbone.s FROM owner});
+ok(soon(q{SELECT string_agg(state, ', ') FROM backstream.views WHERE view IN ('backbone.g'::regclass, 'backbone.h'::regclass)}, 'suspended: rights, suspended: rights'), 'an owner without rights: suspended');
+minute(20, 1 .. 3);
 query('GRANT SELECT ON backbone.s TO owner; ALTER ROLE owner SUPERUSER');
-ok(soon(q{SELECT state FROM backstream.views WHERE view = 'backbone.h'::regclass}, 'active'), 'and no more when he has them');
-minute($_, 1 .. 3) for 20 .. 21;
+ok(soon(q{SELECT string_agg(state, ', ') FROM backstream.views WHERE view IN ('backbone.g'::regclass, 'backbone.h'::regclass)}, 'active, active'), 'and no more when he has them');
+minute(21, 1 .. 3);
 settled('rights');
+is(query(q{SELECT windows_missed FROM backstream.views WHERE view = 'backbone.g'::regclass}), whole_windows('rights'), 'rights: what is missed is counted');
+is(query(q{SELECT max(time) FROM history.g}), query(q{SELECT timestamptz '2026-01-01 00:21Z'}), 'rights: later ones are there');
 is(told(@{ heard()->{changes} }), changes(19 .. 21) =~ s/^00:19.*\n//gmr, 'switched on: changes from then on are');
 is(query(q{SELECT archived_before >= '2026-01-01 00:21Z' FROM backstream.archived WHERE archive = 'history.h'::regclass}), 't', 'it goes on');
 is(query(q{SELECT string_agg(DISTINCT found, ' ') FROM backstream.sync('backbone') WHERE view LIKE 'backbone._'}), 'same', 'nodes are in step all the time');
 
+# Off and on again: what was told is not told again.
+query('ALTER VIEW backbone.c RESET (notify, notify_on)');
+ok(soon(q{SELECT state FROM backstream.views WHERE view = 'backbone.c'::regclass}, 'on nodes'), 'notify is off');
+query(q{ALTER VIEW backbone.c SET (notify = 'changes')});
+settled('on again');
+is(scalar @{ heard()->{changes} }, 0, 'on again: nothing is told twice');
+query('DROP VIEW backbone.c');
+
+# One node never has a record.  Once that is not waited for any more the others' windows of before are not told.
+on_node($_, q{INSERT INTO s2 SELECT timestamptz '2026-01-01 00:00Z' + i * interval '20 s', i % 3 FROM generate_series(0, 15) i}) for 1 .. 2;
+query(q{ALTER VIEW backbone.q SET (notify = 'changes')});
+node_timeout('10 s');
+ok(soon(q{SELECT windows_incomplete > 0 AND done_before = '2026-01-01 00:05Z' FROM backstream.views, backstream.outputs o WHERE views.view = 'backbone.q'::regclass AND o.view = views.view}, 't'), 'a node that never had a record is not waited for any more');
+is(scalar @{ heard()->{changes} }, 0, 'nothing is told of what the others had closed');
+on_node($_, q{INSERT INTO s2 VALUES ('2026-01-01 00:06:10Z', 0)}) for 1 .. 2;
+ok(soon(q{SELECT done_before FROM backstream.outputs WHERE view = 'backbone.q'::regclass}, query(q{SELECT timestamptz '2026-01-01 00:06Z'})), 'the next window is');
+is(told(@{ heard()->{changes} }), "00:05 row 0\n", 'once');
+node_timeout('120 s');
+query('DROP VIEW backbone.q');
+
 # ---------- a dump, and what is noticed ----------
 
-query('DROP VIEW backbone.c');
 my $dump = $reader->basedir . '/backbone.sql';
 my $archived = query('SELECT count(*) FROM history.v');
 $reader->command_ok([ 'pg_dump', '-p', $reader->port, '-h', $reader->host, '-f', $dump, '-t', 'backbone.v', 'postgres' ], 'the view is dumped');
@@ -323,10 +366,22 @@ minute(22, 1 .. 3);
 settled('restored');
 is(differ_rows(q{SELECT * FROM history.v WHERE time = '2026-01-01 00:22Z'}, 'SELECT * FROM (' . sprintf($more, 'plain.s') . q{) v WHERE time = '2026-01-01 00:22Z'}), 0, 'restored: the table goes on');
 is(query(q{SELECT count(*) - count(DISTINCT (time, k)), count(*) > } . $archived . ' FROM history.v'), '0|t', 'restored: nothing is there twice');
+
+# Windows that nodes have dropped before they were read: those that overlap with what has been read, or is later, are not
+# handed on in part.
+$pid = query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'backstream fetcher'});
+kill STOP => $pid;
+minute($_, 1 .. 3) for 23 .. 30;
+ok(wait_until(90, sub { join(' ', sql_all(q{SELECT min(window_start) >= '2026-01-01 00:24Z' FROM backstream.windows('backbone.g')}, @nodes)) eq 't t t' }), 'nodes drop what has not been read');
+kill CONT => $pid;
+settled('a hole');
+cmp_ok(whole_windows('a hole'), '>', 2, 'a hole: windows of meanwhile are missed');
+is(query(q{SELECT max(time) FROM history.g}), query(q{SELECT timestamptz '2026-01-01 00:30Z'}), 'a hole: later ones are there');
+
 query(q{DELETE FROM plain.s WHERE ctid = (SELECT min(ctid) FROM plain.s WHERE k = (SELECT min(k) FROM history.v WHERE time = '2026-01-01 00:22Z') AND t >= '2026-01-01 00:22Z')});
 cmp_ok(differ_rows(q{SELECT time, k, n FROM history.v WHERE time = '2026-01-01 00:22Z'}, 'SELECT time, k, n FROM (' . sprintf($more, 'plain.s') . q{) v WHERE time = '2026-01-01 00:22Z'}), '>', 0, 'one record less would be noticed');
 
-query('DROP VIEW backbone.v, backbone.h');
+query('DROP VIEW backbone.v, backbone.h, backbone.g');
 is(join(' ', sql_all('SELECT count(*) FROM backstream.views', $reader, @nodes)), '0 0 0 0', 'dropped, all is gone');
 is(query('SELECT count(*) > 0 FROM history.v'), 't', 'but for the table');
 

@@ -67,6 +67,7 @@ bs_loss_plus(int32_t noted, int64_t more)
 }
 
 #define BS_PANE_MAX_NODES  1023u
+#define BS_PANE_HOLE       BS_PANE_MAX_NODES /* as nodes_missing: of windows over it a part was never merged */
 #define BS_PANE_MAX_ERRORS ((UINT64_C(1) << 43) - 1)
 
 /* What came into the pane was read of so many nodes less those missing: the worst that is noted stands. */

@@ -227,37 +227,13 @@ look_how_far(Task *task)
 }
 
 /*
- * How far nodes are together that wait for somebody; when none does, the one that is furthest.  As of the sources of one
- * server: who is idle holds nothing up.
- */
-static const BsViewExtent *
-common_extent(const BsNodeReading *reading)
-{
-	const BsViewExtent *lowest = NULL;
-	const BsViewExtent *furthest = NULL;
-
-	for (int i = 0; i < reading->nparts; i++)
-	{
-		const BsViewExtent *extent = &reading->parts[i].extent;
-
-		if (reading->parts[i].left_out)
-			continue;
-		if (!extent->idle && (lowest == NULL || extent->closed_before < lowest->closed_before))
-			lowest = extent;
-		if (furthest == NULL || extent->closed_before > furthest->closed_before)
-			furthest = extent;
-	}
-	return lowest != NULL ? lowest : furthest;
-}
-
-/*
  * A node to which nothing comes does not know how far time is elsewhere, and closes nothing, or by the clock of who sent
  * last: it is told.  What it has closed then is seen at the next look.
  */
 static void
 take_idle_along(Task *task, const BsWindowInfo *windows, int nwindows)
 {
-	const BsViewExtent *common = common_extent(task->reading);
+	const BsViewExtent *common = task->reading->common;
 	int64 from = Max(fed_before(task), task->closed_by_all);
 
 	if (common == NULL || common->closed_before == BS_TIME_NEG_INFINITY ||

@@ -387,7 +387,7 @@ counting_now(BsActiveView *leader, const BsBatch *batch, BsActiveView **views)
 	uint32 n = 0;
 
 	for (BsActiveView *view = leader; view != NULL; view = view->next_sharer)
-		if (pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE)
+		if (bs_view_counts(view->shared))
 			views[n++] = view;
 		else
 			pg_atomic_fetch_add_u64(&view->shared->skipped, batch->nrows);

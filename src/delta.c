@@ -86,12 +86,6 @@ bs_delta_wanted(Oid stream, int ncolumns)
 	return any ? wanted_columns : NULL;
 }
 
-static bool
-counts_now(const BsActiveView *view)
-{
-	return pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE;
-}
-
 static Delta *
 find_delta(const BsActiveView *view)
 {
@@ -111,7 +105,7 @@ follow(Delta *delta)
 {
 	Delta *leader = delta->view->leader != NULL ? find_delta(delta->view->leader) : NULL;
 
-	if (leader == NULL || leader->arena == NULL || !counts_now(delta->view) || delta->view->compiled->nforeign > 0)
+	if (leader == NULL || leader->arena == NULL || !bs_view_counts(delta->view->shared) || delta->view->compiled->nforeign > 0)
 		return;
 	delta->of = leader;
 	leader->followed = true;
@@ -161,7 +155,7 @@ bs_delta_add(Oid stream, BsBatch *batch)
 
 		if (delta->of != NULL)
 			continue;
-		if (!delta->followed && !counts_now(view))
+		if (!delta->followed && !bs_view_counts(view->shared))
 		{
 			delta->skipped += batch->nrows;
 			continue;

@@ -303,7 +303,7 @@ typedef enum Outcome
 static Outcome
 feed_or_pass(BsActiveView *view, BsLevelFeed **feed, int64 window, TimestampTz deadline)
 {
-	if (pg_atomic_read_u32(&view->shared->state) == BS_VIEW_ACTIVE)
+	if (bs_view_counts(view->shared))
 	{
 		if (GetCurrentTimestamp() >= deadline)
 			return FED_SOME;

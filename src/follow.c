@@ -58,8 +58,8 @@ closed_before(const BsFollow *follow)
 static void
 take_idle_along(const BsNodeReading *nodes)
 {
-	if (nodes != NULL && nodes->common != NULL && nodes->common->closed_before != BS_TIME_NEG_INFINITY)
-		(void) bs_node_reading_advance(nodes, nodes->common);
+	if (nodes != NULL)
+		(void) bs_node_reading_advance(nodes);
 }
 
 /* What has closed by now.  Nodes that are idle have yet to close what the others have, which is no news. */

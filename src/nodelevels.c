@@ -236,8 +236,7 @@ take_idle_along(Task *task, const BsWindowInfo *windows, int nwindows)
 	const BsViewExtent *common = task->reading->common;
 	int64 from = Max(fed_before(task), task->closed_by_all);
 
-	if (common == NULL || common->closed_before == BS_TIME_NEG_INFINITY ||
-		bs_node_reading_advance(task->reading, common) == 0)
+	if (bs_node_reading_advance(task->reading) == 0)
 		return;
 	/* What lies in the future they do not close yet. */
 	for (int i = 0; i < nwindows; i++)
@@ -381,7 +380,7 @@ add_states(Task *task, int64 window)
 static bool
 feed_window(Task *task, int64 window)
 {
-	if (pg_atomic_read_u32(&task->view->state) != BS_VIEW_ACTIVE)
+	if (!bs_view_counts(task->view))
 	{
 		miss(task, bs_window_next(windowing_of(task), window), 1);
 		return true;
@@ -578,7 +577,7 @@ begin_outputs(Task *task)
 	if (!task->merges || task->memory->begun || !any_answers(task->reading))
 		return;
 	task->memory->begun = true;
-	closed = bs_node_merge_closed(task->merge);
+	closed = bs_node_reading_closed(task->reading);
 	if (fed_before(task) != BS_TIME_NEG_INFINITY || closed == BS_TIME_NEG_INFINITY ||
 		!bs_node_merge_counted_before(task->merge, task->view->since - NEW_USEC))
 		return;

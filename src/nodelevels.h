@@ -86,12 +86,6 @@ extern void bs_node_merge_note_missing(BsNodeMerge *merge, int64 window);
 extern void bs_node_merge_publish(BsNodeMerge *merge, const BsNodeMerged *merged);
 extern void bs_node_merge_end(BsNodeMerge *merge);
 
-/*
- * Windows before this are closed on the nodes that wait for somebody, or on the one that is furthest; which have closed
- * nothing do not count.  BS_TIME_NEG_INFINITY: none has.
- */
-extern int64 bs_node_merge_closed(const BsNodeMerge *merge);
-
 /* Did some node count the view before this time, by this server's clock? */
 extern bool bs_node_merge_counted_before(const BsNodeMerge *merge, int64 time);
 

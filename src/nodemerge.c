@@ -153,26 +153,6 @@ bs_node_merge_note_missing(BsNodeMerge *merge, int64 window)
 
 /* ---------- how far nodes were ---------- */
 
-int64
-bs_node_merge_closed(const BsNodeMerge *merge)
-{
-	const BsNodeReading *reading = merge->reading;
-	int64 lowest = BS_TIME_INFINITY;
-	int64 furthest = BS_TIME_NEG_INFINITY;
-
-	for (int i = 0; i < reading->nparts; i++)
-	{
-		const BsViewExtent *extent = &reading->parts[i].extent;
-
-		if (reading->parts[i].left_out || extent->closed_before == BS_TIME_NEG_INFINITY)
-			continue;
-		furthest = Max(furthest, extent->closed_before);
-		if (!extent->idle)
-			lowest = Min(lowest, extent->closed_before);
-	}
-	return lowest != BS_TIME_INFINITY ? lowest : furthest;
-}
-
 bool
 bs_node_merge_counted_before(const BsNodeMerge *merge, int64 time)
 {

@@ -376,15 +376,17 @@ ask_windows(BsNodeReading *reading)
 }
 
 int
-bs_node_reading_advance(const BsNodeReading *reading, const BsViewExtent *to)
+bs_node_reading_advance(const BsNodeReading *reading)
 {
+	const BsViewExtent *to = reading->common;
 	BsNodeRequest *requests = palloc0(sizeof(BsNodeRequest) * (Size) reading->nparts);
-	const char *values[] = {reading->schema, reading->name,
-							psprintf(INT64_FORMAT, (int64) reading->portable),
-							psprintf(INT64_FORMAT, to->watermark)};
+	const char *values[4] = {reading->schema, reading->name, psprintf(INT64_FORMAT, (int64) reading->portable)};
 	int nrequests = 0;
 	int ntold = 0;
 
+	if (to == NULL || to->closed_before == BS_TIME_NEG_INFINITY)
+		return 0;
+	values[3] = psprintf(INT64_FORMAT, to->watermark);
 	for (int i = 0; i < reading->nparts; i++)
 	{
 		const BsNodePart *part = &reading->parts[i];
@@ -414,8 +416,9 @@ window_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Which nodes are not idle: the lowest of them; else the furthest of all.  some_closed: of those that have closed something. */
 static const BsViewExtent *
-common_extent(const BsNodeReading *reading)
+common_extent(const BsNodeReading *reading, bool some_closed)
 {
 	const BsViewExtent *lowest = NULL;
 	const BsViewExtent *furthest = NULL;
@@ -424,7 +427,7 @@ common_extent(const BsNodeReading *reading)
 	{
 		const BsViewExtent *extent = &reading->parts[i].extent;
 
-		if (reading->parts[i].left_out)
+		if (reading->parts[i].left_out || (some_closed && extent->closed_before == BS_TIME_NEG_INFINITY))
 			continue;
 		if (!extent->idle && (lowest == NULL || extent->closed_before < lowest->closed_before))
 			lowest = extent;
@@ -432,6 +435,14 @@ common_extent(const BsNodeReading *reading)
 			furthest = extent;
 	}
 	return lowest != NULL ? lowest : furthest;
+}
+
+int64
+bs_node_reading_closed(const BsNodeReading *reading)
+{
+	const BsViewExtent *extent = common_extent(reading, true);
+
+	return extent != NULL ? extent->closed_before : BS_TIME_NEG_INFINITY;
 }
 
 /* How far all of them reach together. */
@@ -459,7 +470,7 @@ unite_extents(BsNodeReading *reading)
 	}
 	if (!any)
 		reading->closed_before = reading->watermark = BS_TIME_NEG_INFINITY;
-	reading->common = common_extent(reading);
+	reading->common = common_extent(reading, false);
 }
 
 /*

@@ -113,10 +113,16 @@ extern BsNodeReading *bs_node_reading_open(const BsViewDef *def, BsViewProgram *
 										   MemoryContext context);
 
 /*
- * Tell nodes that are idle, and have closed less than this, how far that is.  Returns how many were told; their extents are
+ * Tell nodes that are idle, and have closed less than what is common, how far that is.  Returns how many were told; their extents are
  * as they were until windows are asked for again.  Who cannot be told is not told: it will not answer the next question.
  */
-extern int bs_node_reading_advance(const BsNodeReading *reading, const BsViewExtent *to);
+extern int bs_node_reading_advance(const BsNodeReading *reading);
+
+/*
+ * Windows before this are closed on the nodes that wait for somebody, or on the one that is furthest; which have closed
+ * nothing do not count.  BS_TIME_NEG_INFINITY: none has.
+ */
+extern int64 bs_node_reading_closed(const BsNodeReading *reading);
 
 /* This node is not to be asked, for a reason that the caller knows. */
 extern void bs_node_reading_leave_out(BsNodeReading *reading, BsNodePart *part, const char *trouble);

@@ -216,6 +216,13 @@ typedef struct BsSharedView
 	BsSharedPartial partials[FLEXIBLE_ARRAY_MEMBER]; /* [bs_nwriters] */
 } BsSharedView;
 
+/* Is what comes counted: or is the view suspended? */
+static inline bool
+bs_view_counts(BsSharedView *view)
+{
+	return pg_atomic_read_u32(&view->state) == BS_VIEW_ACTIVE;
+}
+
 /* Bytes that are left for others, in the arena: exportermemo.h. */
 typedef struct BsSharedMemo
 {
@@ -655,10 +662,7 @@ typedef struct BsWindowTable
 	BsSharedPartial *partial;
 	uint64 fingerprint;
 	int64 start; /* of the pane */
-	/* Of the table, at the last look: */
-	uint32 serial;
-	uint32 nrows;
-	uint32 other;
+	uint32 nrows; /* at the last look */
 } BsWindowTable;
 
 /*

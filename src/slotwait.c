@@ -67,7 +67,7 @@ find_full_from(BsSharedView *current, BsSharedView *waiting)
 {
 	int64 before;
 
-	if (pg_atomic_read_u32(&waiting->state) != BS_VIEW_ACTIVE)
+	if (!bs_view_counts(waiting))
 	{
 		pg_atomic_write_u64(&waiting->full_from, (uint64) BS_TIME_INFINITY);
 		return;

@@ -40,9 +40,7 @@ note_tables(BsWindowTable *noted, BsSharedPartial *shared, uint64 fingerprint, i
 		*noted = (BsWindowTable){.partial = shared,
 								 .fingerprint = fingerprint,
 								 .start = pane->start,
-								 .serial = table->serial,
-								 .nrows = table->nrows,
-								 .other = table->other};
+								 .nrows = table->nrows};
 	}
 	bs_partial_unlock(shared);
 	return ntables <= 1;
@@ -66,16 +64,6 @@ bs_window_table_find(Oid relid, const BsViewProgram *compiled, int64 first, int6
 	return found->partial != NULL;
 }
 
-/*
- * Whoever adds to one of several partials that have the table copies it before, row by row in their order.  The other
- * group is the one row that a copy may have elsewhere.
- */
-static bool
-goes_on(const BsTable *table, const BsWindowTable *found)
-{
-	return table->serial == found->serial || (table->nrows >= found->nrows && (found->other == 0 || table->other == found->other));
-}
-
 BsTable *
 bs_window_table_lock(BsWindowTable *found)
 {
@@ -87,11 +75,10 @@ bs_window_table_lock(BsWindowTable *found)
 	bs_partial_lock_read(found->partial);
 	pane = partial->fingerprint == found->fingerprint ? bs_partial_pane(partial, arena, found->start) : NULL;
 	table = pane != NULL && pane->table != 0 ? bs_arena_at(arena, pane->table) : NULL;
-	if (table != NULL && goes_on(table, found))
+	/* It may be a copy by now, which has the rows in the same places (engine/partial.h). */
+	if (table != NULL && table->nrows >= found->nrows)
 	{
-		found->serial = table->serial;
 		found->nrows = table->nrows;
-		found->other = table->other;
 		return table;
 	}
 	bs_partial_unlock(found->partial);

@@ -6,9 +6,7 @@ use warnings;
 use BackStreamCaptures;
 use BackStreamTest;
 use BackStreamTraffic;
-use IO::Socket::IP;
 use PostgreSQL::Test::Utils;
-use Socket qw(SOCK_DGRAM);
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -61,19 +59,14 @@ my $pcap = PostgreSQL::Test::Utils::tempdir() . '/flows.pcap';
 my $totals = generate(pcap => $pcap, version => 'mix', exporters => 12, count => 20000, rate => 100000, as_pairs => 300, addresses => 500,
 	start_time => '2026-01-31T12:00:00', time_step => 0.004, duration => 15000, sampling => 10, seed => 5);
 my @datagrams = BackStreamCaptures::datagrams_of($pcap);
-my %sockets;
 my $nsent = 0;
 my $decode = "BEGIN;\n";
 
 for my $datagram (@datagrams)
 {
-	my $socket = $sockets{ $datagram->{source} } //= IO::Socket::IP->new(LocalHost => $datagram->{source}, PeerHost => '127.0.0.1', PeerPort => $port, Type => SOCK_DGRAM)
-		// die "no socket at $datagram->{source}: $@";
-
-	$socket->send($datagram->{payload}) // die "send: $!";
+	send_datagram($port, $datagram);
 	usleep(2000) if ++$nsent % 20 == 0;
-	$decode .= sprintf "INSERT INTO kept SELECT * FROM backstream.decode('\\x%s', '%s', timestamptz 'epoch' + %d * interval '1 us');\n",
-		unpack('H*', $datagram->{payload}), $datagram->{source}, $datagram->{usec};
+	$decode .= decode_statement('kept', $datagram);
 }
 query("${decode}COMMIT");
 is(query('SELECT count(*), sum(bytes) FROM kept'), "$totals->{records}|" . eval { my $sum = 0; $sum += $_->{bytes} for @{ $totals->{exporters} }; $sum }, 'the table has what was generated');

@@ -11,9 +11,7 @@ use BackStreamCaptures;
 use BackStreamNfdump;
 use BackStreamTest;
 use BackStreamTraffic;
-use IO::Socket::IP;
 use PostgreSQL::Test::Utils;
-use Socket qw(SOCK_DGRAM);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -114,15 +112,6 @@ sub drained
 	return wait_until(60, sub { !grep { ((udp_queue('udp', $_))[0] // 0) > $bytes } $port, $nfport });
 }
 
-my %sockets;
-sub send_to
-{
-	my ($to, $datagram) = @_;
-	my $socket = $sockets{"$to $datagram->{source}"} //= IO::Socket::IP->new(LocalHost => $datagram->{source}, PeerHost => '127.0.0.1', PeerPort => $to, Type => SOCK_DGRAM)
-		// die "no socket at $datagram->{source}: $@";
-	$socket->send($datagram->{payload}) // die "send: $!";
-}
-
 # A window of five minutes begins with a file of nfcapd's, two seconds.
 my $began = 2 * int(time / 2) + 4 - 10 / $speed;
 my $now = 0;
@@ -147,8 +136,8 @@ for my $i (0 .. $#datagrams)
 
 		$halved += wait_until(60, sub { query("SELECT count(*) FROM backstream.views WHERE closed_before >= to_timestamp($boundary) AND view IN ('hasty'::regclass, 'by_wall'::regclass)") == 2 });
 	}
-	send_to($port, $datagram) unless ($datagram->{lost} // '') eq 'BackStream';
-	send_to($nfport, $datagram) unless ($datagram->{lost} // '') eq 'nfcapd';
+	send_datagram($port, $datagram) unless ($datagram->{lost} // '') eq 'BackStream';
+	send_datagram($nfport, $datagram) unless ($datagram->{lost} // '') eq 'nfcapd';
 	drained(100_000) or die 'datagrams are not taken' if $i % 50 == 0;
 }
 is($halved, 2, 'two bursts were slow');

@@ -7,9 +7,7 @@ use warnings;
 use BackStreamCaptures;
 use BackStreamTest;
 use BackStreamTraffic;
-use IO::Socket::IP;
 use PostgreSQL::Test::Utils;
-use Socket qw(SOCK_DGRAM);
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -78,14 +76,7 @@ my $pcap = PostgreSQL::Test::Utils::tempdir() . '/flows.pcap';
 my $totals = generate(pcap => $pcap, version => 'mix', exporters => 12, count => 24000, rate => 100000, as_pairs => 300, addresses => 500,
 	start_time => '2026-01-31T12:00:00', time_step => 0.004, duration => 15000, sampling => 10, seed => 5);
 my @datagrams = BackStreamCaptures::datagrams_of($pcap);
-my %sockets;
 my $nsent = 0;
-
-sub decode
-{
-	return join '', map { sprintf "INSERT INTO kept SELECT * FROM backstream.decode('\\x%s', '%s', timestamptz 'epoch' + %d * interval '1 us');\n",
-		unpack('H*', $_->{payload}), $_->{source}, $_->{usec} } @_;
-}
 
 # Templates of one part serve the next: they are decoded in one session, at the end.
 sub send_part
@@ -94,10 +85,7 @@ sub send_part
 
 	for my $datagram (@datagrams[ $first .. $end - 1 ])
 	{
-		my $socket = $sockets{ $datagram->{source} } //= IO::Socket::IP->new(LocalHost => $datagram->{source}, PeerHost => '127.0.0.1', PeerPort => $port, Type => SOCK_DGRAM)
-			// die "no socket at $datagram->{source}: $@";
-
-		$socket->send($datagram->{payload}) // die "send: $!";
+		send_datagram($port, $datagram);
 		usleep(2000) if ++$nsent % 20 == 0;
 	}
 }
@@ -146,7 +134,7 @@ query('SELECT pg_sleep(0.5)');
 send_part(2 * $third, scalar @datagrams);
 ok(settled(), 'a third part is in');
 
-query('BEGIN;' . decode(@datagrams) . 'COMMIT');
+query('BEGIN;' . join('', map { decode_statement('kept', $_) } @datagrams) . 'COMMIT');
 my $nkept = query('SELECT count(*) FROM kept');
 is($nkept, $totals->{records} + 2000, 'the table has what was sent and inserted');
 for my $name (grep { !/^(hasty|stops|joins)/ } sort keys %views)

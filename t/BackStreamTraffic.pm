@@ -13,7 +13,7 @@ use Socket qw(SOCK_DGRAM);
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(free_port generate start_generate finish_generate sent received_all wait_until
-  differences backend_of);
+  differences backend_of send_datagram decode_statement);
 
 my $made = 0;
 my $dir;
@@ -112,6 +112,27 @@ sub differences
 	my ($one, $other) = map { /\s/ ? "($_)" : "TABLE $_" } @both;
 
 	return $node->safe_psql('postgres', "SELECT count(*) FROM (($one EXCEPT ALL $other) UNION ALL ($other EXCEPT ALL $one)) d");
+}
+
+# Send a datagram of BackStreamCaptures to a port, from the address that it is of.
+my %sockets;
+
+sub send_datagram
+{
+	my ($port, $datagram) = @_;
+	my $socket = $sockets{"$port $datagram->{source}"} //= IO::Socket::IP->new(LocalHost => $datagram->{source}, PeerHost => '127.0.0.1', PeerPort => $port, Type => SOCK_DGRAM)
+		// die "no socket at $datagram->{source}: $@";
+
+	$socket->send($datagram->{payload}) // die "send: $!";
+}
+
+# The statement that puts its records into a table.
+sub decode_statement
+{
+	my ($table, $datagram) = @_;
+
+	return sprintf "INSERT INTO $table SELECT * FROM backstream.decode('\\x%s', '%s', timestamptz 'epoch' + %d * interval '1 us');\n",
+		unpack('H*', $datagram->{payload}), $datagram->{source}, $datagram->{usec};
 }
 
 # The process id of a worker: 'backstream receiver', 'backstream keeper'; empty when it does not run.

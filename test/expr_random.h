@@ -51,6 +51,15 @@ draw(Source *source, uint32_t below)
 	return (uint32_t) ((z ^ (z >> 31)) >> 32) % below;
 }
 
+/* BS_SEED and the like from the environment. */
+static inline uint64_t
+number_from(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
 static inline uint64_t
 draw_word(Source *source)
 {

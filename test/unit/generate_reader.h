@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../receiver/tools/generate.h"
+#include "flow_names.h"
 
 #define MAX_STREAMS   64
 #define MAX_TEMPLATES 4
@@ -50,13 +50,6 @@ typedef struct ReadStream
 	int64_t first_end_msec;
 	int64_t last_end_msec;
 } ReadStream;
-
-typedef struct FlowName
-{
-	uint8_t src[16];
-	uint8_t dst[16];
-	uint32_t k;
-} FlowName;
 
 typedef struct Reader
 {
@@ -184,12 +177,6 @@ record_field(Record *record, const Part *part, uint32_t element, const uint8_t *
 		default:
 			break;
 	}
-}
-
-static inline int
-name_compare(const void *a, const void *b)
-{
-	return memcmp(a, b, 32);
 }
 
 /* The record must be one of the flows that the population have, in all that they say of it. */
@@ -511,17 +498,7 @@ reader_create(const BsGenerateConfig *config, const BsPopulation *population)
 	reader->config = config;
 	reader->totals = bs_totals_create(1, population->nflows, true);
 	reader->nnames = population->nflows;
-	reader->names = calloc(population->nflows, sizeof(*reader->names));
-	for (uint32_t k = 0; k < population->nflows; k++)
-	{
-		BsExportFlow flow;
-
-		bs_population_flow(population, k, &flow);
-		memcpy(reader->names[k].src, flow.src_addr, 16);
-		memcpy(reader->names[k].dst, flow.dst_addr, 16);
-		reader->names[k].k = k;
-	}
-	qsort(reader->names, reader->nnames, sizeof(*reader->names), name_compare);
+	reader->names = names_of(population);
 	/* As many address pairs as were asked for. */
 	for (uint32_t k = 1; k < reader->nnames; k++)
 		assert_int_not_equal(name_compare(&reader->names[k - 1], &reader->names[k]), 0);

@@ -14,14 +14,6 @@
 
 #include "../expr_random.h"
 
-static uint64_t
-number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void
 random_trees(void **state)
 {

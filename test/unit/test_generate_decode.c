@@ -6,7 +6,6 @@
  * per window of ten seconds, per flow, and for losses by sequence both must say the same.
  */
 #include "../../receiver/decode.h"
-#include "../../receiver/tools/generate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,16 +13,11 @@
 
 #include <cmocka.h>
 
+#include "flow_names.h"
+
 #define MAX_EXPORTERS 64
 #define NRECORDS      6000
 #define NOW_USEC      INT64_C(1790000000123456)
-
-typedef struct FlowName
-{
-	uint8_t src[16];
-	uint8_t dst[16];
-	uint32_t k;
-} FlowName;
 
 /* What the decoder brought. */
 typedef struct Decoded
@@ -35,12 +29,6 @@ typedef struct Decoded
 	uint64_t records;
 	uint64_t rate_known; /* records with the announced sampling rate */
 } Decoded;
-
-static int
-name_compare(const void *a, const void *b)
-{
-	return memcmp(a, b, 32);
-}
 
 static bool
 is_null(const BsBatch *batch, BsFlowColumn column, uint32_t row)
@@ -109,17 +97,7 @@ decoded_init(Decoded *decoded, const BsGenerateConfig *config, const BsPopulatio
 	decoded->config = config;
 	decoded->population = population;
 	decoded->totals = bs_totals_create(1, population->nflows, true);
-	decoded->names = calloc(population->nflows, sizeof(*decoded->names));
-	for (uint32_t k = 0; k < population->nflows; k++)
-	{
-		BsExportFlow flow;
-
-		bs_population_flow(population, k, &flow);
-		memcpy(decoded->names[k].src, flow.src_addr, 16);
-		memcpy(decoded->names[k].dst, flow.dst_addr, 16);
-		decoded->names[k].k = k;
-	}
-	qsort(decoded->names, population->nflows, sizeof(*decoded->names), name_compare);
+	decoded->names = names_of(population);
 }
 
 /* The slot of a stream says what was sent on it. */

@@ -367,14 +367,6 @@ run_set(Source *source, Seen *seen)
 	trial_free(&trial);
 }
 
-static uint64_t
-number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void
 random_sets(void **state)
 {

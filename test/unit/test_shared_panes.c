@@ -458,14 +458,6 @@ run_trial(Source *source, Seen *seen)
 	bs_batch_free(batch);
 }
 
-static uint64_t
-number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void
 together_as_alone(void **state)
 {
@@ -484,7 +476,30 @@ together_as_alone(void **state)
 	assert_true(seen.late > 0 && seen.overflowed > 0 && seen.errors > 0 && seen.distinct > 0);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------- */
+
+/* A full batch of one pane, its groups (first + row) * step % modulus. */
+static void
+fill_numbers(BsBatch *batch, int64_t first, int64_t step, int64_t modulus)
+{
+	bs_batch_reset(batch);
+	batch->nrows = CAPACITY;
+	for (uint32_t row = 0; row < CAPACITY; row++)
+	{
+		batch->columns[COL_TIME].i64[row] = 1000;
+		batch->columns[COL_NUMBER].i64[row] = (first + row) * step % modulus;
+		batch->columns[COL_VALUE].i64[row] = 1;
+	}
+	bs_batch_add_run(batch, 0, CAPACITY, 1);
+}
+
+/* To the first of these sharers, as the first view's program has it. */
+static void
+add_first(const BsSharer *sharers, uint32_t nsharers, BsArena *shared, const BsBatch *batch, View *view)
+{
+	bs_partial_add_shared(sharers, nsharers, shared, batch,
+						  bs_program_evaluate(&view->program, batch, BS_TIME_INFINITY, NULL, NULL));
+}
 
 /* Where there is no room for a copy its records are overflowed, and what the others have stays. */
 static void
@@ -507,23 +522,13 @@ no_room_for_a_copy(void **state)
 	/* Groups that take more than half of the memory. */
 	for (int64_t first = 0; bs_arena_stats(shared).used_bytes < bs_arena_stats(shared).total_bytes * 6 / 10; first += CAPACITY)
 	{
-		bs_batch_reset(batch);
-		batch->nrows = CAPACITY;
-		for (uint32_t row = 0; row < CAPACITY; row++)
-		{
-			batch->columns[COL_TIME].i64[row] = 1000;
-			batch->columns[COL_NUMBER].i64[row] = first + row;
-			batch->columns[COL_VALUE].i64[row] = 1;
-		}
-		bs_batch_add_run(batch, 0, CAPACITY, 1);
-		bs_partial_add_shared(sharers, 2, shared, batch,
-							  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+		fill_numbers(batch, first, 1, INT64_MAX);
+		add_first(sharers, 2, shared, batch, &views[0]);
 		nrecords += CAPACITY;
 	}
 	assert_int_equal(views[0].together.records, nrecords);
 	assert_int_equal(views[1].together.records, nrecords);
-	bs_partial_add_shared(sharers, 1, shared, batch,
-						  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+	add_first(sharers, 1, shared, batch, &views[0]);
 	assert_int_equal(views[0].together.overflowed, CAPACITY);
 	assert_int_equal(bs_partial_pane_at(&views[0].together, shared, 0)->overflowed, CAPACITY);
 	for (uint32_t i = 0; i < 2; i++)
@@ -533,8 +538,7 @@ no_room_for_a_copy(void **state)
 		assert_int_equal(bs_pane_records(pane, shared), nrecords);
 		assert_int_equal(table_of(shared, pane)->nholders, 2);
 	}
-	bs_partial_add_shared(sharers, 2, shared, batch,
-						  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+	add_first(sharers, 2, shared, batch, &views[0]);
 	assert_int_equal(views[1].together.records, nrecords + CAPACITY);
 	for (uint32_t i = 0; i < 2; i++)
 		view_stop(&views[i], shared);
@@ -565,21 +569,11 @@ a_copy_keeps_places(void **state)
 	}
 	for (int64_t b = 0; b < 100; b++)
 	{
-		bs_batch_reset(batch);
-		batch->nrows = CAPACITY;
-		for (uint32_t row = 0; row < CAPACITY; row++)
-		{
-			batch->columns[COL_TIME].i64[row] = 1000;
-			batch->columns[COL_NUMBER].i64[row] = (b * CAPACITY + row) * 7919 % 4001;
-			batch->columns[COL_VALUE].i64[row] = b;
-		}
-		bs_batch_add_run(batch, 0, CAPACITY, 1);
-		bs_partial_add_shared(sharers, 2, shared, batch,
-							  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+		fill_numbers(batch, b * CAPACITY, 7919, 4001);
+		add_first(sharers, 2, shared, batch, &views[0]);
 	}
 	views[0].together.gather_other = 1;
-	bs_partial_add_shared(sharers, 1, shared, batch,
-						  bs_program_evaluate(&views[0].program, batch, BS_TIME_INFINITY, NULL, NULL));
+	add_first(sharers, 1, shared, batch, &views[0]);
 	copy = table_of(shared, bs_partial_pane_at(&views[0].together, shared, 0));
 	first = table_of(shared, bs_partial_pane_at(&views[1].together, shared, 0));
 	nrows = first->nrows;
